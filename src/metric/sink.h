@@ -1,0 +1,30 @@
+// Where training and evaluation put what they measured. The run room connects a sink to the store.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace mdnlab {
+
+// One evaluation result. stderr_value: standard error of `value` over its n items, where it has one.
+struct Score {
+  std::string task;
+  std::string metric;                 // accuracy, loss, bits_per_byte, perplexity, …
+  std::optional<std::int64_t> length; // tokens of context
+  std::optional<double> depth;        // 0 (oldest) to 1
+  std::int64_t n = 0;                 // items or tokens that the value is a mean over
+  double value = 0;
+  std::optional<double> stderr_value;
+  std::string settings_json = "{}";   // everything else that fixes the number: pairs, vocabulary, seed, …
+};
+
+class Sink {
+ public:
+  virtual ~Sink() = default;
+  virtual void metric(std::int64_t step, std::string_view name, double value) = 0;
+  virtual void score(const Score& score) = 0;
+};
+
+}  // namespace mdnlab

@@ -1,0 +1,64 @@
+// The scan: one contract for every coefficient rule, on every device.
+//
+// Per token t and head h, with memory S (K×V) and velocity M (K×V), both starting at the initial state or 0:
+//
+//     r_t = v_t − S_{t−1}ᵀ p_t                  delta rules; without delta r_t = v_t
+//     M_t = μ_t M_{t−1} − η_t k_t r_tᵀ          momentum rules; without momentum M_t = −η_t k_t r_tᵀ
+//     S_t = α_t S_{t−1} − β_t M_t
+//     o_t = S_tᵀ q_t
+//
+// Shape letters: B batch, T time, H value heads, G key heads (H is a multiple of G; head h reads key head h·G/H),
+// K key width, V value width, N documents. q, k, v, o share one dtype (f32, f64, bf16); gates are float32
+// (float64 when q is); states are float32 (float64 when q is).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include <ATen/core/Tensor.h>
+
+namespace mdnlab::scan {
+
+struct Inputs {
+  at::Tensor q_BTGK;
+  at::Tensor k_BTGK;
+  at::Tensor v_BTHV;
+  at::Tensor log_alpha_BTH;  // ≤ 0; undefined: 0 (no decay); −inf forgets everything
+  at::Tensor log_mu_BTH;     // ≤ 0; undefined: no momentum
+  at::Tensor beta_BTH;       // step; undefined: 1
+  at::Tensor eta_BTH;        // inner rate; undefined: 1
+  bool has_delta = false;
+  at::Tensor p_BTHK;         // erase key; only with has_delta; undefined: p = αk
+  at::Tensor initial_S_NHKV; // undefined: 0. N = B without cu_seqlens
+  at::Tensor initial_M_NHKV; // only with log_mu; undefined: 0
+  // int32 [N+1] on the CPU, rising from 0 to B·T, over the flattened (B,T) tokens; every row start k·T is among
+  // them. Each document starts from its own initial state (or 0). Undefined: one document a row.
+  at::Tensor cu_seqlens;
+};
+
+struct Outputs {
+  at::Tensor o_BTHV;
+  at::Tensor final_S_NHKV;  // defined when want_state
+  at::Tensor final_M_NHKV;  // defined when want_state and momentum
+};
+
+struct Options {
+  std::int64_t chunk_size = 0;  // 0: the implementation's choice; does not change results beyond rounding
+  bool want_state = false;
+};
+
+// Throws Error (Code::usage) naming the tensor whose shape, dtype or device does not fit, with what is expected.
+void validate(const Inputs& inputs);
+
+// The chunkwise form with its hand-written backward (recurrences.md, sections 2 and 3), as an autograd function:
+// gradients for every floating tensor given. Time and memory linear in T; T may be any length, 0 included.
+Outputs chunk(const Inputs& inputs, const Options& options = {});
+
+// The judge: the recurrence above token by token in float64 (inputs are converted; outputs are float64).
+// Differentiable by plain autograd; slow.
+Outputs reference(const Inputs& inputs);
+
+// One token a sequence (T = 1) for decoding, without autograd: reads and returns the states.
+Outputs step(const Inputs& inputs);
+
+}  // namespace mdnlab::scan
