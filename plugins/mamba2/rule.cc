@@ -1,0 +1,120 @@
+// Mamba2 as published: one input projection to (z, x, B, C, Δt), convolution over (x, B, C), the scalar scan
+// S_t = exp(Δt·A) S_{t−1} + Δt B xᵀ, y = Sᵀ C + D x, and a gated norm over all of d_inner. README.md derives it.
+// E = d_inner = expand · hidden, P head width, H = E/P heads, N state width, G groups of B and C.
+#include <array>
+#include <cmath>
+
+#include <ATen/ops/silu.h>
+#include <ATen/ops/softplus.h>
+
+#include "ops/layer.h"
+#include "rule/abi.h"
+#include "scan/chunk.h"
+
+namespace {
+
+using namespace mdnlab;
+
+constexpr std::array fields{
+    Field{.name = "expand", .type = Type::real, .preset = "2", .doc = "d_inner / hidden_size", .least = 0.01},
+    Field{.name = "head_width", .type = Type::integer, .preset = "64", .doc = "channels of a head", .least = 1},
+    Field{.name = "state_size", .type = Type::integer, .preset = "128", .doc = "width of B and C", .least = 1},
+    Field{.name = "n_groups", .type = Type::integer, .preset = "1", .doc = "heads share B and C by group", .least = 1},
+    Field{.name = "gated_norm_eps", .type = Type::real, .preset = "1e-5", .doc = "eps of the gated norm", .least = 0}};
+
+class Mamba2 final : public Rule {
+ public:
+  Mamba2(const Params& params, const LayerShape& shape)
+      : hidden_(shape.hidden_size),
+        inner_(static_cast<std::int64_t>(params.real("expand") * static_cast<double>(shape.hidden_size))),
+        width_(params.integer("head_width")),
+        heads_(inner_ / width_),
+        state_(params.integer("state_size")),
+        groups_(params.integer("n_groups")),
+        channels_(inner_ + 2 * groups_ * state_),
+        taps_(shape.conv_size),
+        layers_(shape.num_hidden_layers),
+        eps_(params.real("gated_norm_eps")) {
+    if (heads_ * width_ != inner_ || heads_ < 1) {
+      throw params.error("head_width", "mamba2 needs a whole number of heads: expand · hidden_size / head_width",
+                         "a divisor of " + std::to_string(inner_));
+    }
+    if (heads_ % groups_ != 0) {
+      throw params.error("n_groups", "mamba2's groups must divide its heads", "a divisor of " + std::to_string(heads_));
+    }
+    if (taps_ < 1) throw params.error("expand", "mamba2 has a short convolution: model.conv_size is at least 1");
+  }
+
+  std::vector<ParameterSpec> parameters() const override {
+    using Kind = Initial::Kind;
+    const Initial normal{};
+    // kaiming_uniform(a = √5) is U(±1/√fan_in); the residual branch is scaled by 1/√layers.
+    const double bound = 1 / std::sqrt(static_cast<double>(inner_ * layers_));
+    return {{"in_proj.weight", {inner_ + channels_ + heads_, hidden_}, normal},
+            {"conv1d.weight", {channels_, 1, taps_}, normal},
+            {"conv1d.bias", {channels_}, {.kind = Kind::constant, .a = 0}, false},
+            {"dt_bias", {heads_}, {.kind = Kind::inverse_softplus, .a = 1e-3, .b = 0.1}, false},
+            {"A_log", {heads_}, {.kind = Kind::log_count}, false},
+            {"D", {heads_}, {.kind = Kind::constant, .a = 1}, false},
+            {"norm.weight", {inner_}, {.kind = Kind::constant, .a = 1}, false},
+            {"out_proj.weight", {hidden_, inner_}, {.kind = Kind::uniform, .a = -bound, .b = bound}}};
+  }
+
+  std::vector<StateSpec> state(std::int64_t, at::ScalarType dtype) const override {
+    std::vector<StateSpec> list{{"S", {heads_, state_, width_}, dtype == at::kDouble ? at::kDouble : at::kFloat}};
+    if (taps_ > 1) list.push_back({"convolution", {taps_ - 1, channels_}, dtype});
+    return list;
+  }
+
+  double mixing_flops(std::int64_t) const override { return 4.0 * static_cast<double>(heads_ * state_ * width_); }
+
+  at::Tensor forward(const at::Tensor& x_BTD, const Weights& weights, const ops::Documents& documents,
+                     LayerState* state) const override {
+    const std::int64_t batch = x_BTD.size(0), tokens = x_BTD.size(1);
+    const bool resumes = state && !state->tensors.empty();
+    const auto parts =
+        ops::linear(x_BTD, weights["in_proj.weight"]).split_with_sizes({inner_, channels_, heads_}, -1);
+    const at::Tensor &z = parts[0], &dt = parts[2];
+
+    at::Tensor carried = resumes && taps_ > 1 ? state->tensors[1] : at::Tensor();
+    const at::Tensor mixed = ops::short_convolution(parts[1], weights["conv1d.weight"], weights["conv1d.bias"],
+                                                    documents, state ? &carried : nullptr);
+    const auto streams = mixed.split_with_sizes({inner_, groups_ * state_, groups_ * state_}, -1);
+    const at::Tensor x_BTHP = streams[0].reshape({batch, tokens, heads_, width_});
+
+    const at::Tensor& bias = weights["dt_bias"];
+    const at::Tensor delta_t = at::softplus(dt.to(bias.scalar_type()) + bias);
+    scan::Inputs inputs{.q_BTGK = streams[2].reshape({batch, tokens, groups_, state_}),
+                        .k_BTGK = streams[1].reshape({batch, tokens, groups_, state_}),
+                        .v_BTHV = x_BTHP,
+                        .log_alpha_BTH = delta_t * -weights["A_log"].exp(),
+                        .beta_BTH = delta_t,
+                        .cu_seqlens = documents.cu_seqlens};
+    if (resumes) inputs.initial_S_NHKV = state->tensors[0];
+    const scan::Outputs outputs = resumes && tokens == 1
+                                      ? scan::step(inputs)
+                                      : scan::chunk(inputs, {.want_state = state != nullptr});
+    if (state) {
+      state->tensors = {outputs.final_S_NHKV};
+      if (taps_ > 1) state->tensors.push_back(carried);
+      state->position += tokens;
+    }
+
+    const at::Tensor skip = weights["D"].to(x_BTHP.scalar_type()).unsqueeze(-1) * x_BTHP;
+    const at::Tensor y = (outputs.o_BTHV + skip).reshape({batch, tokens, inner_});
+    return ops::linear(ops::rms_norm(y * at::silu(z), weights["norm.weight"], eps_), weights["out_proj.weight"]);
+  }
+
+ private:
+  std::int64_t hidden_, inner_, width_, heads_, state_, groups_, channels_, taps_, layers_;
+  double eps_;
+};
+
+std::unique_ptr<Rule> create(const Params& params, const LayerShape& shape) {
+  return std::make_unique<Mamba2>(params, shape);
+}
+
+}  // namespace
+
+MDNLAB_PLUGIN(create, fields, .name = "mamba2", .rule_version = 1,
+              .summary = "scalar decay in its published layer (Mamba2)", .capabilities = {.decay = "scalar"});

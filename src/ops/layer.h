@@ -1,0 +1,37 @@
+// The operations between the projections and the scan. B batch, T time, D hidden, H heads, K head width, W taps.
+// Inputs may be any floating dtype; statistics are float32 (float64 for float64) and the result has x's dtype.
+#pragma once
+
+#include <cstdint>
+
+#include <ATen/core/Tensor.h>
+
+#include "ops/documents.h"
+
+namespace mdnlab::ops {
+
+// x Wᵀ with the weight in x's dtype.
+at::Tensor linear(const at::Tensor& x, const at::Tensor& weight);
+
+// x · (mean(x²) + eps)^−½ · weight, over the last dimension.
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps);
+
+// y = r·x with r = (Σx² + 1e-6)^−½, over the last dimension.
+at::Tensor l2_norm(const at::Tensor& x);
+
+// silu(gate) ∘ up
+at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up);
+
+// Depthwise causal convolution, then silu: y_t = silu(bias + Σ_i weight[:,0,i] · x_{t−W+1+i}), weight (C,1,W).
+// `carried` holds the W−1 inputs before x (B,W−1,C) and is replaced by the last W−1 when it is defined.
+// A tap never reaches past its document's start. bias may be undefined.
+at::Tensor short_convolution(const at::Tensor& x_BTC, const at::Tensor& weight, const at::Tensor& bias,
+                             const Documents& documents, at::Tensor* carried);
+
+// Rotary positions on pairs (i, i + K/2) with angle position · theta^(−2i/K).
+at::Tensor rotary(const at::Tensor& x_BTHK, const at::Tensor& position_BT, double theta);
+
+// −exp(rate_log) · softplus(x + bias): a log-gate, ≤ 0, in float32. rate_log and bias have one value a head.
+at::Tensor decay_log_gate(const at::Tensor& x_BTH, const at::Tensor& rate_log_H, const at::Tensor& bias_H);
+
+}  // namespace mdnlab::ops

@@ -1,0 +1,75 @@
+#include "rule/initial.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "base/random.h"
+#include "base/text.h"
+
+namespace mdnlab {
+
+std::string Initial::text() const {
+  const std::string range = "(" + shortest(a) + ", " + shortest(b) + ")";
+  switch (kind) {
+    case Kind::constant: return shortest(a);
+    case Kind::normal: return "N(0, " + shortest(a) + "²)";
+    case Kind::uniform: return "U" + range;
+    case Kind::log_uniform: return "log U" + range;
+    case Kind::inverse_softplus: return "softplus⁻¹(exp U(log " + shortest(a) + ", log " + shortest(b) + "))";
+    case Kind::log_count: return "log(1…n)";
+  }
+  return {};
+}
+
+namespace {
+
+std::uint64_t hash_name(std::string_view name) {  // FNV-1a
+  std::uint64_t hash = 0xcbf29ce484222325u;
+  for (const unsigned char c : name) hash = (hash ^ c) * 0x100000001b3u;
+  return hash;
+}
+
+double draw(const Initial& initial, Random& random) {
+  using Kind = Initial::Kind;
+  switch (initial.kind) {
+    case Kind::normal: {  // Box–Muller; 1 − u is never 0
+      const double radius = std::sqrt(-2 * std::log(1 - random.uniform()));
+      return initial.a * radius * std::cos(2 * std::numbers::pi * random.uniform());
+    }
+    case Kind::uniform: return random.uniform(initial.a, initial.b);
+    case Kind::log_uniform: {
+      const double least = std::max(initial.a, 1e-4 * initial.b);
+      return std::log(random.uniform(least, initial.b));
+    }
+    case Kind::inverse_softplus: {
+      const double value = std::max(std::exp(random.uniform(std::log(initial.a), std::log(initial.b))), 1e-4);
+      return value + std::log(-std::expm1(-value));
+    }
+    case Kind::constant:
+    case Kind::log_count: break;
+  }
+  return initial.a;
+}
+
+template <class T>
+void fill_values(at::Tensor& tensor, const Initial& initial, std::uint64_t seed, std::string_view name) {
+  Random random{seed, hash_name(name)};
+  T* values = tensor.data_ptr<T>();
+  for (std::int64_t i = 0; i < tensor.numel(); ++i) {
+    const bool counts = initial.kind == Initial::Kind::log_count;
+    values[i] = static_cast<T>(counts ? std::log(1.0 + static_cast<double>(i)) : draw(initial, random));
+  }
+}
+
+}  // namespace
+
+void fill(at::Tensor& tensor, const Initial& initial, std::uint64_t seed, std::string_view name) {
+  if (tensor.scalar_type() == at::kDouble) {
+    fill_values<double>(tensor, initial, seed, name);
+  } else {
+    fill_values<float>(tensor, initial, seed, name);
+  }
+}
+
+}  // namespace mdnlab

@@ -1,0 +1,157 @@
+// Shape letters as in scan/chunk.h; D hidden, C channels of a convolution.
+#include "rule/linear_mixer.h"
+
+#include <array>
+#include <cmath>
+#include <utility>
+
+#include <ATen/ops/cat.h>
+#include <ATen/ops/exp.h>
+#include <ATen/ops/sigmoid.h>
+#include <ATen/ops/silu.h>
+
+#include "base/error.h"
+#include "ops/layer.h"
+#include "scan/chunk.h"
+
+namespace mdnlab {
+
+namespace {
+
+class LinearMixer final : public Rule {
+ public:
+  LinearMixer(const LayerShape& shape, std::unique_ptr<CoefficientRule> rule)
+      : shape_(shape),
+        heads_(shape.num_heads),
+        key_width_(shape.head_dim),
+        value_width_(shape.value_dim()),
+        rule_(std::move(rule)),
+        needs_(rule_->needs()) {
+    if (value_width_ < 1 || static_cast<double>(value_width_) != static_cast<double>(key_width_) * shape.expand_v) {
+      throw Error(Code::usage, {.what = "head_dim · expand_v is no whole number of value channels",
+                                .found = std::to_string(key_width_) + " · " + std::to_string(shape.expand_v)});
+    }
+  }
+
+  std::vector<ParameterSpec> parameters() const override {
+    const std::int64_t hidden = shape_.hidden_size, keys = heads_ * key_width_, values = heads_ * value_width_;
+    const Initial normal{}, one{.kind = Initial::Kind::constant, .a = 1};
+    std::vector<ParameterSpec> list{{"q_proj.weight", {keys, hidden}, normal},
+                                    {"k_proj.weight", {keys, hidden}, normal},
+                                    {"v_proj.weight", {values, hidden}, normal},
+                                    {"g_proj.weight", {values, hidden}, normal}};
+    for (const std::string& gate : needs_.gates) {
+      list.push_back({gate + "_proj.weight", {heads_, hidden}, normal});
+    }
+    if (shape_.conv_size > 0) {
+      list.push_back({"q_conv1d.weight", {keys, 1, shape_.conv_size}, normal});
+      list.push_back({"k_conv1d.weight", {keys, 1, shape_.conv_size}, normal});
+      list.push_back({"v_conv1d.weight", {values, 1, shape_.conv_size}, normal});
+    }
+    for (ParameterSpec& gate : rule_->gate_parameters()) {
+      gate.decays = false;
+      list.push_back(std::move(gate));
+    }
+    if (needs_.output_correction) {
+      list.push_back({"D_log", {heads_}, {.kind = Initial::Kind::log_uniform, .a = 0, .b = 1}, false});
+    }
+    list.push_back({"o_norm.weight", {value_width_}, one, false});
+    list.push_back({"o_proj.weight", {hidden, values}, normal});
+    return list;
+  }
+
+  std::vector<StateSpec> state(std::int64_t, at::ScalarType dtype) const override {
+    const auto wide = dtype == at::kDouble ? at::kDouble : at::kFloat;
+    std::vector<StateSpec> list{{"S", {heads_, key_width_, value_width_}, wide}};
+    if (needs_.has_momentum) list.push_back({"M", {heads_, key_width_, value_width_}, wide});
+    if (shape_.conv_size > 1) {
+      const std::int64_t past = shape_.conv_size - 1;
+      list.push_back({"q_convolution", {past, heads_ * key_width_}, dtype});
+      list.push_back({"k_convolution", {past, heads_ * key_width_}, dtype});
+      list.push_back({"v_convolution", {past, heads_ * value_width_}, dtype});
+    }
+    return list;
+  }
+
+  double mixing_flops(std::int64_t) const override {
+    // Token by token: read with q, and with p; write k rᵀ into the state. Momentum doubles the written state's upkeep.
+    const double state = static_cast<double>(heads_ * key_width_ * value_width_);
+    return 2 * state * ((needs_.has_delta ? 3 : 2) + (needs_.has_momentum ? 1 : 0));
+  }
+
+  at::Tensor forward(const at::Tensor& x_BTD, const Weights& weights, const ops::Documents& documents,
+                     LayerState* state) const override {
+    const std::int64_t batch = x_BTD.size(0), tokens = x_BTD.size(1);
+    const bool resumes = state && !state->tensors.empty();
+    const std::size_t scan_states = needs_.has_momentum ? 2 : 1;
+    std::array<at::Tensor, 3> carried;
+    if (resumes && shape_.conv_size > 1) {
+      for (std::size_t i = 0; i < 3; ++i) carried[i] = state->tensors[scan_states + i];
+    }
+
+    const auto stream = [&](const std::string& name, std::int64_t width, at::Tensor* past) {
+      at::Tensor y = ops::linear(x_BTD, weights[name + "_proj.weight"]);
+      y = shape_.conv_size > 0 ? ops::short_convolution(y, weights[name + "_conv1d.weight"], {}, documents,
+                                                        state ? past : nullptr)
+                               : at::silu(y);
+      return y.view({batch, tokens, heads_, width});
+    };
+    at::Tensor q = stream("q", key_width_, &carried[0]);
+    at::Tensor k = stream("k", key_width_, &carried[1]);
+    at::Tensor v = stream("v", value_width_, &carried[2]);
+    if (needs_.output_correction) q = q - weights["D_log"].exp().to(q.scalar_type()).unsqueeze(-1) * k;
+    q = ops::l2_norm(q) * (1 / std::sqrt(static_cast<double>(key_width_)));
+    k = ops::l2_norm(k);
+
+    const Coefficients gates = rule_->coefficients(project_gates(x_BTD, weights));
+    scan::Inputs inputs{.q_BTGK = q, .k_BTGK = k, .v_BTHV = v, .log_alpha_BTH = gates.log_alpha,
+                        .log_mu_BTH = gates.log_mu, .beta_BTH = gates.beta, .eta_BTH = gates.eta,
+                        .has_delta = needs_.has_delta, .cu_seqlens = documents.cu_seqlens};
+    if (resumes) {
+      inputs.initial_S_NHKV = state->tensors[0];
+      if (needs_.has_momentum) inputs.initial_M_NHKV = state->tensors[1];
+    }
+    const scan::Outputs outputs = resumes && tokens == 1
+                                      ? scan::step(inputs)
+                                      : scan::chunk(inputs, {.want_state = state != nullptr});
+    if (state) {
+      state->tensors = {outputs.final_S_NHKV};
+      if (needs_.has_momentum) state->tensors.push_back(outputs.final_M_NHKV);
+      if (shape_.conv_size > 1) state->tensors.insert(state->tensors.end(), carried.begin(), carried.end());
+      state->position += tokens;
+    }
+
+    at::Tensor gate = ops::linear(x_BTD, weights["g_proj.weight"]).view_as(outputs.o_BTHV);
+    gate = needs_.output_gate == OutputGate::silu ? at::silu(gate) : at::sigmoid(gate);
+    const at::Tensor o = ops::rms_norm(outputs.o_BTHV, weights["o_norm.weight"], shape_.norm_eps) * gate;
+    return ops::linear(o.reshape({batch, tokens, heads_ * value_width_}), weights["o_proj.weight"]);
+  }
+
+ private:
+  // One product for all gates: their weights are a few rows each.
+  GateInputs project_gates(const at::Tensor& x_BTD, const Weights& weights) const {
+    GateInputs inputs{{}, weights};
+    if (needs_.gates.empty()) return inputs;
+    std::vector<at::Tensor> rows;
+    for (const std::string& gate : needs_.gates) rows.push_back(weights[gate + "_proj.weight"]);
+    const at::Tensor all = ops::linear(x_BTD, at::cat(rows, 0));
+    const at::Tensor wide = all.scalar_type() == at::kDouble ? all : all.to(at::kFloat);
+    for (std::size_t i = 0; i < needs_.gates.size(); ++i) {
+      inputs.projections.add(needs_.gates[i], wide.narrow(-1, static_cast<std::int64_t>(i) * heads_, heads_));
+    }
+    return inputs;
+  }
+
+  LayerShape shape_;
+  std::int64_t heads_, key_width_, value_width_;
+  std::unique_ptr<CoefficientRule> rule_;
+  LayerNeeds needs_;
+};
+
+}  // namespace
+
+std::unique_ptr<Rule> linear_mixer(const LayerShape& shape, std::unique_ptr<CoefficientRule> rule) {
+  return std::make_unique<LinearMixer>(shape, std::move(rule));
+}
+
+}  // namespace mdnlab

@@ -1,0 +1,35 @@
+#include "rule/rule.h"
+
+#include <functional>
+#include <numeric>
+#include <stdexcept>
+
+#include "rule/coefficients.h"
+
+namespace mdnlab {
+
+namespace {
+
+std::int64_t product(const std::vector<std::int64_t>& shape) {
+  return std::accumulate(shape.begin(), shape.end(), std::int64_t{1}, std::multiplies<>());
+}
+
+}  // namespace
+
+Rule::~Rule() = default;
+CoefficientRule::~CoefficientRule() = default;
+
+std::int64_t ParameterSpec::count() const { return product(shape); }
+
+std::int64_t StateSpec::bytes() const {
+  return product(shape) * static_cast<std::int64_t>(c10::elementSize(dtype));
+}
+
+const at::Tensor& Weights::operator[](std::string_view name) const {
+  for (const auto& [known, tensor] : tensors_) {
+    if (known == name) return tensor;
+  }
+  throw std::logic_error("no learned parameter is named " + std::string(name));
+}
+
+}  // namespace mdnlab

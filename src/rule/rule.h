@@ -1,0 +1,86 @@
+// What a recurrence rule is to the rest of the laboratory: for one layer, its learned parameters, its decoding
+// state, its cost, and its forward pass. A rule holds no tensors of its own; the model owns them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "ops/documents.h"
+#include "rule/initial.h"
+
+namespace mdnlab {
+
+// What the model says to each of its layers (the `model:` section of the YAML).
+struct LayerShape {
+  std::int64_t hidden_size = 0;
+  std::int64_t num_heads = 0;
+  std::int64_t head_dim = 0;   // K
+  double expand_v = 1;         // V = head_dim · expand_v
+  std::int64_t conv_size = 4;  // taps of the short convolution; 0: none
+  double norm_eps = 1e-6;
+  std::int64_t num_hidden_layers = 1;
+  std::int64_t layer = 0;      // from 0
+
+  std::int64_t value_dim() const { return static_cast<std::int64_t>(static_cast<double>(head_dim) * expand_v); }
+};
+
+struct ParameterSpec {
+  std::string name;  // within the layer, e.g. "q_proj.weight"
+  std::vector<std::int64_t> shape;
+  Initial initial;
+  bool decays = true;  // takes part in weight decay; gates, norms and biases do not
+
+  std::int64_t count() const;
+};
+
+struct StateSpec {
+  std::string name;
+  std::vector<std::int64_t> shape;  // of one sequence
+  at::ScalarType dtype;
+
+  std::int64_t bytes() const;
+};
+
+// The learned tensors of one layer, by the names of its ParameterSpecs.
+class Weights {
+ public:
+  void add(std::string name, at::Tensor tensor) { tensors_.emplace_back(std::move(name), std::move(tensor)); }
+  const at::Tensor& operator[](std::string_view name) const;  // unknown: std::logic_error
+  const std::vector<std::pair<std::string, at::Tensor>>& all() const { return tensors_; }
+
+ private:
+  std::vector<std::pair<std::string, at::Tensor>> tensors_;
+};
+
+// What a layer carries from one call to the next, in the order of Rule::state; each tensor has a leading batch
+// dimension. Empty before the first call, which starts from nothing.
+struct LayerState {
+  std::vector<at::Tensor> tensors;
+  std::int64_t position = 0;  // tokens seen
+};
+
+class Rule {
+ public:
+  virtual ~Rule();
+
+  virtual std::vector<ParameterSpec> parameters() const = 0;
+
+  // Every tensor needed to go on decoding one sequence after `context_tokens` tokens, compute dtype `dtype`.
+  virtual std::vector<StateSpec> state(std::int64_t context_tokens, at::ScalarType dtype) const = 0;
+
+  // Multiply-adds × 2 of one token's forward pass outside the parameters' own matrix products
+  // (the scan, attention over the mean context), at this context length.
+  virtual double mixing_flops(std::int64_t context_tokens) const = 0;
+
+  // x (B,T,D) in the compute dtype → y (B,T,D). With `state`, goes on from it and leaves the new one there: any T,
+  // one token included; without, starts from nothing. Documents and a state do not come together.
+  virtual at::Tensor forward(const at::Tensor& x_BTD, const Weights& weights, const ops::Documents& documents,
+                             LayerState* state) const = 0;
+};
+
+}  // namespace mdnlab
