@@ -1,0 +1,137 @@
+// Shape letters as in chunk.h; E = B·H, the batch of a matrix product.
+#include "scan/reference.h"
+
+#include <vector>
+
+#include <ATen/ops/addcmul.h>
+#include <ATen/ops/baddbmm.h>
+#include <ATen/ops/bmm.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/zeros.h>
+
+namespace mdnlab::scan {
+
+namespace {
+
+using Tokens = std::vector<at::Tensor>;
+
+// [B,T,H,X] → T tensors [E,1,X].
+Tokens rows(const at::Tensor& value_BTHX) {
+  return value_BTHX.transpose(1, 2).flatten(0, 1).unsqueeze(2).unbind(1);
+}
+
+// [B,T,H] → T tensors [E,1,1].
+Tokens scalars(const at::Tensor& value_BTH) { return rows(value_BTH.unsqueeze(3)); }
+
+at::Tensor share_heads(const at::Tensor& value_BTGK, std::int64_t heads) {
+  const std::int64_t share = heads / value_BTGK.size(2);
+  return share == 1 ? value_BTGK : value_BTGK.repeat_interleave(share, 2);
+}
+
+at::Tensor initial(const at::Tensor& state_NHKV, const Inputs& in, std::int64_t documents) {
+  if (state_NHKV.defined()) return state_NHKV;
+  const auto dtype = in.q_BTGK.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  return at::zeros({documents, in.v_BTHV.size(2), in.q_BTGK.size(3), in.v_BTHV.size(3)},
+                   in.q_BTGK.options().dtype(dtype));
+}
+
+// One document a row.
+Outputs loop_rows(const Inputs& in) {
+  const std::int64_t B = in.v_BTHV.size(0), T = in.v_BTHV.size(1), H = in.v_BTHV.size(2),
+                     V = in.v_BTHV.size(3);
+  const bool has_momentum = in.log_mu_BTH.defined();
+  at::Tensor S_EKV = initial(in.initial_S_NHKV, in, B).flatten(0, 1);
+  at::Tensor M_EKV = initial(in.initial_M_NHKV, in, B).flatten(0, 1);
+  const auto state_dtype = S_EKV.scalar_type();
+
+  const at::Tensor q_BTHK = share_heads(in.q_BTGK, H).to(state_dtype);
+  at::Tensor k_BTHK = share_heads(in.k_BTGK, H).to(state_dtype);
+  Tokens alpha, mu, beta, p;
+  if (in.log_alpha_BTH.defined()) alpha = scalars(in.log_alpha_BTH.exp());
+  if (has_momentum) mu = scalars(in.log_mu_BTH.exp());
+  if (in.beta_BTH.defined()) beta = scalars(in.beta_BTH);
+  if (in.p_BTHK.defined()) {
+    p = rows(in.p_BTHK.to(state_dtype));
+  } else if (in.has_delta) {
+    p = rows(alpha.empty() ? k_BTHK : k_BTHK.mul(in.log_alpha_BTH.exp().unsqueeze(3)));
+  }
+  if (in.eta_BTH.defined()) k_BTHK = k_BTHK.mul(in.eta_BTH.unsqueeze(3));
+  const Tokens q = rows(q_BTHK), eta_k = rows(k_BTHK), v = rows(in.v_BTHV.to(state_dtype));
+
+  Tokens o(T);
+  for (std::int64_t t = 0; t < T; ++t) {
+    const at::Tensor r_E1V = in.has_delta ? at::baddbmm(v[t], p[t], S_EKV, 1, -1) : v[t];
+    if (has_momentum) {
+      M_EKV = at::baddbmm(mu[t].mul(M_EKV), eta_k[t].transpose(1, 2), r_E1V, 1, -1);
+      const at::Tensor decayed = alpha.empty() ? S_EKV : alpha[t].mul(S_EKV);
+      S_EKV = beta.empty() ? decayed.sub(M_EKV) : at::addcmul(decayed, beta[t], M_EKV, -1);
+    } else {
+      const at::Tensor write_E1K = beta.empty() ? eta_k[t] : beta[t].mul(eta_k[t]);
+      S_EKV = at::baddbmm(alpha.empty() ? S_EKV : alpha[t].mul(S_EKV), write_E1K.transpose(1, 2), r_E1V);
+    }
+    o[t] = at::bmm(q[t], S_EKV);
+  }
+  Outputs out;
+  out.o_BTHV = T == 0 ? at::empty_like(in.v_BTHV)
+                      : at::stack(o, 1).view({B, H, T, V}).transpose(1, 2).to(in.v_BTHV.scalar_type());
+  out.final_S_NHKV = S_EKV.unflatten(0, {B, H});
+  if (has_momentum) out.final_M_NHKV = M_EKV.unflatten(0, {B, H});
+  return out;
+}
+
+// Tokens start..end of the flattened (B,T), as one row.
+at::Tensor slice(const at::Tensor& value, std::int64_t start, std::int64_t end) {
+  return value.defined() ? value.flatten(0, 1).slice(0, start, end).unsqueeze(0) : value;
+}
+
+at::Tensor document(const at::Tensor& state_NHKV, std::int64_t n) {
+  return state_NHKV.defined() ? state_NHKV.slice(0, n, n + 1) : state_NHKV;
+}
+
+}  // namespace
+
+Outputs loop(const Inputs& in) {
+  validate(in);
+  if (!in.cu_seqlens.defined()) return loop_rows(in);
+
+  const at::Tensor starts = in.cu_seqlens.contiguous();
+  const int* start = starts.const_data_ptr<int>();
+  const std::int64_t documents = starts.size(0) - 1;
+  Tokens o, final_S, final_M;
+  for (std::int64_t n = 0; n < documents; ++n) {
+    const std::int64_t a = start[n], b = start[n + 1];
+    const Outputs part = loop_rows({.q_BTGK = slice(in.q_BTGK, a, b),
+                                    .k_BTGK = slice(in.k_BTGK, a, b),
+                                    .v_BTHV = slice(in.v_BTHV, a, b),
+                                    .log_alpha_BTH = slice(in.log_alpha_BTH, a, b),
+                                    .log_mu_BTH = slice(in.log_mu_BTH, a, b),
+                                    .beta_BTH = slice(in.beta_BTH, a, b),
+                                    .eta_BTH = slice(in.eta_BTH, a, b),
+                                    .has_delta = in.has_delta,
+                                    .p_BTHK = slice(in.p_BTHK, a, b),
+                                    .initial_S_NHKV = document(in.initial_S_NHKV, n),
+                                    .initial_M_NHKV = document(in.initial_M_NHKV, n),
+                                    .cu_seqlens = {}});
+    o.push_back(part.o_BTHV);
+    final_S.push_back(part.final_S_NHKV);
+    if (part.final_M_NHKV.defined()) final_M.push_back(part.final_M_NHKV);
+  }
+  if (documents == 0) return loop_rows(in);
+  return {.o_BTHV = at::cat(o, 1).view(in.v_BTHV.sizes()),
+          .final_S_NHKV = at::cat(final_S),
+          .final_M_NHKV = final_M.empty() ? at::Tensor() : at::cat(final_M)};
+}
+
+Outputs reference(const Inputs& inputs) {
+  Inputs wide = inputs;
+  for (at::Tensor* tensor : {&wide.q_BTGK, &wide.k_BTGK, &wide.v_BTHV, &wide.log_alpha_BTH, &wide.log_mu_BTH,
+                             &wide.beta_BTH, &wide.eta_BTH, &wide.p_BTHK, &wide.initial_S_NHKV,
+                             &wide.initial_M_NHKV}) {
+    if (tensor->defined()) *tensor = tensor->to(at::kDouble);
+  }
+  return loop(wide);
+}
+
+}  // namespace mdnlab::scan
