@@ -14,13 +14,16 @@ std::string read_file(const std::filesystem::path& path);  // unreadable: Code::
 
 // Writes, fsyncs and closes; the file may be half there after a crash (write into a temporary folder).
 void write_file(const std::filesystem::path& path, std::string_view content);
+void write_file(const std::filesystem::path& path, std::span<const std::string_view> pieces);  // one after another
 
 // Temporary file beside it, fsync, rename, fsync of the folder: readers see the old file or the new.
 void replace_file(const std::filesystem::path& path, std::string_view content);
+void replace_file(const std::filesystem::path& path, std::span<const std::string_view> pieces);
 
 void sync_folder(const std::filesystem::path& folder);
 
-// A read-only memory map of a whole file; moves only. An empty file maps to an empty span.
+// A read-only memory map of a whole regular file; moves only. An empty file maps to an empty span.
+// Nobody may shorten the file while it is mapped: reading past its new end is fatal (SIGBUS).
 class MappedFile {
  public:
   explicit MappedFile(const std::filesystem::path& path);

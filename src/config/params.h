@@ -2,6 +2,7 @@
 // defaults, range checks, errors, documentation and the resolved form all come from that list.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <span>
@@ -78,8 +79,11 @@ Params read_params(const Node& map, std::string_view section, std::span<const Fi
 // The defaults alone; a required field is an Error.
 Params default_params(std::string_view section, std::span<const Field> fields);
 
-// Reads `key=value` words (of --set), typed by the table.
+// Reads `key=value` words (of --set), typed by the table: a text is taken as it stands, all else is YAML.
+// The place of each value is its word. A word without `=` or a key set twice: Code::usage.
 Params read_settings(std::span<const std::string> words, std::string_view section, std::span<const Field> fields);
+
+std::string range_text(const Field& field);  // "at least 1", "0 to 1", "" without bounds
 
 // A Markdown table of the fields: name, type, default, range, meaning.
 std::string field_reference(std::span<const Field> fields);
