@@ -28,11 +28,11 @@ struct Place {
 
 // Every field but `what` may stay empty. Written as `place: what; found X, expected Y; hint`.
 struct ErrorText {
-  Place place{};
-  std::string what{};
-  std::string found{};
-  std::string expected{};
-  std::string hint{};
+  Place place;
+  std::string what;
+  std::string found;
+  std::string expected;
+  std::string hint;
 };
 
 // Thrown everywhere, caught in main and at the boundary of each run. The destructor is defined in

@@ -26,7 +26,7 @@ struct Field {
 
   const char* name;
   Type type;
-  const char* preset;  // the default as YAML text; nullptr: unset unless given; Field::required: must be given
+  const char* preset;  // the default as text, a list as "[a, b]"; nullptr: unset unless given; Field::required: must be given
   const char* doc;     // one sentence, with the unit
   double least = -std::numeric_limits<double>::infinity();  // inclusive bounds of numbers and list items
   double most = std::numeric_limits<double>::infinity();
@@ -79,8 +79,9 @@ Params read_params(const Node& map, std::string_view section, std::span<const Fi
 // The defaults alone; a required field is an Error.
 Params default_params(std::string_view section, std::span<const Field> fields);
 
-// Reads `key=value` words (of --set), typed by the table: a text is taken as it stands, all else is YAML.
-// The place of each value is its word. A word without `=` or a key set twice: Code::usage.
+// Reads `key=value` words (of --set), typed by the table: a text is taken as it stands, a list is `a,b` or
+// `[a, b]`, `null` leaves the field at its default. The place of each value is its word.
+// A word without `=` or a key set twice: Code::usage.
 Params read_settings(std::span<const std::string> words, std::string_view section, std::span<const Field> fields);
 
 std::string range_text(const Field& field);  // "at least 1", "0 to 1", "" without bounds

@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "config/params.h"
+#include "config/plain.h"
 #include "config/yaml.h"
 
 namespace mdnlab {
@@ -150,7 +151,7 @@ Value read_preset(const Option& option, const Place& missing_at) {
                 {.place = missing_at, .what = option.path + " is required", .hint = option.field.doc});
   }
   try {
-    return read_value(option, parse_yaml(preset, "default"));
+    return read_value(option, plain_node(preset, option.field.type, {}));
   } catch (const Error& error) {
     throw std::logic_error("the default of " + option.path + ": " + error.what());
   }

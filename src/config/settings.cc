@@ -1,30 +1,17 @@
 #include "base/text.h"
 #include "config/params.h"
-#include "config/yaml.h"
+#include "config/plain.h"
 
 namespace mdnlab {
 
 namespace {
 
-const Field* find_field(std::span<const Field> fields, std::string_view name) {
+// A key that the table lacks is refused by read_params; its value may be of any type until then.
+Type type_of(std::span<const Field> fields, std::string_view name) {
   for (const Field& field : fields) {
-    if (field.name == name) return &field;
+    if (field.name == name) return field.type;
   }
-  return nullptr;
-}
-
-// A text is what stands behind the `=`, as it is: the shell has taken its own quotes away already.
-Node setting_value(const std::string& value, const Place& place, bool is_text) {
-  Node node;
-  if (is_text || value.empty()) {
-    node.kind = Node::Kind::scalar;
-    node.scalar = value;
-    node.is_quoted = true;
-  } else {
-    node = parse_yaml(value, place.file);
-  }
-  node.place = place;
-  return node;
+  return Type::text;
 }
 
 }  // namespace
@@ -42,9 +29,7 @@ Params read_settings(std::span<const std::string> words, std::string_view sectio
     if (map.find(key) != nullptr) {
       throw Error(Code::usage, {.place = place, .what = "key " + quote(key) + " is set twice"});
     }
-    const Field* field = find_field(fields, key);
-    const bool is_text = field != nullptr && field->type == Type::text;
-    map.entries.push_back({key, place, setting_value(word.substr(sign + 1), place, is_text)});
+    map.entries.push_back({key, place, plain_node(word.substr(sign + 1), type_of(fields, key), place)});
   }
   return read_params(map, section, fields);
 }
