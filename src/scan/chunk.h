@@ -7,15 +7,15 @@
 //     S_t = α_t S_{t−1} − β_t M_t
 //     o_t = S_tᵀ q_t
 //
-// Shape letters: B batch, T time, H value heads, G key heads (H is a multiple of G; head h reads key head h·G/H),
-// K key width, V value width, N documents. q, k, v, o share one dtype (f32, f64, bf16); gates are float32
-// (float64 when q is); states are float32 (float64 when q is).
+// Shape letters: B batch, T time, H value heads, G key heads (H is a multiple of G; head h reads key head
+// h·G/H), K key width, V value width, N documents. q, k, v, o share one dtype (f32, f64, bf16); gates are
+// float32 (float64 when q is); states are float32 (float64 when q is).
 #pragma once
+
+#include <ATen/core/Tensor.h>
 
 #include <cstdint>
 #include <optional>
-
-#include <ATen/core/Tensor.h>
 
 namespace mdnlab::scan {
 
@@ -28,11 +28,11 @@ struct Inputs {
   at::Tensor beta_BTH;       // step; undefined: 1
   at::Tensor eta_BTH;        // inner rate; undefined: 1
   bool has_delta = false;
-  at::Tensor p_BTHK;         // erase key; only with has_delta; undefined: p = αk
-  at::Tensor initial_S_NHKV; // undefined: 0. N = B without cu_seqlens
-  at::Tensor initial_M_NHKV; // only with log_mu; undefined: 0
-  // int32 [N+1] on the CPU, rising from 0 to B·T, over the flattened (B,T) tokens; every row start k·T is among
-  // them. Each document starts from its own initial state (or 0). Undefined: one document a row.
+  at::Tensor p_BTHK;          // erase key; only with has_delta; undefined: p = αk
+  at::Tensor initial_S_NHKV;  // undefined: 0. N = B without cu_seqlens
+  at::Tensor initial_M_NHKV;  // only with log_mu; undefined: 0
+  // int32 [N+1] on the CPU, rising from 0 to B·T, over the flattened (B,T) tokens; every row start k·T is
+  // among them. Each document starts from its own initial state (or 0). Undefined: one document a row.
   at::Tensor cu_seqlens;
 };
 
@@ -47,11 +47,13 @@ struct Options {
   bool want_state = false;
 };
 
-// Throws Error (Code::usage) naming the tensor whose shape, dtype or device does not fit, with what is expected.
+// Throws Error (Code::usage) naming the tensor whose shape, dtype or device does not fit, with what is
+// expected.
 void validate(const Inputs& inputs);
 
-// The chunkwise form with its hand-written backward (recurrences.md, sections 2 and 3), as an autograd function:
-// gradients for every floating tensor given. Time and memory linear in T; T may be any length, 0 included.
+// The chunkwise form with its hand-written backward (recurrences.md, sections 2 and 3), as an autograd
+// function: gradients for every floating tensor given. Time and memory linear in T; T may be any length, 0
+// included.
 Outputs chunk(const Inputs& inputs, const Options& options = {});
 
 // The judge: the recurrence above token by token in float64 (inputs are converted; outputs are float64).

@@ -1,11 +1,260 @@
-#include "scan/chunk.h"
-#include "scan/reference.h"
+#include "scan/chunk_cpu.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+
+#include <algorithm>
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "scan/cpu/kernel.h"
 
 namespace mdnlab::scan {
 
-Outputs chunk(const Inputs& inputs, const Options& options) {
-  Outputs out = loop(inputs);
-  return options.want_state ? out : Outputs{out.o_BTHV, {}, {}};
+namespace {
+
+// Smaller chunks have less to do within a chunk, larger ones carry the state less often.
+constexpr std::int64_t kChunkSize = 32;
+
+template <class T>
+const cpu::Functions<T>& functions() {
+  if constexpr (std::is_same_v<T, double>)
+    return cpu::kernel().f64;
+  else
+    return cpu::kernel().f32;
+}
+
+at::ScalarType compute_dtype(const Inputs& inputs) {
+  return inputs.q_BTGK.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+}
+
+// Entries of a row adjacent and (B,T) one dimension of even steps.
+at::Tensor as_rows(const at::Tensor& value_BTHX) {
+  const bool fits =
+      value_BTHX.stride(3) == 1 && value_BTHX.stride(0) == value_BTHX.size(1) * value_BTHX.stride(1);
+  return fits ? value_BTHX : value_BTHX.contiguous();
+}
+
+// The inputs in the dtype and layout that the kernels read.
+Inputs prepared(const Inputs& inputs) {
+  Inputs out = inputs;
+  for (at::Tensor* tensor : tensors(out)) {
+    if (!tensor->defined()) continue;
+    *tensor = tensor->to(compute_dtype(inputs));
+    const bool is_rows =
+        tensor == &out.q_BTGK || tensor == &out.k_BTGK || tensor == &out.v_BTHV || tensor == &out.p_BTHK;
+    *tensor = is_rows ? as_rows(*tensor) : tensor->contiguous();
+  }
+  return out;
+}
+
+template <class T>
+cpu::Rows<const T> const_rows(const at::Tensor& value_BTHX) {
+  if (!value_BTHX.defined()) return {};
+  return {value_BTHX.const_data_ptr<T>(), value_BTHX.stride(1), value_BTHX.stride(2)};
+}
+
+template <class T>
+cpu::Rows<T> rows(const at::Tensor& value_BTHX) {
+  if (!value_BTHX.defined()) return {};
+  return {value_BTHX.mutable_data_ptr<T>(), value_BTHX.stride(1), value_BTHX.stride(2)};
+}
+
+template <class T>
+const T* const_data(const at::Tensor& value) {
+  return value.defined() ? value.const_data_ptr<T>() : nullptr;
+}
+
+template <class T>
+T* data(const at::Tensor& value) {
+  return value.defined() ? value.mutable_data_ptr<T>() : nullptr;
+}
+
+std::int64_t chunk_count(std::int64_t tokens, std::int64_t chunk_size) {
+  return (tokens + chunk_size - 1) / chunk_size;
+}
+
+struct Documents {
+  std::vector<cpu::Document> list;
+  std::int64_t chunks = 0;
+};
+
+Documents documents(const Inputs& inputs, std::int64_t chunk_size) {
+  Documents out;
+  const std::vector<std::int64_t> starts = document_starts(inputs);
+  for (std::size_t n = 0; n + 1 < starts.size(); ++n) {
+    out.list.push_back({static_cast<std::int64_t>(n), starts[n], starts[n + 1], out.chunks});
+    out.chunks += chunk_count(starts[n + 1] - starts[n], chunk_size);
+  }
+  return out;
+}
+
+template <class T>
+cpu::Scan<T> describe(const Inputs& in, const Options& options, std::int64_t chunks) {
+  cpu::Scan<T> scan;
+  scan.heads = in.v_BTHV.size(2);
+  scan.key_heads = in.q_BTGK.size(2);
+  scan.key_width = in.q_BTGK.size(3);
+  scan.value_width = in.v_BTHV.size(3);
+  scan.tokens = in.q_BTGK.size(0) * in.q_BTGK.size(1);
+  scan.chunks = chunks;
+  scan.chunk_size = options.chunk_size;
+  scan.has_delta = in.has_delta;
+  scan.has_momentum = in.log_mu_BTH.defined();
+  scan.q = const_rows<T>(in.q_BTGK);
+  scan.k = const_rows<T>(in.k_BTGK);
+  scan.v = const_rows<T>(in.v_BTHV);
+  scan.p = const_rows<T>(in.p_BTHK);
+  scan.log_alpha = const_data<T>(in.log_alpha_BTH);
+  scan.log_mu = const_data<T>(in.log_mu_BTH);
+  scan.beta = const_data<T>(in.beta_BTH);
+  scan.eta = const_data<T>(in.eta_BTH);
+  scan.initial_S = const_data<T>(in.initial_S_NHKV);
+  scan.initial_M = const_data<T>(in.initial_M_NHKV);
+  return scan;
+}
+
+Options with_chunk_size(const Options& options) {
+  return {.chunk_size = options.chunk_size > 0 ? options.chunk_size : kChunkSize,
+          .want_state = options.want_state};
+}
+
+// Calls work(document, key head, scratch) for every pair, each exactly once, on up to at::get_num_threads()
+// threads. Pairs share no output, so the threads change no result.
+template <class T, class Work>
+void for_each_pair(const cpu::Scan<T>& scan, const std::vector<cpu::Document>& documents, const Work& work) {
+  const std::int64_t pairs = static_cast<std::int64_t>(documents.size()) * scan.key_heads;
+  const std::int64_t scratch_size = functions<T>().scratch_size(scan);
+  std::atomic<std::int64_t> next = 0;
+  const auto run = [&] {
+    constexpr std::align_val_t alignment{64};
+    const std::unique_ptr<T[], void (*)(T*)> scratch(
+        static_cast<T*>(::operator new(static_cast<std::size_t>(scratch_size) * sizeof(T), alignment)),
+        [](T* buffer) { ::operator delete (buffer, std::align_val_t{64}); });
+    for (std::int64_t pair = next++; pair < pairs; pair = next++) {
+      work(documents[static_cast<std::size_t>(pair / scan.key_heads)], pair % scan.key_heads, scratch.get());
+    }
+  };
+  // A thread costs tens of microseconds to start: worth it from about a million multiply-adds.
+  constexpr double kWorthAThread = 1e6;
+  const double multiply_adds = 4.0 * scan.tokens * scan.heads * scan.key_width * scan.value_width;
+  const auto threads = std::min<std::int64_t>(
+      {pairs, at::get_num_threads(), 1 + static_cast<std::int64_t>(multiply_adds / kWorthAThread)});
+  std::vector<std::jthread> others;
+  for (std::int64_t thread = 1; thread < threads; ++thread) others.emplace_back(run);
+  run();
+}
+
+template <class T>
+Outputs forward(const Inputs& in, const Options& options, SavedForBackward* saved) {
+  const Documents documents = scan::documents(in, options.chunk_size);
+  const cpu::Scan<T> scan = describe<T>(in, options, documents.chunks);
+  const auto dtype = in.v_BTHV.options();
+  const std::int64_t N = static_cast<std::int64_t>(documents.list.size()),
+                     V_row = cpu::padded(scan.value_width);
+
+  Outputs out;
+  out.o_BTHV = at::empty(in.v_BTHV.sizes(), dtype);
+  if (options.want_state) {
+    out.final_S_NHKV = at::empty({N, scan.heads, scan.key_width, scan.value_width}, dtype);
+    if (scan.has_momentum) out.final_M_NHKV = at::empty_like(out.final_S_NHKV);
+  }
+  cpu::Saved<T> kept;
+  if (saved) {
+    saved->states = at::empty({scan.heads, scan.chunks, scan.state_halves() * scan.key_width, V_row}, dtype);
+    kept.states = data<T>(saved->states);
+    if (scan.has_delta) saved->residuals = at::empty({scan.heads, scan.tokens, V_row}, dtype);
+    kept.residuals = data<T>(saved->residuals);
+  }
+  const cpu::Results<T> results{rows<T>(out.o_BTHV), data<T>(out.final_S_NHKV), data<T>(out.final_M_NHKV)};
+  for_each_pair(scan, documents.list, [&](const cpu::Document& document, std::int64_t key_head, T* scratch) {
+    functions<T>().forward(scan, document, key_head, results, kept, scratch);
+  });
+  return out;
+}
+
+template <class T>
+Outputs step(const Inputs& in) {
+  const Documents documents = scan::documents(in, 1);
+  const cpu::Scan<T> scan = describe<T>(in, {.chunk_size = 1}, documents.chunks);
+  Outputs out;
+  out.o_BTHV = at::empty(in.v_BTHV.sizes(), in.v_BTHV.options());
+  out.final_S_NHKV =
+      at::empty({scan.tokens, scan.heads, scan.key_width, scan.value_width}, in.v_BTHV.options());
+  if (scan.has_momentum) out.final_M_NHKV = at::empty_like(out.final_S_NHKV);
+  const cpu::Results<T> results{rows<T>(out.o_BTHV), data<T>(out.final_S_NHKV), data<T>(out.final_M_NHKV)};
+  for_each_pair(scan, documents.list, [&](const cpu::Document& document, std::int64_t key_head, T* scratch) {
+    functions<T>().step(scan, document, key_head, results, scratch);
+  });
+  return out;
+}
+
+template <class T>
+Inputs backward(const Inputs& in, const Options& options, const SavedForBackward& saved,
+                const Outputs& adjoints, const std::array<bool, kTensors>& wanted) {
+  const Documents documents = scan::documents(in, options.chunk_size);
+  const cpu::Scan<T> scan = describe<T>(in, options, documents.chunks);
+  const cpu::Saved<T> kept{const_cast<T*>(const_data<T>(saved.states)),
+                           const_cast<T*>(const_data<T>(saved.residuals))};
+
+  Inputs out;
+  const auto given = tensors(in);
+  const auto gradient = tensors(out);
+  for (std::size_t i = 0; i < kTensors; ++i) {
+    if (wanted[i] && given[i]->defined()) *gradient[i] = at::empty(given[i]->sizes(), given[i]->options());
+  }
+  const cpu::Adjoints<T> received{const_rows<T>(adjoints.o_BTHV), const_data<T>(adjoints.final_S_NHKV),
+                                  const_data<T>(adjoints.final_M_NHKV)};
+  const cpu::Gradients<T> gradients{
+      rows<T>(out.q_BTGK),         rows<T>(out.k_BTGK),        rows<T>(out.v_BTHV),   rows<T>(out.p_BTHK),
+      data<T>(out.log_alpha_BTH),  data<T>(out.log_mu_BTH),    data<T>(out.beta_BTH), data<T>(out.eta_BTH),
+      data<T>(out.initial_S_NHKV), data<T>(out.initial_M_NHKV)};
+  for_each_pair(scan, documents.list, [&](const cpu::Document& document, std::int64_t key_head, T* scratch) {
+    functions<T>().backward(scan, document, key_head, kept, received, gradients, scratch);
+  });
+  return out;
+}
+
+}  // namespace
+
+Outputs forward_cpu(const Inputs& inputs, const Options& options, SavedForBackward* saved) {
+  const Inputs ready = prepared(inputs);
+  const Options chosen = with_chunk_size(options);
+  Outputs out = compute_dtype(inputs) == at::kDouble ? forward<double>(ready, chosen, saved)
+                                                     : forward<float>(ready, chosen, saved);
+  out.o_BTHV = out.o_BTHV.to(inputs.v_BTHV.scalar_type());
+  return out;
+}
+
+Outputs step_cpu(const Inputs& inputs) {
+  const Inputs ready = prepared(inputs);
+  Outputs out = compute_dtype(inputs) == at::kDouble ? step<double>(ready) : step<float>(ready);
+  out.o_BTHV = out.o_BTHV.to(inputs.v_BTHV.scalar_type());
+  return out;
+}
+
+Inputs backward_cpu(const Inputs& inputs, const Options& options, const SavedForBackward& saved,
+                    const Outputs& adjoints, const std::array<bool, kTensors>& wanted) {
+  const Inputs ready = prepared(inputs);
+  const Options chosen = with_chunk_size(options);
+  const auto dtype = compute_dtype(inputs);
+  Outputs received = adjoints;
+  if (received.o_BTHV.defined()) received.o_BTHV = as_rows(received.o_BTHV.to(dtype));
+  for (at::Tensor* state : {&received.final_S_NHKV, &received.final_M_NHKV}) {
+    if (state->defined()) *state = state->contiguous();
+  }
+  Inputs out = dtype == at::kDouble ? backward<double>(ready, chosen, saved, received, wanted)
+                                    : backward<float>(ready, chosen, saved, received, wanted);
+  const auto given = tensors(inputs);
+  const auto gradient = tensors(out);
+  for (std::size_t i = 0; i < kTensors; ++i) {
+    if (gradient[i]->defined()) *gradient[i] = gradient[i]->to(given[i]->scalar_type());
+  }
+  return out;
 }
 
 }  // namespace mdnlab::scan

@@ -1,8 +1,6 @@
 // Shape letters as in chunk.h; E = B·H, the batch of a matrix product.
 #include "scan/reference.h"
 
-#include <vector>
-
 #include <ATen/ops/addcmul.h>
 #include <ATen/ops/baddbmm.h>
 #include <ATen/ops/bmm.h>
@@ -10,6 +8,8 @@
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
+
+#include <vector>
 
 namespace mdnlab::scan {
 
@@ -23,7 +23,9 @@ Tokens rows(const at::Tensor& value_BTHX) {
 }
 
 // [B,T,H] → T tensors [E,1,1].
-Tokens scalars(const at::Tensor& value_BTH) { return rows(value_BTH.unsqueeze(3)); }
+Tokens scalars(const at::Tensor& value_BTH) {
+  return rows(value_BTH.unsqueeze(3));
+}
 
 at::Tensor share_heads(const at::Tensor& value_BTGK, std::int64_t heads) {
   const std::int64_t share = heads / value_BTGK.size(2);
@@ -126,9 +128,9 @@ Outputs loop(const Inputs& in) {
 
 Outputs reference(const Inputs& inputs) {
   Inputs wide = inputs;
-  for (at::Tensor* tensor : {&wide.q_BTGK, &wide.k_BTGK, &wide.v_BTHV, &wide.log_alpha_BTH, &wide.log_mu_BTH,
-                             &wide.beta_BTH, &wide.eta_BTH, &wide.p_BTHK, &wide.initial_S_NHKV,
-                             &wide.initial_M_NHKV}) {
+  for (at::Tensor* tensor :
+       {&wide.q_BTGK, &wide.k_BTGK, &wide.v_BTHV, &wide.log_alpha_BTH, &wide.log_mu_BTH, &wide.beta_BTH,
+        &wide.eta_BTH, &wide.p_BTHK, &wide.initial_S_NHKV, &wide.initial_M_NHKV}) {
     if (tensor->defined()) *tensor = tensor->to(at::kDouble);
   }
   return loop(wide);

@@ -5,8 +5,8 @@
 
 namespace mdnlab::scan {
 
-// The recurrence in the inputs' own dtype (states and gates as given), differentiable by plain autograd. Always
-// returns the final states. reference() is this after a conversion of everything to float64.
+// The recurrence in the inputs' own dtype (states and gates as given), differentiable by plain autograd.
+// Always returns the final states. reference() is this after a conversion of everything to float64.
 Outputs loop(const Inputs& inputs);
 
 }  // namespace mdnlab::scan

@@ -1,13 +1,18 @@
-#include <ATen/core/grad_mode.h>
-
-#include "scan/chunk.h"
-#include "scan/reference.h"
+#include "base/error.h"
+#include "scan/chunk_cpu.h"
 
 namespace mdnlab::scan {
 
 Outputs step(const Inputs& inputs) {
-  const at::NoGradGuard no_grad;
-  return loop(inputs);
+  validate(inputs);
+  if (inputs.q_BTGK.size(1) != 1 || inputs.cu_seqlens.defined()) {
+    throw Error(Code::usage, ErrorText{.what = "scan: step takes one token a sequence",
+                                       .found = inputs.cu_seqlens.defined()
+                                                    ? "cu_seqlens"
+                                                    : "T = " + std::to_string(inputs.q_BTGK.size(1)),
+                                       .expected = "T = 1"});
+  }
+  return step_cpu(inputs);
 }
 
 }  // namespace mdnlab::scan

@@ -1,8 +1,8 @@
 // Shapes, dtypes and devices of a scan's inputs against the contract of chunk.h.
+#include <c10/core/ScalarType.h>
+
 #include <string>
 #include <vector>
-
-#include <c10/core/ScalarType.h>
 
 #include "base/error.h"
 #include "scan/chunk.h"
@@ -78,9 +78,9 @@ std::int64_t check_documents(const at::Tensor& cu_seqlens, std::int64_t batch, s
     }
     while (row < batch && row * time <= start[n + 1]) {
       if (row * time < start[n + 1]) {
-        refuse("cu_seqlens", "boundaries", "a document of tokens " + std::to_string(start[n]) + " to " +
-               std::to_string(start[n + 1]), "the row start " + std::to_string(row * time) + " among them",
-               "a document lies in one row");
+        refuse("cu_seqlens", "boundaries",
+               "a document of tokens " + std::to_string(start[n]) + " to " + std::to_string(start[n + 1]),
+               "the row start " + std::to_string(row * time) + " among them", "a document lies in one row");
       }
       ++row;
     }

@@ -1,0 +1,98 @@
+// chunk() as a node of the autograd graph, and the choice of the device's implementation.
+#include <torch/csrc/autograd/custom_function.h>
+
+#include "base/error.h"
+#include "scan/chunk_cpu.h"
+
+namespace mdnlab::scan {
+
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+std::vector<at::Tensor> given_tensors(const Inputs& inputs) {
+  std::vector<at::Tensor> given;
+  for (const at::Tensor* tensor : tensors(inputs)) {
+    if (tensor->defined()) given.push_back(*tensor);
+  }
+  return given;
+}
+
+class ChunkFunction : public torch::autograd::Function<ChunkFunction> {
+ public:
+  // `given` are the defined tensors of `inputs`, the arguments that autograd sees. Results are o and, when
+  // wanted, S and M.
+  static variable_list forward(AutogradContext* context, at::TensorList /*given*/, const Inputs& inputs,
+                               const Options& options) {
+    SavedForBackward saved;
+    const Outputs out = forward_cpu(inputs, options, &saved);
+    variable_list kept;
+    for (const at::Tensor* tensor : tensors(inputs)) kept.push_back(*tensor);
+    kept.insert(kept.end(), {inputs.cu_seqlens, saved.states, saved.residuals});
+    context->save_for_backward(std::move(kept));
+    context->saved_data["has_delta"] = inputs.has_delta;
+    context->saved_data["chunk_size"] = options.chunk_size;
+    context->set_materialize_grads(false);
+    variable_list results{out.o_BTHV};
+    if (out.final_S_NHKV.defined()) results.push_back(out.final_S_NHKV);
+    if (out.final_M_NHKV.defined()) results.push_back(out.final_M_NHKV);
+    return results;
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& adjoints) {
+    if (c10::GradMode::is_enabled()) {
+      throw Error(Code::usage, ErrorText{.what = "scan: the backward pass cannot itself be differentiated",
+                                         .hint = "scan::reference can, by plain autograd"});
+    }
+    const variable_list kept = context->get_saved_variables();
+    Inputs inputs;
+    std::array<bool, kTensors> wanted{};
+    std::size_t given = 0;
+    for (std::size_t i = 0; i < kTensors; ++i) {
+      *tensors(inputs)[i] = kept[i];
+      if (kept[i].defined()) wanted[i] = context->needs_input_grad(given++);
+    }
+    inputs.cu_seqlens = kept[kTensors];
+    inputs.has_delta = context->saved_data["has_delta"].toBool();
+    const Options options{.chunk_size = context->saved_data["chunk_size"].toInt()};
+    const SavedForBackward saved{kept[kTensors + 1], kept[kTensors + 2]};
+    const Inputs gradients = backward_cpu(inputs, options, saved, outputs(adjoints), wanted);
+
+    variable_list results;
+    for (std::size_t i = 0; i < kTensors; ++i) {
+      if (kept[i].defined()) results.push_back(*tensors(gradients)[i]);
+    }
+    results.resize(given + 2);  // inputs and options have none
+    return results;
+  }
+
+  static Outputs outputs(const variable_list& list) {
+    return {list[0], list.size() > 1 ? list[1] : at::Tensor(), list.size() > 2 ? list[2] : at::Tensor()};
+  }
+};
+
+bool needs_gradient(const Inputs& inputs) {
+  if (!c10::GradMode::is_enabled()) return false;
+  for (const at::Tensor* tensor : tensors(inputs)) {
+    if (tensor->defined() && tensor->requires_grad()) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+Outputs chunk(const Inputs& in, const Options& options) {
+  validate(in);
+  if (!in.q_BTGK.device().is_cpu()) {
+    throw Error(Code::machine, ErrorText{.what = "scan: no kernel for this device",
+                                         .found = in.q_BTGK.device().str(),
+                                         .expected = "cpu"});
+  }
+  if (!needs_gradient(in)) return forward_cpu(in, options, nullptr);
+
+  const std::vector<at::Tensor> given = given_tensors(in);
+  return ChunkFunction::outputs(ChunkFunction::apply(at::TensorList(given), in, options));
+}
+
+}  // namespace mdnlab::scan

@@ -1,0 +1,63 @@
+// Vectors as wide as the instruction set that this file is compiled for. Everything the kernel's headers
+// define has internal linkage: the linker must never serve one instruction set's code to another.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+namespace mdnlab::scan::cpu {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int kVectorBytes = 64;
+constexpr int kBlockRows = 8;  // rows and vectors of a product's block that stays in registers
+constexpr int kBlockVectors = 2;
+#elif defined(__AVX2__)
+constexpr int kVectorBytes = 32;
+constexpr int kBlockRows = 6;
+constexpr int kBlockVectors = 2;
+#else
+constexpr int kVectorBytes = 16;
+constexpr int kBlockRows = 6;
+constexpr int kBlockVectors = 2;
+#endif
+
+template <class T>
+struct VectorOf {
+  typedef T type __attribute__((vector_size(kVectorBytes)));
+};
+template <class T>
+using Vector = typename VectorOf<T>::type;
+
+template <class T>
+constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(T));
+
+template <class T>
+inline Vector<T> load(const T* source) {
+  Vector<T> value;
+  std::memcpy(&value, source, sizeof value);
+  return value;
+}
+
+template <class T>
+inline void store(T* target, Vector<T> value) {
+  std::memcpy(target, &value, sizeof value);
+}
+
+template <class T>
+inline T sum(Vector<T> value) {
+  T total = 0;
+  for (int lane = 0; lane < kLanes<T>; ++lane) total += value[lane];
+  return total;
+}
+
+// Widths here and below are multiples of the lanes.
+template <class T>
+inline T dot(const T* a, const T* b, std::int64_t width) {
+  Vector<T> total = {};
+  for (std::int64_t i = 0; i < width; i += kLanes<T>) total += load(a + i) * load(b + i);
+  return sum<T>(total);
+}
+
+}  // namespace
+}  // namespace mdnlab::scan::cpu

@@ -1,0 +1,27 @@
+#include "scan/inputs.h"
+
+namespace mdnlab::scan {
+
+std::array<at::Tensor*, kTensors> tensors(Inputs& in) {
+  return {&in.q_BTGK,   &in.k_BTGK,  &in.v_BTHV, &in.log_alpha_BTH,  &in.log_mu_BTH,
+          &in.beta_BTH, &in.eta_BTH, &in.p_BTHK, &in.initial_S_NHKV, &in.initial_M_NHKV};
+}
+
+std::array<const at::Tensor*, kTensors> tensors(const Inputs& in) {
+  return {&in.q_BTGK,   &in.k_BTGK,  &in.v_BTHV, &in.log_alpha_BTH,  &in.log_mu_BTH,
+          &in.beta_BTH, &in.eta_BTH, &in.p_BTHK, &in.initial_S_NHKV, &in.initial_M_NHKV};
+}
+
+std::vector<std::int64_t> document_starts(const Inputs& inputs) {
+  if (inputs.cu_seqlens.defined()) {
+    const at::Tensor starts = inputs.cu_seqlens.contiguous();
+    const int* first = starts.const_data_ptr<int>();
+    return {first, first + starts.numel()};
+  }
+  std::vector<std::int64_t> starts;
+  for (std::int64_t row = 0; row <= inputs.q_BTGK.size(0); ++row)
+    starts.push_back(row * inputs.q_BTGK.size(1));
+  return starts;
+}
+
+}  // namespace mdnlab::scan

@@ -1,0 +1,21 @@
+// The floating tensors of Inputs in the order of their declaration, for code that treats them alike.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "scan/chunk.h"
+
+namespace mdnlab::scan {
+
+inline constexpr std::size_t kTensors = 10;
+
+std::array<at::Tensor*, kTensors> tensors(Inputs& inputs);
+std::array<const at::Tensor*, kTensors> tensors(const Inputs& inputs);
+
+// Where the documents start in the flattened (B,T), N+1 values: cu_seqlens, or the rows.
+std::vector<std::int64_t> document_starts(const Inputs& inputs);
+
+}  // namespace mdnlab::scan
