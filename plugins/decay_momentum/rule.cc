@@ -1,6 +1,7 @@
 // Decay + momentum, no delta: M_t = μ_t M_{t−1} − k_t v_tᵀ, S_t = α_t S_{t−1} − β_t M_t. README.md derives it.
 #include <array>
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/sigmoid.h>
 
 #include "rule/abi.h"

@@ -1,6 +1,7 @@
 // Gated DeltaNet: S_t = α_t S_{t−1} + β_t k_t (v_t − α_t S_{t−1}ᵀ k_t)ᵀ. README.md derives it.
 #include <array>
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/sigmoid.h>
 
 #include "rule/abi.h"

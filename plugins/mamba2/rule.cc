@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/silu.h>
 #include <ATen/ops/softplus.h>
 

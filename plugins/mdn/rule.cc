@@ -2,6 +2,7 @@
 // README.md derives it.
 #include <array>
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/log1p.h>
 

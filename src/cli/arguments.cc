@@ -1,0 +1,162 @@
+#include "cli/arguments.h"
+
+#include <cstdlib>
+#include <sstream>
+
+#include <boost/program_options.hpp>
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "base/text.h"
+
+namespace mdnlab {
+
+namespace po = boost::program_options;
+
+struct Arguments::State {
+  explicit State(const ArgumentsHelp& text) : help(text), visible("options", 80, 40) {}
+
+  struct Positional {
+    std::string name, doc;
+    int least, most;
+  };
+
+  ArgumentsHelp help;
+  po::options_description visible;
+  std::vector<std::string> names;  // of options, for suggestions
+  std::vector<Positional> positionals;
+  po::variables_map values;
+};
+
+Arguments::Arguments(const ArgumentsHelp& help) : state_(std::make_unique<State>(help)) {
+  state_->visible.add_options()("help,h", "print this");
+  state_->names.emplace_back("help");
+}
+
+Arguments::~Arguments() = default;
+
+void Arguments::flag(const char* name, const char* doc) {
+  state_->visible.add_options()(name, doc);
+  state_->names.emplace_back(name);
+}
+
+void Arguments::option(const char* name, const char* doc, const char* preset) {
+  auto* value = po::value<std::string>()->value_name(preset && *preset ? fmt::format("{}", preset) : "VALUE");
+  if (preset) value->default_value(preset, "");
+  state_->visible.add_options()(name, value, doc);
+  state_->names.emplace_back(split(name, ',')[0]);
+}
+
+void Arguments::list(const char* name, const char* doc) {
+  state_->visible.add_options()(name, po::value<std::vector<std::string>>()->value_name("VALUE"), doc);
+  state_->names.emplace_back(name);
+}
+
+void Arguments::positional(const char* name, const char* doc, int least, int most) {
+  state_->positionals.push_back({name, doc, least, most});
+}
+
+void Arguments::add_database() {
+  state_->visible.add_options()("db", po::value<std::string>()->value_name("FILE"), "the database; else MDNLAB_DB, else ./mdnlab.db");
+  state_->names.emplace_back("db");
+}
+
+void Arguments::add_plugins() {
+  state_->visible.add_options()("plugin", po::value<std::vector<std::string>>()->value_name("FILE.so"), "a rule plugin to load beside those installed");
+  state_->names.emplace_back("plugin");
+}
+
+void Arguments::add_formats() {
+  flag("json", "print JSON");
+  flag("csv", "print CSV");
+}
+
+bool Arguments::parse(std::span<const std::string> words) {
+  po::options_description all = state_->visible;
+  po::positional_options_description order;
+  for (const auto& positional : state_->positionals) {
+    all.add_options()(positional.name.c_str(), po::value<std::vector<std::string>>());
+    order.add(positional.name.c_str(), positional.most);
+  }
+  const auto fail = [&](std::string what, std::string found, std::string hint) {
+    if (!hint.empty()) hint += "; ";
+    throw Error(Code::usage, {{}, std::move(what), std::move(found), {}, hint + "usage: " + state_->help.usage});
+  };
+  try {
+    using namespace po::command_line_style;
+    po::store(po::command_line_parser(std::vector<std::string>(words.begin(), words.end()))
+                  .options(all).positional(order)
+                  .style(allow_long | allow_short | allow_dash_for_short | long_allow_adjacent | long_allow_next | short_allow_next).run(),
+              state_->values);
+    po::notify(state_->values);
+  } catch (const po::unknown_option& error) {
+    const std::string word = error.get_option_name();
+    fail("unknown option", quote(word), suggestion(word.substr(std::min(word.find_first_not_of('-'), word.size())), state_->names));
+  } catch (const po::too_many_positional_options_error&) {
+    fail("too many words", {}, {});
+  } catch (const po::error& error) {
+    fail(error.what(), {}, {});
+  }
+  if (state_->values.count("help")) {
+    std::ostringstream text;
+    text << "usage: " << state_->help.usage << "\n\n" << state_->help.about << "\n\n";
+    for (const auto& positional : state_->positionals) text << fmt::format("  {:<14} {}\n", positional.name, positional.doc);
+    text << "\n" << state_->visible << "\nexamples:\n" << state_->help.examples;
+    print(text.str());
+    return false;
+  }
+  for (const auto& positional : state_->positionals) {
+    if (std::ssize(texts(positional.name.c_str())) < positional.least) fail(positional.name + " is missing", {}, {});
+  }
+  return true;
+}
+
+bool Arguments::has(const char* name) const { return state_->values.count(name) > 0; }
+
+std::string Arguments::text(const char* name) const {
+  const auto& value = state_->values[name];
+  if (value.empty()) return {};
+  if (const auto* list = boost::any_cast<std::vector<std::string>>(&value.value())) return list->front();
+  return value.as<std::string>();
+}
+
+std::int64_t Arguments::integer(const char* name, std::int64_t least) const {
+  std::int64_t value = 0;
+  if (!parse_integer(text(name), value) || value < least) {
+    throw Error(Code::usage, {.what = fmt::format("--{} is no number", name), .found = quote(text(name)),
+                              .expected = fmt::format("a whole number, {} or more", least)});
+  }
+  return value;
+}
+
+std::vector<std::string> Arguments::texts(const char* name) const {
+  const auto& value = state_->values[name];
+  return value.empty() ? std::vector<std::string>{} : value.as<std::vector<std::string>>();
+}
+
+std::filesystem::path Arguments::database() const {
+  if (has("db")) return text("db");
+  const char* variable = std::getenv("MDNLAB_DB");
+  return variable && *variable ? variable : "mdnlab.db";
+}
+
+Plugins Arguments::plugins() const {
+  std::vector<std::filesystem::path> files;
+  for (const std::string& file : texts("plugin")) files.emplace_back(file);
+  return Plugins(files);
+}
+
+std::vector<std::string> Arguments::plugin_words() const {
+  std::vector<std::string> words;
+  for (const std::string& file : texts("plugin")) {
+    words.emplace_back("--plugin");
+    words.push_back(std::filesystem::absolute(file).string());
+  }
+  return words;
+}
+
+TableFormat Arguments::format(TableFormat usual) const {
+  return has("json") ? TableFormat::json : has("csv") ? TableFormat::csv : usual;
+}
+
+}  // namespace mdnlab

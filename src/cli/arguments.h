@@ -1,0 +1,55 @@
+// Command-line words, by Boost.Program_options, with the errors, the --help and the common options of every command.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/table.h"
+#include "rule/loader.h"
+
+namespace mdnlab {
+
+struct ArgumentsHelp {
+  const char* usage;     // "mdnlab run FILE [options]"
+  const char* about;     // what it does, and what it prints
+  const char* examples;  // lines, each a command
+};
+
+class Arguments {
+ public:
+  explicit Arguments(const ArgumentsHelp& help);
+  ~Arguments();
+
+  void flag(const char* name, const char* doc);
+  void option(const char* name, const char* doc, const char* preset = nullptr);  // one value
+  void list(const char* name, const char* doc);                                  // may be given several times
+  void positional(const char* name, const char* doc, int least = 1, int most = 1);  // most −1: any number
+
+  // --db (MDNLAB_DB, ./mdnlab.db), --plugin, and --json/--csv.
+  void add_database();
+  void add_plugins();
+  void add_formats();
+
+  // False when --help was asked for, and printed. Unknown options, missing or surplus words: Code::usage.
+  bool parse(std::span<const std::string> words);
+
+  bool has(const char* name) const;
+  std::string text(const char* name) const;
+  std::int64_t integer(const char* name, std::int64_t least) const;
+  std::vector<std::string> texts(const char* name) const;
+
+  std::filesystem::path database() const;
+  Plugins plugins() const;
+  std::vector<std::string> plugin_words() const;  // to pass on
+  TableFormat format(TableFormat usual = TableFormat::plain) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace mdnlab

@@ -1,0 +1,139 @@
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "cli/arguments.h"
+#include "cli/command.h"
+#include "data/corpus_info.h"
+#include "data/fields.h"
+#include "data/pack.h"
+#include "task/task.h"
+
+namespace mdnlab {
+
+namespace {
+
+void add_text_words(Arguments& arguments) {
+  arguments.option("tokenizer", "byte, gpt2:FOLDER or sentencepiece:FILE", "byte");
+  arguments.option("text-field", "the key of the text in each line of a .jsonl file", "text");
+}
+
+Params data_params(const Arguments& arguments, const std::string& path) {
+  const std::string words[] = {"path=" + path, "tokenizer=" + arguments.text("tokenizer"), "text_field=" + arguments.text("text-field")};
+  return read_settings(words, "data", data_fields());
+}
+
+int pack(std::span<const std::string> words) {
+  Arguments arguments({.usage = "mdnlab data pack PATH -o FILE.bin [options]",
+                       .about = "Tokenises a text once, into a file that training maps into memory.",
+                       .examples = "  mdnlab data pack books/ -o books.bin --tokenizer gpt2:experiments/data/gpt2\n"});
+  arguments.positional("PATH", "a .txt or .jsonl file, or a folder of them");
+  arguments.option("output,o", "the packed file");
+  add_text_words(arguments);
+  if (!arguments.parse(words)) return 0;
+  if (!arguments.has("output")) throw Error(Code::usage, {.what = "where to? -o FILE.bin is missing"});
+  const PackedCounts counts = pack_corpus(data_params(arguments, arguments.text("PATH")), ".", arguments.text("output"));
+  print(fmt::format("{}: {} documents, {} tokens\n", arguments.text("output"), grouped(counts.documents), grouped(counts.tokens)));
+  return 0;
+}
+
+int info(std::span<const std::string> words) {
+  Arguments arguments({.usage = "mdnlab data info PATH [options]",
+                       .about = "Counts a text: bytes, tokens, documents, splits, and the unigram entropy that a model must beat.",
+                       .examples = "  mdnlab data info experiments/data/tinyshakespeare.txt\n  mdnlab data info books.bin --tokenizer gpt2:experiments/data/gpt2 --json\n"});
+  arguments.positional("PATH", "a .txt, .jsonl or packed .bin file, or a folder");
+  add_text_words(arguments);
+  arguments.flag("json", "print JSON");
+  if (!arguments.parse(words)) return 0;
+  const CorpusInfo info = corpus_info(Corpus(data_params(arguments, arguments.text("PATH")), "."));
+  nlohmann::ordered_json json{{"path", arguments.text("PATH")},
+                              {"text_bytes", info.text_bytes},
+                              {"tokens", info.tokens},
+                              {"documents", info.documents},
+                              {"train_tokens", info.split_tokens[0]},
+                              {"valid_tokens", info.split_tokens[1]},
+                              {"test_tokens", info.split_tokens[2]},
+                              {"vocab_size", info.vocab_size},
+                              {"used_vocab", info.used_vocab},
+                              {"unigram_bits_per_byte", info.unigram_bits_per_byte},
+                              {"tokenizer", info.tokenizer},
+                              {"digest", info.digest}};
+  if (arguments.has("json")) {
+    print(json.dump(2) + "\n");
+    return 0;
+  }
+  std::string text;
+  for (const auto& [key, value] : json.items()) {
+    text += fmt::format("{:<22} {}\n", key, value.is_string() ? value.get<std::string>() : value.is_number_float() ? fmt::format("{:.4f}", value.get<double>()) : grouped(value.get<std::int64_t>()));
+  }
+  print(text);
+  return 0;
+}
+
+// Items as a model meets them: tokens, and the label of each position that has one.
+int sample(std::span<const std::string> words) {
+  Arguments arguments({.usage = "mdnlab data sample --task TASK [options]",
+                       .about = "Prints items that a task makes: token ids, and [position, label] pairs.",
+                       .examples = "  mdnlab data sample --task mqar --set pairs=4 --set vocabulary=64 --seq-len 32 --count 2\n"
+                                   "  mdnlab data sample --task text --path experiments/data/tinyshakespeare.txt --seq-len 32 --json\n"});
+  arguments.option("task", "the task");
+  arguments.list("set", "KEY=VALUE: a setting of the task");
+  arguments.option("count", "items", "1");
+  arguments.option("seed", "of the task", "0");
+  arguments.option("seq-len", "tokens of an item", "64");
+  arguments.option("path", "the text, for tasks that read one");
+  arguments.flag("json", "print JSON");
+  add_text_words(arguments);
+  if (!arguments.parse(words)) return 0;
+  if (!arguments.has("task")) throw Error(Code::usage, {.what = "which task? --task is missing", .expected = "e.g. --task mqar"});
+  const TaskKind& kind = find_task(arguments.text("task"), {});
+  TaskContext context{.seq_len = arguments.integer("seq-len", 1), .seed = static_cast<std::uint64_t>(arguments.integer("seed", 0))};
+  if (kind.needs_corpus) {
+    if (!arguments.has("path")) throw Error(Code::usage, {.what = fmt::format("the task '{}' reads a text", kind.name), .expected = "--path FILE"});
+    context.corpus = std::make_shared<const Corpus>(data_params(arguments, arguments.text("path")), ".");
+  }
+  const std::unique_ptr<Task> task = kind.make(read_settings(arguments.texts("set"), "task", kind.fields), context);
+  const Batch batch = task->training(0, arguments.integer("count", 1));
+
+  nlohmann::ordered_json items = nlohmann::ordered_json::array();
+  const std::int64_t length = batch.tokens_BT.size(1);
+  for (std::int64_t row = 0; row < batch.tokens_BT.size(0); ++row) {
+    nlohmann::ordered_json tokens = nlohmann::ordered_json::array(), labels = nlohmann::ordered_json::array();
+    for (std::int64_t t = 0; t < length; ++t) {
+      const std::int64_t at = row * length + t, label = batch.labels_BT.data_ptr<std::int64_t>()[at];
+      tokens.push_back(batch.tokens_BT.data_ptr<std::int64_t>()[at]);
+      if (label != no_label) labels.push_back({t, label});
+    }
+    items.push_back({{"tokens", tokens}, {"labels", labels}});
+  }
+  if (arguments.has("json")) {
+    print(nlohmann::ordered_json{{"task", kind.name}, {"items", items}}.dump() + "\n");
+  } else {
+    for (const auto& item : items) print(fmt::format("tokens {}\nlabels {}\n", item["tokens"].dump(), item["labels"].dump()));
+  }
+  return 0;
+}
+
+constexpr const char* usage = "mdnlab data pack | info | sample";
+
+int run(std::span<const std::string> words) {
+  const std::string verb = words.empty() ? "" : words[0];
+  if (verb == "pack") return pack(words.subspan(1));
+  if (verb == "info") return info(words.subspan(1));
+  if (verb == "sample") return sample(words.subspan(1));
+  if (verb == "--help" || verb == "-h") {
+    print(fmt::format("usage: {}\n\n  pack    tokenise a text into a file that training maps\n  info    count a text\n"
+                      "  sample  print items that a task makes\n\nEach has its own --help.\n", usage));
+    return 0;
+  }
+  const std::string verbs[] = {"pack", "info", "sample"};
+  throw Error(Code::usage, {.what = verb.empty() ? "data: what?" : "data: unknown word", .found = verb.empty() ? "" : quote(verb),
+                            .hint = (verb.empty() ? "" : suggestion(verb, verbs) + "; ") + std::string("usage: ") + usage});
+}
+
+}  // namespace
+
+const Command data_command{"data", "pack, count and sample texts and tasks", run};
+
+}  // namespace mdnlab

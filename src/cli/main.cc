@@ -1,0 +1,73 @@
+#include <dlfcn.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <exception>
+
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "cli/command.h"
+
+namespace mdnlab {
+
+namespace {
+
+constexpr std::array commands{&run_command,  &plan_command,  &status_command, &query_command, &report_command,
+                              &rules_command, &data_command, &merge_command,  &doctor_command, &worker_command};
+
+std::string overview() {
+  std::string text = "usage: mdnlab COMMAND …\n\nA laboratory for linear-attention recurrence rules.\n\n";
+  for (const Command* command : commands) {
+    if (!command->is_internal) text += fmt::format("  {:<8} {}\n", command->name, command->summary);
+  }
+  return text +
+         "\n`mdnlab COMMAND --help` explains one, with examples. Results go to stdout, messages to stderr.\n"
+         "Exit codes: 0 ok, 1 a run or check failed, 2 usage or input, 3 machine or plugin, 4 database or disk, "
+         "130 interrupted.\n";
+}
+
+int dispatch(std::span<const std::string> words) {
+  if (words.empty() || words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
+    print(overview());
+    return words.empty() ? static_cast<int>(Code::usage) : 0;
+  }
+  std::vector<std::string> names;
+  for (const Command* command : commands) {
+    if (words[0] == command->name) return command->run(words.subspan(1));
+    if (!command->is_internal) names.emplace_back(command->name);
+  }
+  throw Error(Code::usage, {.what = "unknown command", .found = quote(words[0]), .hint = suggestion(words[0], names)});
+}
+
+int run_main(int count, char** arguments) {
+  try {
+    return dispatch(std::vector<std::string>(arguments + 1, arguments + count));
+  } catch (const Error& error) {
+    end_progress();
+    note(std::string("mdnlab: ") + error.what());
+    return static_cast<int>(error.code());
+  } catch (const std::bad_alloc&) {
+    end_progress();
+    note("mdnlab: out of memory");
+    return static_cast<int>(Code::machine);
+  } catch (const std::exception& error) {
+    end_progress();
+    note(std::string("mdnlab: ") + split(error.what(), '\n')[0]);
+    return static_cast<int>(Code::failed);
+  }
+}
+
+}  // namespace
+
+}  // namespace mdnlab
+
+int main(int count, char** arguments) {
+  // The CUDA half of LibTorch joins before anything asks for devices (its hooks are looked up once); without it the
+  // program goes on on the CPU.
+  dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL);
+  return mdnlab::run_main(count, arguments);
+}

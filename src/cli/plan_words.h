@@ -1,0 +1,12 @@
+// The words that `run` and `plan` share: which runs of a file are meant, and on what device.
+#pragma once
+
+#include "cli/arguments.h"
+#include "run/planner.h"
+
+namespace mdnlab {
+
+void add_plan_words(Arguments& arguments);  // --only, --shard, --device, --plugin
+std::vector<PlannedRun> read_plan(const Arguments& arguments, const Plugins& plugins);
+
+}  // namespace mdnlab

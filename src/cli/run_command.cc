@@ -1,0 +1,44 @@
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "cli/arguments.h"
+#include "cli/command.h"
+#include "cli/plan_words.h"
+#include "run/runner.h"
+
+namespace mdnlab {
+
+namespace {
+
+int run(std::span<const std::string> words) {
+  Arguments arguments({.usage = "mdnlab run FILE.yaml [options]",
+                       .about = "Plans the sweep of FILE.yaml and runs what is not done, each run from its last checkpoint.\n"
+                                "Ctrl-C ends each run after its step, with a checkpoint; the same command goes on.",
+                       .examples = "  mdnlab run experiments/quickstart.yaml --jobs 2\n"
+                                   "  mdnlab run experiments/quickstart.yaml --only rule.name=mdn --only task.name=text\n"
+                                   "  mdnlab run sweep.yaml --db results.db --shard 0/4\n"});
+  arguments.positional("FILE", "the experiment");
+  add_plan_words(arguments);
+  arguments.add_database();
+  arguments.option("jobs", "runs at a time, each in a worker process of its own", "1");
+  if (!arguments.parse(words)) return 0;
+
+  const std::filesystem::path file = arguments.text("FILE");
+  const std::int64_t jobs = arguments.integer("jobs", 1);
+  const std::vector<PlannedRun> plan = read_plan(arguments, arguments.plugins());
+  const RunnerResult result = run_plan(plan, {.database = arguments.database(),
+                                              .base = std::filesystem::absolute(file).parent_path(),
+                                              .plugin_words = arguments.plugin_words(),
+                                              .jobs = jobs});
+  note(fmt::format("{} runs: {} done before, {} done now, {} failed{}", plan.size(), result.done_before, result.done, result.failed,
+                   result.interrupted ? ", interrupted: the same command goes on" : ""));
+  if (result.failed > 0) note("`mdnlab status` says what failed");
+  return result.exit_code;
+}
+
+}  // namespace
+
+const Command run_command{"run", "plan a sweep and run what is not done", run};
+
+}  // namespace mdnlab

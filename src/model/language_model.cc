@@ -1,0 +1,63 @@
+#include "model/language_model.h"
+
+#include <map>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/embedding.h>
+#include <ATen/ops/empty.h>
+
+#include "ops/layer.h"
+
+namespace mdnlab {
+
+LanguageModel::LanguageModel(const ModelSpec& spec, const Plugins& plugins, std::int64_t vocab_size,
+                             at::ScalarType dtype, std::uint64_t seed)
+    : vocab_size_(vocab_size), norm_eps_(spec.options.real("norm_eps")), dtype_(dtype) {
+  std::vector<std::unique_ptr<Rule>> rules = build_rules(spec, plugins);
+  std::map<std::string, at::Tensor> tensors;
+  for (const ParameterSpec& parameter : parameter_specs(spec, rules, vocab_size)) {
+    at::Tensor tensor = at::empty(parameter.shape, dtype == at::kDouble ? at::kDouble : at::kFloat);
+    fill(tensor, parameter.initial, seed, parameter.name);
+    tensor.set_requires_grad(true);
+    parameters_.push_back({parameter.name, tensor, parameter.decays});
+    tensors[parameter.name] = tensor;
+  }
+  const auto tensor = [&](const std::string& name) {
+    const auto found = tensors.find(name);
+    return found == tensors.end() ? at::Tensor() : found->second;
+  };
+  embedding_ = tensor("model.embeddings.weight");
+  norm_ = tensor("model.norm.weight");
+  head_ = tensor("lm_head.weight").defined() ? tensor("lm_head.weight") : embedding_;
+  for (std::size_t i = 0; i < rules.size(); ++i) {
+    const std::string layer = "model.layers." + std::to_string(i) + ".";
+    Block block{.attn_norm = tensor(layer + "attn_norm.weight"),
+                .mlp_norm = tensor(layer + "mlp_norm.weight"),
+                .gate = tensor(layer + "mlp.gate_proj.weight"),
+                .up = tensor(layer + "mlp.up_proj.weight"),
+                .down = tensor(layer + "mlp.down_proj.weight")};
+    for (const ParameterSpec& own : rules[i]->parameters()) block.weights.add(own.name, tensor(layer + "attn." + own.name));
+    block.rule = std::move(rules[i]);
+    blocks_.push_back(std::move(block));
+  }
+}
+
+at::Tensor LanguageModel::hidden(const at::Tensor& tokens_BT, const ops::Documents& documents, ModelState* state) const {
+  if (state && state->layers.empty()) state->layers.resize(blocks_.size());
+  at::Tensor x = at::embedding(embedding_, tokens_BT);
+  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+    const Block& block = blocks_[i];
+    const at::Tensor normed = ops::rms_norm(x, block.attn_norm, norm_eps_).to(dtype_);
+    x = x + block.rule->forward(normed, block.weights, documents, state ? &state->layers[i] : nullptr);
+    if (!block.mlp_norm.defined()) continue;
+    const at::Tensor wide = ops::rms_norm(x, block.mlp_norm, norm_eps_).to(dtype_);
+    x = x + ops::linear(ops::swiglu(ops::linear(wide, block.gate), ops::linear(wide, block.up)), block.down);
+  }
+  return ops::rms_norm(x, norm_, norm_eps_).to(dtype_);
+}
+
+at::Tensor LanguageModel::logits(const at::Tensor& hidden) const {
+  return ops::linear(hidden, head_).to(dtype_ == at::kDouble ? at::kDouble : at::kFloat);
+}
+
+}  // namespace mdnlab

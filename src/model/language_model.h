@@ -1,0 +1,55 @@
+// A causal language model of pre-norm blocks: x ← x + rule(norm(x)); x ← x + SwiGLU(norm(x)).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "model/spec.h"
+
+namespace mdnlab {
+
+struct Parameter {
+  std::string name;
+  at::Tensor tensor;  // a leaf that requires a gradient; float32 (float64 in an f64 model)
+  bool decays = true;
+};
+
+// What decoding carries from call to call, a state a layer.
+struct ModelState {
+  std::vector<LayerState> layers;
+};
+
+class LanguageModel {
+ public:
+  // Initial values are a function of the seed and each parameter's name. `dtype` is the compute dtype; the residual
+  // stream and the parameters stay float32 (float64 for f64).
+  LanguageModel(const ModelSpec& spec, const Plugins& plugins, std::int64_t vocab_size, at::ScalarType dtype,
+                std::uint64_t seed);
+
+  // tokens int64 (B,T) → final normed hidden states (B,T,D) in the compute dtype. With `state`, goes on from it.
+  at::Tensor hidden(const at::Tensor& tokens_BT, const ops::Documents& documents = {}, ModelState* state = nullptr) const;
+
+  // hidden (…,D) → logits (…,vocabulary) in float32 (float64 for f64).
+  at::Tensor logits(const at::Tensor& hidden) const;
+
+  const std::vector<Parameter>& parameters() const { return parameters_; }
+  std::int64_t vocab_size() const { return vocab_size_; }
+
+ private:
+  struct Block {
+    std::unique_ptr<Rule> rule;
+    Weights weights;
+    at::Tensor attn_norm, mlp_norm, gate, up, down;  // mlp_norm undefined: no MLP
+  };
+
+  std::vector<Parameter> parameters_;
+  std::vector<Block> blocks_;
+  at::Tensor embedding_, norm_, head_;
+  std::int64_t vocab_size_;
+  double norm_eps_;
+  at::ScalarType dtype_;
+};
+
+}  // namespace mdnlab

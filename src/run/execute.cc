@@ -1,0 +1,174 @@
+#include "run/execute.h"
+
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <thread>
+
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "base/text.h"
+#include "eval/evaluate.h"
+#include "run/machine.h"
+#include "run/planner.h"
+#include "store/evaluations.h"
+#include "store/metrics.h"
+#include "store/runs.h"
+#include "train/trainer.h"
+
+namespace mdnlab {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+volatile std::sig_atomic_t stop_requested = 0;
+
+void listen_for_stop() {
+  struct sigaction action {};
+  action.sa_handler = [](int) { stop_requested = 1; };
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+  prctl(PR_SET_PDEATHSIG, SIGTERM);  // nobody would read the progress of an orphan
+}
+
+void tell(const nlohmann::ordered_json& line) {
+  const std::string text = line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  if (std::fputs(text.c_str(), stdout) < 0 || std::fflush(stdout) != 0) stop_requested = 1;
+}
+
+void tell(const std::string& message) { tell(nlohmann::ordered_json{{"message", message}}); }
+
+// Gathers metrics and writes them in batches: every few seconds, and whenever a checkpoint needs them to be there.
+class StoreSink final : public Sink {
+ public:
+  StoreSink(Store& store, std::int64_t run_id, const EvaluatedModel& model) : store_(store), run_id_(run_id), model_(model) {}
+
+  void metric(std::int64_t step, std::string_view name, double value) override {
+    waiting_.push_back({step, std::string(name), value});
+    if (Clock::now() - written_ > std::chrono::seconds(5)) flush(step);
+  }
+
+  void score(const Score& score) override { add_evaluation(store_, model_, score); }
+
+  void flush(std::int64_t step) {
+    add_metrics(store_, run_id_, waiting_);
+    set_progress(store_, run_id_, step);
+    waiting_.clear();
+    written_ = Clock::now();
+  }
+
+ private:
+  Store& store_;
+  std::int64_t run_id_;
+  EvaluatedModel model_;
+  std::vector<Metric> waiting_;
+  Clock::time_point written_ = Clock::now();
+};
+
+// A process that was told to stop needs a moment to write its checkpoint; then the run is ours.
+void claim(Store& store, const Run& run, std::int64_t machine, std::int64_t build) {
+  const auto give_up = Clock::now() + std::chrono::seconds(60);
+  while (!claim_run(store, run.id, this_worker(), machine, build)) {
+    const std::optional<Run> now = find_run(store, run.plan.key);
+    if (stop_requested || Clock::now() > give_up) {
+      throw Error(Code::failed, fmt::format("another process trains this run: pid {}", now && now->worker ? now->worker->pid : 0));
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+}
+
+// `eval:` entries see the same corpus and seed as the training task.
+void evaluate_at_end(const LanguageModel& model, const RunConfig& config, TaskMaker& tasks, Sink& sink) {
+  for (const TaskChoice& choice : config.evaluations) {
+    for (const Score& score : evaluate(model, *tasks.make(choice, config), Split::test)) sink.score(score);
+  }
+}
+
+TrainingResult train_and_evaluate(const RunOrder& order, const Plugins& plugins, Store& store, const Run& run,
+                                  const EvaluatedModel& identity) {
+  const RunConfig config = read_config(parse_yaml(run.plan.config_json, "run " + run.plan.key), plugins);
+  TaskMaker tasks(order.base);
+  if (describe_run(config, plugins, tasks).row.key != run.plan.key) {
+    throw Error(Code::failed, "the data or a rule has changed since the run was planned");
+  }
+  at::set_num_threads(static_cast<int>(config.train.integer("threads")));
+  at::globalContext().setFlushDenormal(true);  // states that decay to nothing would be slow
+
+  const std::unique_ptr<Task> task = tasks.make(config.task, config);
+  LanguageModel model(config.model, plugins, vocabulary_of(config, *task), dtype_of(config.train.text("dtype")),
+                      static_cast<std::uint64_t>(config.train.integer("seed")));
+  Trainer trainer(model, *task, config.train, run_folder(order.database, run.plan.key), run.plan.config_json);
+  std::vector<std::string> refused;
+  const std::int64_t step = trainer.resume(refused);
+  for (const std::string& message : refused) tell("warning: " + message);
+  if (step > 0) tell(fmt::format("goes on from step {}", step));
+  resume_from(store, run.id, step);
+
+  StoreSink sink(store, run.id, identity);
+  Clock::time_point told{};
+  TrainingHooks hooks;
+  hooks.should_stop = [] { return stop_requested != 0; };
+  hooks.evaluate = [&](std::int64_t at) {
+    for (const Score& score : evaluate(model, *task, Split::valid)) sink.metric(at, "valid/" + score.metric, score.value);
+  };
+  hooks.before_checkpoint = [&](std::int64_t at) { sink.flush(at); };
+  hooks.progress = [&](const TrainingProgress& now) {
+    if (Clock::now() - told < std::chrono::milliseconds(200) && now.step < now.steps) return;
+    told = Clock::now();
+    tell(nlohmann::ordered_json{{"step", now.step}, {"steps", now.steps}, {"loss", now.loss}, {"tokens_per_second", now.tokens_per_second}});
+  };
+  const TrainingResult result = trainer.train(sink, hooks);
+  sink.flush(result.step);
+  if (result.end == TrainingEnd::finished) evaluate_at_end(model, config, tasks, sink);
+  return result;
+}
+
+}  // namespace
+
+std::filesystem::path run_folder(const std::filesystem::path& database, const std::string& key) {
+  std::filesystem::path folder = database;
+  if (folder.extension() == ".db") folder.replace_extension();
+  return std::filesystem::path(folder.string() + ".runs") / key;
+}
+
+int execute_run(const RunOrder& order, const Plugins& plugins) {
+  listen_for_stop();
+  Store store = Store::open(order.database);
+  const std::optional<Run> run = find_run(store, order.key);
+  if (!run) throw Error(Code::store, "no run has the key " + quote(order.key));
+  const std::int64_t machine = ensure_machine(store, machine_facts()), build = ensure_build(store, build_facts());
+  claim(store, *run, machine, build);
+
+  EvaluatedModel identity{.run_id = run->id, .step = run->plan.steps, .machine_id = machine, .build_id = build};
+  try {
+    const TrainingResult result = train_and_evaluate(order, plugins, store, *run, identity);
+    switch (result.end) {
+      case TrainingEnd::finished: finish_run(store, run->id, RunState::done); return static_cast<int>(Code::ok);
+      case TrainingEnd::interrupted: finish_run(store, run->id, RunState::interrupted); return static_cast<int>(Code::interrupted);
+      case TrainingEnd::diverged:
+        finish_run(store, run->id, RunState::diverged, result.cause);
+        tell("diverged: " + result.cause);
+        return static_cast<int>(Code::failed);
+    }
+  } catch (const Error& error) {
+    if (error.code() == Code::store) throw;  // nothing more can be written there
+    finish_run(store, run->id, RunState::failed, error.what());
+    tell(std::string("failed: ") + error.what());
+    return static_cast<int>(error.code());
+  } catch (const std::exception& error) {
+    const std::string cause = split(error.what(), '\n')[0];  // LibTorch adds a stack trace
+    finish_run(store, run->id, RunState::failed, cause);
+    tell("failed: " + cause);
+  }
+  return static_cast<int>(Code::failed);
+}
+
+}  // namespace mdnlab

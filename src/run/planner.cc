@@ -1,0 +1,161 @@
+#include "run/planner.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "base/text.h"
+#include "run/sweep.h"
+#include "train/options.h"
+
+namespace mdnlab {
+
+namespace {
+
+// Raised whenever the model around the rules, training or evaluation change results.
+constexpr int model_version = 1;
+
+std::string run_key(const RunConfig& config, const Plugins& plugins, const Task& task) {
+  nlohmann::json json = nlohmann::json::parse(config.json());
+  json.erase("name");
+  if (config.data) {  // the digest stands for the text and its tokenizer, wherever they lie
+    json["data"].erase("path");
+    json["data"].erase("tokenizer");
+  }
+  nlohmann::json versions{{"model", model_version}};
+  for (const RuleChoice& layer : config.model.layers) versions["rules"][layer.name] = plugins.find(layer.name).info().rule_version;
+  versions["tasks"][config.task.kind->name] = config.task.kind->version;
+  for (const TaskChoice& choice : config.evaluations) versions["tasks"][choice.kind->name] = choice.kind->version;
+  const nlohmann::json whole{{"config", json}, {"versions", versions}, {"device", "cpu"}, {"data", task.data_digest()}};
+  return sha256(whole.dump()).substr(0, 32);
+}
+
+// What one batch keeps for the backward pass, in elements a token: a block saves about 30 hidden-sized tensors and 4
+// MLP-sized ones; the head, logits and their gradient.
+std::int64_t estimate_memory(const RunConfig& config, std::int64_t parameters, std::int64_t vocabulary) {
+  const Params& train = config.train;
+  const std::int64_t hidden = config.model.hidden_size(), wide = config.model.intermediate_size();
+  const auto layers = static_cast<std::int64_t>(config.model.layers.size());
+  const std::int64_t tokens = train.integer("batch_size") * train.integer("seq_len");
+  const std::int64_t element = train.text("dtype") == "f64" ? 8 : 4;
+  return parameters * 4 * element + tokens * element * (layers * (30 * hidden + 4 * wide) + 3 * vocabulary);
+}
+
+bool equal_values(const std::string& found, const std::string& wanted) {
+  double a = 0, b = 0;
+  return found == wanted || (parse_real(found, a) && parse_real(wanted, b) && a == b);
+}
+
+}  // namespace
+
+std::unique_ptr<Task> TaskMaker::make(const TaskChoice& choice, const RunConfig& config) {
+  TaskContext context{.seq_len = config.train.integer("seq_len"),
+                      .seed = static_cast<std::uint64_t>(config.train.integer("seed"))};
+  if (choice.kind->needs_corpus) {
+    const std::string key = config.data->json();
+    const auto known = std::ranges::find(corpora_, key, &decltype(corpora_)::value_type::first);
+    if (known == corpora_.end()) corpora_.emplace_back(key, std::make_shared<const Corpus>(*config.data, base_));
+    context.corpus = known == corpora_.end() ? corpora_.back().second : known->second;
+  }
+  return choice.kind->make(choice.options, context);
+}
+
+std::int64_t vocabulary_of(const RunConfig& config, const Task& task) {
+  const Params& model = config.model.options;
+  if (!model.is_set("vocab_size")) return task.vocab_size();
+  if (model.integer("vocab_size") < task.vocab_size()) {
+    throw model.error("vocab_size", "vocab_size is smaller than the task's vocabulary", grouped(task.vocab_size()) + " or more");
+  }
+  return model.integer("vocab_size");
+}
+
+PlannedRun describe_run(RunConfig config, const Plugins& plugins, TaskMaker& tasks) {
+  PlannedRun run;
+  const std::unique_ptr<Task> task = tasks.make(config.task, config);
+  const std::int64_t vocabulary = vocabulary_of(config, *task);
+  for (const TaskChoice& choice : config.evaluations) {
+    const std::int64_t needed = tasks.make(choice, config)->vocab_size();
+    if (needed > vocabulary) {
+      throw Error(Code::usage, {choice.options.place(), "the evaluation has tokens that the model was not trained with",
+                                "a vocabulary of " + grouped(needed), "at most " + grouped(vocabulary)});
+    }
+  }
+  const auto rules = build_rules(config.model, plugins);
+  const ModelFacts facts = model_facts(config.model, rules, vocabulary, config.train.integer("seq_len"),
+                                       dtype_of(config.train.text("dtype")));
+  run.flops_per_token = facts.flops_per_token;
+  run.memory_bytes = estimate_memory(config, facts.parameters, vocabulary);
+  std::set<std::string> kernels;
+  for (const RuleChoice& layer : config.model.layers) {
+    kernels.insert(plugins.find(layer.name).info().capabilities.constant_state ? "cpu chunk" : "cpu sdpa");
+  }
+  run.kernel = join(std::vector<std::string>(kernels.begin(), kernels.end()), " + ");
+  run.row = {.key = run_key(config, plugins, *task),
+             .sweep = config.name,
+             .name = config.name,
+             .rule = config.model.rule_text(),
+             .task = config.task.kind->name,
+             .seed = config.train.integer("seed"),
+             .steps = config.train.integer("steps"),
+             .tokens_per_step = config.train.integer("tokens_per_step"),
+             .parameters = facts.parameters,
+             .state_bytes = facts.state_bytes,
+             .device_kind = "cpu",
+             .config_json = config.json(),
+             .config_yaml = config.json(true)};
+  run.config = std::move(config);
+  return run;
+}
+
+std::vector<PlannedRun> make_plan(const std::filesystem::path& file, const Plugins& plugins) {
+  const Node root = parse_yaml_file(file);
+  TaskMaker tasks(std::filesystem::absolute(file).parent_path());
+  std::vector<PlannedRun> plan;
+  std::set<std::string> keys;
+  for (const SweepPoint& point : expand_sweep(root)) {
+    PlannedRun run = describe_run(read_config(point.document, plugins), plugins, tasks);
+    if (!keys.insert(run.row.key).second) continue;
+    if (run.row.sweep.empty()) run.row.sweep = file.stem().string();
+    run.row.name = point.label.empty() ? run.row.sweep : point.label;
+    run.index = static_cast<std::int64_t>(plan.size());
+    plan.push_back(std::move(run));
+  }
+  return plan;
+}
+
+void keep_shard(std::vector<PlannedRun>& plan, std::int64_t index, std::int64_t count) {
+  std::erase_if(plan, [&](const PlannedRun& run) { return run.index % count != index; });
+}
+
+void keep_only(std::vector<PlannedRun>& plan, std::span<const std::string> filters) {
+  std::map<std::string, std::vector<std::string>> wanted;
+  for (const std::string& filter : filters) {
+    const std::size_t equals = filter.find('=');
+    if (equals == std::string::npos) {
+      throw Error(Code::usage, {.what = "--only takes path=value", .found = quote(filter), .expected = "e.g. rule.name=mdn"});
+    }
+    wanted[filter.substr(0, equals)].push_back(filter.substr(equals + 1));
+  }
+  std::vector<Node> resolved;
+  for (const PlannedRun& run : plan) resolved.push_back(parse_yaml(run.row.config_json, run.row.name));
+  for (const auto& [path, values] : wanted) {
+    if (!plan.empty() && std::ranges::none_of(resolved, [&](const Node& root) { return find_path(root, path) != nullptr; })) {
+      throw Error(Code::usage, {.what = "--only names a path that no run has", .found = quote(path),
+                                .hint = "`mdnlab plan FILE --json` prints the resolved configurations"});
+    }
+  }
+  const auto matches = [&](const Node& root) {
+    return std::ranges::all_of(wanted, [&](const auto& filter) {
+      const Node* node = find_path(root, filter.first);
+      return node && std::ranges::any_of(filter.second, [&](const std::string& value) { return equal_values(node->scalar, value); });
+    });
+  };
+  std::size_t at = 0;
+  std::erase_if(plan, [&](const PlannedRun&) { return !matches(resolved[at++]); });
+}
+
+}  // namespace mdnlab

@@ -1,0 +1,78 @@
+// A task makes batches to train on and scores predictions. It never sees a model: eval/ brings the two together.
+// A task is one file and one row of the table in tasks.cc.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "config/params.h"
+#include "data/corpus.h"
+#include "metric/sink.h"
+#include "ops/documents.h"
+
+namespace mdnlab {
+
+inline constexpr std::int64_t no_label = -100;
+
+// Row b, position t: the model reads tokens up to and including t and predicts labels[b,t] (already shifted), where
+// that is not no_label.
+struct Batch {
+  at::Tensor tokens_BT;  // int64
+  at::Tensor labels_BT;  // int64
+  ops::Documents documents;
+};
+
+// What a model said of a batch: at each labelled position, in the order of labels_BT ≠ no_label.
+struct Predictions {
+  at::Tensor nll;      // float64 [labels]: −ln p(label)
+  at::Tensor correct;  // bool [labels]: the label has the highest logit
+};
+
+// One pass over the items of one setting. next() gives batches until none are left; add() takes each one's
+// predictions, in order; scores() then reports.
+class Evaluation {
+ public:
+  virtual ~Evaluation() = default;
+  virtual std::optional<Batch> next(std::int64_t most_tokens) = 0;  // about this many tokens a batch, one row at least
+  virtual void add(const Batch& batch, const Predictions& predictions) = 0;
+  virtual std::vector<Score> scores() const = 0;
+};
+
+class Task {
+ public:
+  virtual ~Task() = default;
+  virtual std::int64_t vocab_size() const = 0;
+  // Identifies everything behind the batches that the task's options do not say (the corpus); "" when nothing.
+  virtual std::string data_digest() const = 0;
+  // Training sequences first … first+count−1: a function of the task's seed and their indices alone.
+  virtual Batch training(std::int64_t first, std::int64_t count) const = 0;
+  virtual std::unique_ptr<Evaluation> evaluation(Split split) const = 0;
+};
+
+// What a task is made from. The corpus is null where the configuration has no data section.
+struct TaskContext {
+  std::shared_ptr<const Corpus> corpus;
+  std::int64_t seq_len = 0;  // of training
+  std::uint64_t seed = 0;
+};
+
+struct TaskKind {
+  const char* name;
+  int version;            // raised whenever its batches or scores change: it is part of every run's key
+  const char* summary;
+  bool needs_corpus;
+  std::span<const Field> fields;
+  std::unique_ptr<Task> (*make)(const Params& options, const TaskContext& context);
+};
+
+std::span<const TaskKind> task_kinds();
+const TaskKind& find_task(std::string_view name, const Place& place);  // unknown: Code::usage with the nearest
+
+}  // namespace mdnlab

@@ -1,0 +1,23 @@
+#include "task/tasks.h"
+
+#include <array>
+
+#include "base/text.h"
+
+namespace mdnlab {
+
+std::span<const TaskKind> task_kinds() {
+  static const std::array kinds{text_task, mqar_task};
+  return kinds;
+}
+
+const TaskKind& find_task(std::string_view name, const Place& place) {
+  std::vector<std::string> names;
+  for (const TaskKind& kind : task_kinds()) {
+    if (kind.name == name) return kind;
+    names.emplace_back(kind.name);
+  }
+  throw Error(Code::usage, {place, "unknown task", quote(name), {}, suggestion(name, names)});
+}
+
+}  // namespace mdnlab

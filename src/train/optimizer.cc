@@ -1,0 +1,106 @@
+#include "train/optimizer.h"
+
+#include <cmath>
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/_foreach_mul.h>
+#include <ATen/ops/_fused_adamw.h>
+#include <ATen/ops/isfinite.h>
+#include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
+
+namespace mdnlab {
+
+AdamW::AdamW(const std::vector<Parameter>& parameters, const Params& train)
+    : beta1_(train.reals("betas")[0]),
+      beta2_(train.reals("betas")[1]),
+      eps_(train.real("eps")),
+      max_norm_(train.real("max_norm")) {
+  groups_ = {Group{.weight_decay = train.real("weight_decay")}, Group{.weight_decay = 0}};
+  const at::NoGradGuard no_grad;
+  for (const Parameter& parameter : parameters) {
+    Group& group = groups_[parameter.decays ? 0 : 1];
+    group.names.push_back(parameter.name);
+    group.parameters.push_back(parameter.tensor);
+    group.first_moments.push_back(at::zeros_like(parameter.tensor.detach()));
+    group.second_moments.push_back(at::zeros_like(parameter.tensor.detach()));
+    group.steps.push_back(at::zeros({}, at::kFloat));
+  }
+}
+
+// A parameter that the loss does not reach has the gradient 0, so that its moments and decay go on.
+std::vector<at::Tensor> AdamW::gradients(const Group& group) const {
+  std::vector<at::Tensor> list;
+  for (const at::Tensor& parameter : group.parameters) {
+    if (!parameter.grad().defined()) parameter.mutable_grad() = at::zeros_like(parameter.detach());
+    list.push_back(parameter.grad());
+  }
+  return list;
+}
+
+double AdamW::clip() {
+  const at::NoGradGuard no_grad;
+  double squares = 0;
+  for (const Group& group : groups_) {
+    for (const at::Tensor& gradient : gradients(group)) {
+      const double norm = at::linalg_vector_norm(gradient, 2).item<double>();
+      squares += norm * norm;
+    }
+  }
+  const double norm = std::sqrt(squares);
+  if (max_norm_ > 0 && norm > max_norm_) {
+    for (const Group& group : groups_) {
+      if (!group.parameters.empty()) at::_foreach_mul_(gradients(group), max_norm_ / norm);
+    }
+  }
+  return norm;
+}
+
+void AdamW::step(double learning_rate) {
+  const at::NoGradGuard no_grad;
+  for (Group& group : groups_) {
+    if (group.parameters.empty()) continue;
+    for (at::Tensor& count : group.steps) count.add_(1);
+    at::_fused_adamw_(group.parameters, gradients(group), group.first_moments, group.second_moments, {}, group.steps,
+                      learning_rate, beta1_, beta2_, group.weight_decay, eps_, false, false);
+    for (const at::Tensor& parameter : group.parameters) parameter.mutable_grad() = at::Tensor();
+  }
+}
+
+std::string AdamW::first_not_finite() const {
+  const at::NoGradGuard no_grad;
+  for (const Group& group : groups_) {
+    for (std::size_t i = 0; i < group.parameters.size(); ++i) {
+      const at::Tensor& gradient = group.parameters[i].grad();
+      if (gradient.defined() && !at::isfinite(gradient).all().item<bool>()) return group.names[i];
+    }
+  }
+  return {};
+}
+
+TensorMap AdamW::state() const {
+  TensorMap map;
+  for (const Group& group : groups_) {
+    for (std::size_t i = 0; i < group.names.size(); ++i) {
+      map["exp_avg." + group.names[i]] = group.first_moments[i];
+      map["exp_avg_sq." + group.names[i]] = group.second_moments[i];
+      map["step." + group.names[i]] = group.steps[i];
+    }
+  }
+  return map;
+}
+
+void AdamW::load(const TensorMap& state) {
+  const at::NoGradGuard no_grad;
+  for (auto& [name, tensor] : this->state()) {
+    const auto found = state.find(name);
+    if (found == state.end() || found->second.sizes() != tensor.sizes()) {
+      throw Error(Code::failed, "the checkpoint's optimizer does not fit the model: " + name +
+                                    (found == state.end() ? " is missing" : " has another shape"));
+    }
+    at::Tensor(tensor).copy_(found->second);
+  }
+}
+
+}  // namespace mdnlab

@@ -1,0 +1,67 @@
+// Trains a model on a task. On the CPU every number it gives is a function of the options, the model's initial
+// values and the task alone; a training that was stopped and resumed ends with the same bits.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "metric/sink.h"
+#include "model/language_model.h"
+#include "task/task.h"
+#include "train/optimizer.h"
+
+namespace mdnlab {
+
+struct TrainingProgress {
+  std::int64_t step = 0;  // done
+  std::int64_t steps = 0;
+  double loss = 0;
+  double tokens_per_second = 0;  // since the process began to train, evaluations left out
+};
+
+struct TrainingHooks {
+  std::function<bool()> should_stop;                          // asked after every step
+  std::function<void(std::int64_t step)> evaluate;            // every evaluate_every steps
+  std::function<void(const TrainingProgress&)> progress;      // after every step
+  std::function<void(std::int64_t step)> before_checkpoint;   // every metric up to `step` must be durable after it
+};
+
+enum class TrainingEnd { finished, interrupted, diverged };
+
+struct TrainingResult {
+  TrainingEnd end;
+  std::int64_t step = 0;  // steps done
+  std::string cause;      // of a divergence
+};
+
+class Trainer {
+ public:
+  // Checkpoints go to `run_folder`; config_json is kept with them.
+  Trainer(LanguageModel& model, const Task& task, const Params& train, std::filesystem::path run_folder,
+          std::string config_json);
+
+  // Goes back to the newest good checkpoint, if there is one. Returns the steps done; `refused` says which
+  // checkpoints were damaged.
+  std::int64_t resume(std::vector<std::string>& refused);
+
+  // Emits train/loss, train/grad_norm, train/learning_rate and train/tokens_per_second at every step (counted from 1).
+  TrainingResult train(Sink& sink, const TrainingHooks& hooks);
+
+ private:
+  double forward_backward(std::int64_t step);
+  void checkpoint(const TrainingHooks& hooks);
+
+  LanguageModel& model_;
+  const Task& task_;
+  const Params& options_;
+  std::filesystem::path run_folder_;
+  std::string config_json_;
+  AdamW optimizer_;
+  std::int64_t step_ = 0;           // done
+  std::int64_t saved_step_ = -1;    // of the newest checkpoint
+};
+
+}  // namespace mdnlab
