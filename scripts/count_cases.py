@@ -7,79 +7,84 @@ limit, a sanitizer at exit) counts as one more failed case, and so does one that
 testlog.json knows those. Exit code 1 when a case failed or when there was none.
 """
 
+import collections
 import json
 import os
 import sys
 import xml.etree.ElementTree as xml
 
-FAILED = ("failure", "error")
+Case = collections.namedtuple("Case", "program name outcome message")
+Program = collections.namedtuple("Program", "result failed output")
+
 SHOWN_LINES = 60
 
 
-def read_cases(path):
-    """[(program, case, outcome, message)]; Meson names a suite project.program[.suite]."""
-    cases = []
-    for suite in xml.parse(path).getroot().iter("testsuite"):
-        for case in suite.findall("testcase"):
-            problems = [child for child in case if child.tag in FAILED]
-            skipped = case.find("skipped") is not None or case.get("status") == "notrun"
-            outcome = "failed" if problems else "skipped" if skipped else "passed"
-            # A program of one case is listed in the project's own suite, under its own name.
-            parts = suite.get("name", "").split(".")
-            program = parts[1] if len(parts) > 1 else case.get("name")
-            name = case.get("name") if len(parts) == 1 else f"{case.get('classname')}.{case.get('name')}"
-            message = "\n".join(filter(None, (child.text or child.get("message") for child in problems)))
-            cases.append((program, name, outcome, message))
-    return cases
-
-
 def read_programs(path):
-    """{program: (outcome, output)} of Meson's own verdicts."""
+    """{name: Program}, Meson's own verdicts."""
     programs = {}
     with open(path, encoding="utf-8") as lines:
         for line in lines:
             run = json.loads(line)
-            name = run["name"].split(":")[-1].split(" / ")[-1]
-            programs[name] = (run["result"], run.get("stdout", "") + run.get("stderr", ""))
+            output = run.get("stdout", "") + run.get("stderr", "")
+            programs[run["name"]] = Program(run["result"], run["is_fail"], output)
     return programs
 
 
-def report(program, name, message):
+def read_cases(path, programs):
+    """Meson names a suite `project.program[.suite]`; programs of one case share the suite `project`."""
+    cases = []
+    for suite in xml.parse(path).getroot().iter("testsuite"):
+        _, _, rest = suite.get("name", "").partition(".")
+        owners = [program for program in programs if f"{rest}.".startswith(f"{program}.")]
+        for case in suite.findall("testcase"):
+            name = case.get("name")
+            program = max(owners, key=len) if owners else name
+            problems = [child for child in case if child.tag in ("failure", "error")]
+            skipped = case.find("skipped") is not None or case.get("status") == "notrun"
+            outcome = "failed" if problems else "skipped" if skipped else "passed"
+            message = "\n".join(child.text or child.get("message") or "" for child in problems)
+            cases.append(Case(program, f"{case.get('classname')}.{name}" if owners else name, outcome, message))
+    return cases
+
+
+def count(programs, cases):
+    """The cases by outcome, and [(program, name, message)] of what failed."""
+    counts = collections.Counter(case.outcome for case in cases)
+    outcomes = collections.defaultdict(set)
+    for case in cases:
+        outcomes[case.program].add(case.outcome)
+    failures = [(case.program, case.name, case.message.strip() or programs[case.program].output)
+                for case in cases if case.outcome == "failed"]
+    for name, program in programs.items():
+        if program.failed and "failed" not in outcomes[name]:
+            failures.append((name, f"the program itself: {program.result}", program.output))
+        elif not program.failed and not outcomes[name]:
+            failures.append((name, "the program ran no case", program.output))
+    counts["failed"] = len(failures)
+    return counts, failures
+
+
+def show(program, name, message):
     lines = message.rstrip().splitlines()
-    print(f"\nFAILED {program}: {name}")
+    print(f"\nFAILED {program}: {name}" if name != program else f"\nFAILED {program}")
     if len(lines) > SHOWN_LINES:
-        print(f"    ... {len(lines) - SHOWN_LINES} lines before these")
+        print(f"    ({len(lines) - SHOWN_LINES} lines before these)")
     for line in lines[-SHOWN_LINES:]:
         print(f"    {line}")
 
 
 def main(logs):
-    cases = []
-    programs = {}
+    counts, failures = collections.Counter(), []
     try:
         programs = read_programs(os.path.join(logs, "testlog.json"))
-        cases = read_cases(os.path.join(logs, "testlog.junit.xml"))
+        counts, failures = count(programs, read_cases(os.path.join(logs, "testlog.junit.xml"), programs))
     except (OSError, ValueError, xml.ParseError) as error:
         print(f"\nno whole test log: {error}")
-    counts = {"passed": 0, "failed": 0, "skipped": 0}
-    for program, name, outcome, message in cases:
-        counts[outcome] += 1
-        if outcome == "failed":
-            report(program, name, message or programs.get(program, ("", ""))[1])
-    for program, (result, output) in programs.items():
-        outcomes = [outcome for owner, _, outcome, _ in cases if owner == program]
-        if result in ("OK", "SKIP", "EXPECTEDFAIL"):
-            if not outcomes:
-                counts["failed"] += 1
-                report(program, "ran no case", output)
-        elif "failed" not in outcomes:
-            counts["failed"] += 1
-            report(program, f"ended with {result}", output)
-    text = f"{counts['passed']} passed, {counts['failed']} failed"
-    if counts["skipped"]:
-        text += f", {counts['skipped']} skipped"
-    print(f"\n{text}")
-    return 1 if counts["failed"] or not sum(counts.values()) else 0
+    for failure in failures:
+        show(*failure)
+    skipped = f", {counts['skipped']} skipped" if counts["skipped"] else ""
+    print(f"\n{counts['passed']} passed, {counts['failed']} failed{skipped}")
+    return 0 if sum(counts.values()) and not failures else 1
 
 
 if __name__ == "__main__":

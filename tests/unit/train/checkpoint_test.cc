@@ -56,6 +56,11 @@ void expect_same(const Checkpoint& found, const Checkpoint& expected) {
   EXPECT_EQ(found.config_json, expected.config_json);
 }
 
+// Without the fsync of write_file.
+void overwrite(const fs::path& file, const std::string& content) {
+  std::ofstream(file, std::ios::binary | std::ios::trunc) << content;
+}
+
 std::vector<std::string> names_in(const fs::path& folder) {
   std::vector<std::string> names;
   for (const auto& entry : fs::directory_iterator(folder)) names.push_back(entry.path().filename().string());
@@ -156,7 +161,7 @@ TEST_P(DamagedFile, AFlippedByteAnywhereIsRefused) {
     SCOPED_TRACE("byte " + std::to_string(at));
     std::string flipped = whole;
     flipped[at] ^= 0x10;
-    write_file(file_, flipped);
+    overwrite(file_, flipped);
     // A digest that was flipped accuses the file it stands for.
     expect_refused(GetParam() == "SHA256SUMS" ? "the checkpoint is damaged: "
                                               : GetParam() + ": the checkpoint is damaged");
@@ -166,7 +171,7 @@ TEST_P(DamagedFile, AFlippedByteAnywhereIsRefused) {
 TEST_P(DamagedFile, ATruncatedFileIsRefused) {
   const std::string whole = read_file(file_);
   for (const std::size_t bytes : {std::size_t{0}, std::size_t{1}, whole.size() / 2, whole.size() - 2}) {
-    write_file(file_, whole.substr(0, bytes));
+    overwrite(file_, whole.substr(0, bytes));
     expect_refused(GetParam() + ": the checkpoint is damaged");
   }
 }
@@ -182,7 +187,7 @@ INSTANTIATE_TEST_SUITE_P(Each, DamagedFile, ::testing::ValuesIn(all_files),
 TEST_F(CheckpointTest, ARefusalNamesBothDigests) {
   const fs::path folder = save_checkpoint(run_, sample(10));
   const std::string expected = sha256_file(folder / "state.json");
-  write_file(folder / "state.json", "{}");
+  overwrite(folder / "state.json", "{}");
   try {
     load_checkpoint(folder);
     FAIL() << "loaded without complaint";
@@ -208,8 +213,8 @@ TEST_F(CheckpointTest, MatchingDigestsOfBadTensorsAreRefusedToo) {
   const fs::path folder = save_checkpoint(run_, sample(20));
   std::string sums = read_file(folder / "SHA256SUMS");
   sums.replace(0, 64, sha256("no tensors"));
-  write_file(folder / "model.safetensors", "no tensors");
-  write_file(folder / "SHA256SUMS", sums);
+  overwrite(folder / "model.safetensors", "no tensors");
+  overwrite(folder / "SHA256SUMS", sums);
   const LatestCheckpoint latest = load_latest_checkpoint(run_);
   EXPECT_THAT(latest.refused, ElementsAre(HasSubstr("step-000000020/model.safetensors")));
   EXPECT_EQ(latest.checkpoint->step, 10);
@@ -232,7 +237,7 @@ TEST_F(CheckpointTest, AKillWhileWritingCostsNothing) {
     fs::create_directories(partial);
     for (std::size_t i = 0; i < count; ++i) {
       const std::string content = read_file(whole / written[i]);
-      write_file(partial / written[i], i + 1 < count ? content : content.substr(0, content.size() / 2));
+      overwrite(partial / written[i], i + 1 < count ? content : content.substr(0, content.size() / 2));
     }
     const LatestCheckpoint latest = load_latest_checkpoint(run_);
     EXPECT_THAT(latest.refused, IsEmpty());
@@ -245,7 +250,7 @@ TEST_F(CheckpointTest, AKillWhileWritingCostsNothing) {
 }
 
 TEST_F(CheckpointTest, AFolderThatCannotBeMadeIsNamed) {
-  write_file(temporary_ / "lab.runs", "a file stands where the folder should be");
+  overwrite(temporary_ / "lab.runs", "a file stands where the folder should be");
   try {
     save_checkpoint(run_, sample(1));
     FAIL() << "saved without complaint";
