@@ -1,7 +1,5 @@
 #include "base/error.h"
 
-#include <utility>
-
 namespace mdnlab {
 
 std::string Place::text() const {
@@ -29,10 +27,7 @@ std::string compose(const ErrorText& text) {
 
 }  // namespace
 
-Error::Error(Code code, ErrorText text)
-    : code_(code), text_(std::move(text)), message_(compose(text_)) {}
-
-Error::Error(Code code, std::string what) : Error(code, ErrorText{.what = std::move(what)}) {}
+Error::Error(Code code, ErrorText text) : code_(code), text_(std::move(text)), message_(compose(text_)) {}
 
 Error::~Error() = default;
 

@@ -2,8 +2,10 @@
 // (place, what, found, expected, hint) and the exit code that the program ends with.
 #pragma once
 
+#include <concepts>
 #include <exception>
 #include <string>
+#include <utility>
 
 namespace mdnlab {
 
@@ -40,7 +42,9 @@ struct ErrorText {
 class Error : public std::exception {
  public:
   Error(Code code, ErrorText text);
-  Error(Code code, std::string what);
+  // A template, so that braces always mean an ErrorText.
+  template <std::convertible_to<std::string> Text>
+  Error(Code code, Text what) : Error(code, ErrorText{.what = std::move(what)}) {}
   ~Error() override;
 
   const char* what() const noexcept override;

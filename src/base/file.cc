@@ -151,7 +151,8 @@ void require_digest(int succeeded) {
 }  // namespace
 
 Digest::Digest() : context_(EVP_MD_CTX_new()) {
-  require_digest(context_ != nullptr && EVP_DigestInit_ex(digest_context(context_), EVP_sha256(), nullptr) == 1);
+  require_digest(context_ != nullptr &&
+                 EVP_DigestInit_ex(digest_context(context_), EVP_sha256(), nullptr) == 1);
 }
 
 Digest::~Digest() { EVP_MD_CTX_free(digest_context(context_)); }

@@ -112,7 +112,8 @@ std::string json(const Table& table) {
   for (const Cells& row : table.rows) {
     Cells members;
     for (std::size_t j = 0; j < row.size(); ++j) {
-      members.push_back(json_string(table.columns[j].name) + ": " + json_cell(row[j], table.columns[j].number));
+      members.push_back(json_string(table.columns[j].name) + ": " +
+                        json_cell(row[j], table.columns[j].number));
     }
     objects.push_back("  {" + join(members, ", ") + "}");
   }

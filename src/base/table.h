@@ -17,7 +17,7 @@ struct Table {
   std::vector<std::vector<std::string>> rows;  // an empty cell of a number column is JSON null
 
   // Ends with a newline. plain: aligned, two spaces between columns; csv: quoted as in RFC 4180, lines end
-  // with \n; json: an array of objects, one a line. plain and markdown put a space for a line break in a cell.
+  // with \n; json: an array of objects, one a line. plain and markdown put a space for a line break.
   // Every row has one cell a column, else std::logic_error.
   std::string text(TableFormat format) const;
 };

@@ -22,7 +22,7 @@ std::string type_name(Type type) {
 std::string default_text(const Field& field) {
   if (field.preset == nullptr) return "unset";
   if (field.preset == std::string_view(Field::required)) return "required";
-  return "`" + std::string(field.preset) + "`";
+  return *field.preset == '\0' ? "empty" : "`" + std::string(field.preset) + "`";
 }
 
 std::string allowed_text(const Field& field) {

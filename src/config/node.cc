@@ -26,27 +26,30 @@ void assign(Node& target, const Node& value) {
 }  // namespace
 
 const Node* Node::find(std::string_view key) const {
-  const auto found = std::find_if(entries.begin(), entries.end(), [&](const Entry& e) { return e.key == key; });
+  const auto found =
+      std::find_if(entries.begin(), entries.end(), [&](const Entry& e) { return e.key == key; });
   return found == entries.end() ? nullptr : &found->value;
 }
 
 Node* Node::find(std::string_view key) { return const_cast<Node*>(std::as_const(*this).find(key)); }
 
 void set_path(Node& root, std::string_view dotted_path, const Node& value) {
+  const std::vector<std::string> keys = split(dotted_path, '.');
+  if (std::find(keys.begin(), keys.end(), "") != keys.end()) {
+    throw Error(Code::usage, {.place = value.place,
+                              .what = "the path has an empty part",
+                              .found = quote(dotted_path),
+                              .expected = "keys joined by dots"});
+  }
   Node* node = &root;
   std::string walked;
-  for (const std::string& key : split(dotted_path, '.')) {
-    if (key.empty()) {
-      throw Error(Code::usage, {.place = value.place,
-                                .what = "the path has an empty part",
-                                .found = quote(dotted_path),
-                                .expected = "keys joined by dots"});
-    }
+  for (const std::string& key : keys) {
     if (node->kind == Node::Kind::scalar || node->kind == Node::Kind::list) {
-      throw Error(Code::usage, {.place = value.place,
-                                .what = "path " + quote(dotted_path) + " goes through " + quote(walked),
-                                .found = node->kind == Node::Kind::list ? "a list" : "the value " + quote(node->scalar),
-                                .expected = "a map there"});
+      throw Error(Code::usage,
+                  {.place = value.place,
+                   .what = "path " + quote(dotted_path) + " goes through " + quote(walked),
+                   .found = node->kind == Node::Kind::list ? "a list" : "the value " + quote(node->scalar),
+                   .expected = "a map there"});
     }
     if (node->kind == Node::Kind::null) {
       node->kind = Node::Kind::map;

@@ -47,13 +47,17 @@ std::int64_t Params::integer(std::string_view name) const { return stored<std::i
 
 double Params::real(std::string_view name) const { return stored<double>(value(name), name); }
 
-const std::string& Params::text(std::string_view name) const { return stored<std::string>(value(name), name); }
+const std::string& Params::text(std::string_view name) const {
+  return stored<std::string>(value(name), name);
+}
 
 std::vector<std::int64_t> Params::integers(std::string_view name) const {
   return stored_list<std::int64_t>(value(name), name);
 }
 
-std::vector<double> Params::reals(std::string_view name) const { return stored_list<double>(value(name), name); }
+std::vector<double> Params::reals(std::string_view name) const {
+  return stored_list<double>(value(name), name);
+}
 
 std::vector<std::string> Params::texts(std::string_view name) const {
   return stored_list<std::string>(value(name), name);

@@ -8,7 +8,8 @@
 
 namespace mdnlab {
 
-// The node that a document would hold: a text as it stands, `null`, `[a, b]` or `a, b` for a list, else a scalar.
+// The node that a document would hold: a text as it stands, `null`, a list from `[a, b]` or `a, b`, else a
+// scalar.
 Node plain_node(std::string_view text, Type type, const Place& place);
 
 }  // namespace mdnlab

@@ -142,7 +142,7 @@ Value read_value(const Option& option, const Node& node) {
   return values;
 }
 
-// The default obeys the field's own type, range and choices: a table that breaks them is a fault of the program.
+// A default obeys its field's type, range and choices: a table that breaks them is a fault of the program.
 Value read_preset(const Option& option, const Place& missing_at) {
   const char* preset = option.field.preset;
   if (preset == nullptr) return {};

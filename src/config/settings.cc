@@ -16,7 +16,8 @@ Type type_of(std::span<const Field> fields, std::string_view name) {
 
 }  // namespace
 
-Params read_settings(std::span<const std::string> words, std::string_view section, std::span<const Field> fields) {
+Params read_settings(std::span<const std::string> words, std::string_view section,
+                     std::span<const Field> fields) {
   Node map;
   map.kind = Node::Kind::map;
   for (const std::string& word : words) {

@@ -46,6 +46,7 @@ class Builder : public YAML::EventHandler {
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t,
                 const std::string& value) override {
     refuse_tag(mark, tag);
+    refuse_open_quote(mark);
     Node node;
     node.kind = Node::Kind::scalar;
     node.scalar = value;
@@ -81,13 +82,29 @@ class Builder : public YAML::EventHandler {
     std::unordered_map<std::string, Place> keys;
   };
 
-  // yaml-cpp gives untagged plain nodes the tag "?" and quoted scalars "!"; a written "!" looks like the latter.
+  // yaml-cpp tags plain nodes "?" and quoted scalars "!" of its own; a written "!" looks like the latter.
   void refuse_tag(const YAML::Mark& mark, const std::string& tag) const {
     const auto position = static_cast<std::size_t>(mark.pos);
     const bool is_written = tag == "!" && position < text_.size() && text_[position] == '!';
     if (is_written || (tag != "?" && tag != "!" && !tag.empty())) {
       fail(place(mark), "tag " + tag, "tags are refused: types follow from the options");
     }
+  }
+
+  // yaml-cpp takes the end of the text for the closing quote.
+  void refuse_open_quote(const YAML::Mark& mark) const {
+    const std::string_view rest = text_.substr(std::min(text_.size(), static_cast<std::size_t>(mark.pos)));
+    if (!rest.starts_with('\'') && !rest.starts_with('"')) return;
+    const char quote_mark = rest.front();
+    for (std::size_t i = 1; i < rest.size(); ++i) {
+      const bool is_escape = quote_mark == '"' ? rest[i] == '\\' : rest.substr(i).starts_with("''");
+      if (is_escape) {
+        ++i;
+      } else if (rest[i] == quote_mark) {
+        return;
+      }
+    }
+    fail(place(mark), "the quote is never closed");
   }
 
   void open(const YAML::Mark& mark, const std::string& tag, Node::Kind kind) {
@@ -124,13 +141,15 @@ class Builder : public YAML::EventHandler {
     if (level.node.kind == Node::Kind::list) {
       level.node.items.push_back(std::move(node));
     } else if (level.key) {
-      level.node.entries.push_back({std::move(level.key->first), std::move(level.key->second), std::move(node)});
+      level.node.entries.push_back(
+          {std::move(level.key->first), std::move(level.key->second), std::move(node)});
       level.key.reset();
     } else {
       if (node.kind != Node::Kind::scalar) refuse_key(level, node.place);
       const auto [earlier, is_new] = level.keys.emplace(node.scalar, node.place);
       if (!is_new) {
-        fail(node.place, "duplicate key " + quote(node.scalar), "it stands already at " + earlier->second.text());
+        fail(node.place, "duplicate key " + quote(node.scalar),
+             "it stands already at " + earlier->second.text());
       }
       level.key.emplace(std::move(node.scalar), std::move(node.place));
     }

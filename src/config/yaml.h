@@ -19,8 +19,8 @@ struct Node {
   std::string scalar;
   bool is_quoted = false;  // a quoted scalar is text, whatever it looks like
   Place place;
-  std::vector<Node> items;      // list
-  std::vector<Entry> entries;   // map
+  std::vector<Node> items;     // list
+  std::vector<Entry> entries;  // map
 
   const Node* find(std::string_view key) const;  // the value of `key` in a map, or null
   Node* find(std::string_view key);
@@ -32,9 +32,10 @@ struct Node::Entry {
   Node value;
 };
 
-// Code::usage with its place: a syntax error, a duplicate key, a key that is no scalar, an anchor,
-// alias or tag (documents say what they mean in one place), a second document, nesting past 64, an empty document,
-// a byte that is not UTF-8 or a control character. Columns count bytes. Not in libmdnlab: plugins are given Params.
+// Code::usage with its place: a syntax error, an open quote, a duplicate key, a key that is no scalar, an
+// anchor, alias or tag (documents say what they mean in one place), a second document, nesting past 64, an
+// empty document, a byte that is not UTF-8, a control character. Columns count bytes. parse_* are the
+// program's, not in libmdnlab: plugins are given Params.
 Node parse_yaml(std::string_view text, const std::string& file);
 Node parse_yaml_file(const std::filesystem::path& path);
 
