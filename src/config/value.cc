@@ -9,7 +9,7 @@ namespace {
 nlohmann::json to_json(const Value& value) {
   if (const auto* truth = std::get_if<bool>(&value)) return *truth;
   if (const auto* integer = std::get_if<std::int64_t>(&value)) return *integer;
-  if (const auto* real = std::get_if<double>(&value)) return *real;
+  if (const auto* real = std::get_if<double>(&value)) return *real == 0 ? 0.0 : *real;  // −0.0 equals 0.0
   if (const auto* text = std::get_if<std::string>(&value)) return *text;
   if (const auto* values = std::get_if<Values>(&value)) {
     auto array = nlohmann::json::array();

@@ -24,8 +24,8 @@ Plugin::Plugin(const fs::path& file) : file_(fs::absolute(file).lexically_normal
   if (info_->interface_version != MDNLAB_INTERFACE_VERSION || info_->build_stamp != std::string_view(MDNLAB_BUILD_STAMP)) {
     const bool same_layout = info_->interface_version == MDNLAB_INTERFACE_VERSION;
     refuse("the plugin was built for another program",
-           same_layout ? quoted(info_->build_stamp) : "interface " + std::to_string(info_->interface_version),
-           quoted(MDNLAB_BUILD_STAMP), "build it again against the installed headers");
+           same_layout ? quote(info_->build_stamp) : "interface " + std::to_string(info_->interface_version),
+           quote(MDNLAB_BUILD_STAMP), "build it again against the installed headers");
   }
 }
 
@@ -36,7 +36,7 @@ std::unique_ptr<Rule> Plugin::create(const Params& options, const LayerShape& sh
   failure.text.what = "rule " + std::string(info_->name) + ": " + failure.text.what;
   if (failure.code == Code::machine) {
     failure.text.hint += (failure.text.hint.empty() ? "" : "; ") + ("plugin " + file_.string() + ", built as " +
-                         quoted(info_->build_stamp) + ", program " + quoted(MDNLAB_BUILD_STAMP));
+                         quote(info_->build_stamp) + ", program " + quote(MDNLAB_BUILD_STAMP));
   }
   throw Error(failure.code, std::move(failure.text));
 }
@@ -94,7 +94,7 @@ void Plugins::add(Plugin plugin) {
   for (const Plugin& other : plugins_) {
     if (std::string_view(other.info().name) != plugin.info().name) continue;
     if (other.file() == plugin.file()) return;
-    throw Error(Code::machine, {{plugin.file().string()}, "two plugins are named " + quoted(plugin.info().name),
+    throw Error(Code::machine, {{plugin.file().string()}, "two plugins are named " + quote(plugin.info().name),
                                 {}, {}, "the other is " + other.file().string()});
   }
   plugins_.push_back(std::move(plugin));
@@ -112,7 +112,7 @@ const Plugin& Plugins::find(std::string_view name, const Place& place) const {
   }
   std::string hint = suggestion(name, names);
   for (const std::string& refusal : refusals_) hint += "; refused: " + refusal;
-  throw Error(Code::usage, {place, "unknown rule", quoted(name), {}, std::move(hint)});
+  throw Error(Code::usage, {place, "unknown rule", quote(name), {}, std::move(hint)});
 }
 
 }  // namespace mdnlab

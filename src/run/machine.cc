@@ -9,7 +9,7 @@
 #include <torch/version.h>
 
 #include "base/text.h"
-#include "version.h"
+#include "run/version.h"
 
 namespace mdnlab {
 

@@ -19,6 +19,11 @@ TEST(Value, ARealNeverLooksLikeAnInteger) {
   EXPECT_NE(json_text(Value(3.0)), json_text(Value(std::int64_t{3})));
 }
 
+TEST(Value, EqualValuesHaveEqualJson) {
+  EXPECT_EQ(Value(-0.0), Value(0.0));
+  EXPECT_EQ(json_text(Value(-0.0)), json_text(Value(0.0)));
+}
+
 TEST(Value, BytesThatAreNoUtf8StillPrint) { EXPECT_EQ(json_text(Value("\xff")), "\"\xef\xbf\xbd\""); }
 
 TEST(Value, KnowsWhetherItIsSet) {
