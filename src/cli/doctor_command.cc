@@ -1,6 +1,7 @@
 #include <dlfcn.h>
 
 #include <ATen/Context.h>
+#include <ATen/Version.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <sqlite3.h>
@@ -47,7 +48,7 @@ Finding plugin_finding(const Plugins& plugins) {
 Finding sentencepiece_finding() {
   Finding finding{.what = "SentencePiece", .found = "available", .is_needed = false};
   try {
-    check_sentencepiece();
+    open_sentencepiece();
   } catch (const Error& error) {
     finding.found = "not available";
     finding.cure = error.what();

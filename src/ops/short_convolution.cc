@@ -1,5 +1,6 @@
 #include "ops/layer.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/silu.h>
 #include <ATen/ops/zeros.h>
