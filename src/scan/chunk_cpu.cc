@@ -165,7 +165,7 @@ Outputs forward(const Inputs& in, const Options& options, SavedForBackward* save
   }
   cpu::Saved<T> kept;
   if (saved) {
-    saved->states = at::empty({scan.heads, scan.chunks, scan.state_halves() * scan.key_width, V_row}, dtype);
+    saved->states = at::empty({scan.heads, scan.chunks, scan.halves() * scan.key_width, V_row}, dtype);
     kept.states = data<T>(saved->states);
     if (scan.has_delta) saved->residuals = at::empty({scan.heads, scan.tokens, V_row}, dtype);
     kept.residuals = data<T>(saved->residuals);

@@ -13,8 +13,8 @@ namespace {
 template <class T>
 std::int64_t scratch_size(const Scan<T>& scan) {
   Scratch<T> forward(nullptr), backward(nullptr);
-  ForwardTiles<T>{forward, scan};
-  BackwardTiles<T>{backward, scan};
+  ForwardTiles<T>(forward, scan);
+  BackwardTiles<T>(backward, scan);
   return std::max({forward.used(), backward.used(), 2 * padded(scan.value_width)});
 }
 

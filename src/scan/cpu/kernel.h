@@ -41,7 +41,7 @@ struct Scan {
   const T *log_alpha = nullptr, *log_mu = nullptr, *beta = nullptr, *eta = nullptr;
   const T *initial_S = nullptr, *initial_M = nullptr;  // [N,H,K,V]
 
-  std::int64_t state_halves() const { return has_momentum ? 2 : 1; }
+  std::int64_t halves() const { return has_momentum ? 2 : 1; }  // of the state: S, M
 };
 
 // One document: tokens [start, end); its chunks are first_chunk, first_chunk + 1, … of the whole scan.
@@ -54,6 +54,13 @@ template <class T>
 struct Saved {
   T* states = nullptr;     // [H, chunks, S then M: halves·K, padded(V)], before each chunk
   T* residuals = nullptr;  // [H, tokens, padded(V)]; null without delta, where the residual is v
+
+  static std::int64_t state_at(const Scan<T>& scan, std::int64_t head, std::int64_t chunk) {
+    return (head * scan.chunks + chunk) * scan.halves() * scan.key_width * padded(scan.value_width);
+  }
+  static std::int64_t residual_at(const Scan<T>& scan, std::int64_t head, std::int64_t token) {
+    return (head * scan.tokens + token) * padded(scan.value_width);
+  }
 };
 
 template <class T>

@@ -1,235 +1,152 @@
-// Matrix products and unit triangular solves on row-major tiles.
+// Matrix products of tiles: C(i,n) = s(i) · Σ_k A(i,k) B(k,n), or added to C.
 //
-// A product computes C(i,n) = s(i) · Σ_k A(i,k) B(k,n), or adds it to C. Rows of B and C are multiples of the
-// lanes wide. Blocks of kBlockRows rows by kBlockVectors vectors of C stay in registers over the whole sum.
+// A block of kBlockRows rows by kBlockVectors vectors of C stays in registers over the whole sum. B and C are
+// read and written in whole vectors, so `columns` is a multiple of the lanes.
 #pragma once
 
-#include <algorithm>
+#include <type_traits>
 
-#include "scan/cpu/vector.h"
+#include "scan/cpu/ahead.h"
+#include "scan/cpu/tile.h"
 
 namespace mdnlab::scan::cpu {
 namespace {
 
-// A(i,k) = data[i·row + k·column]: transposed() swaps the two.
+struct Extent {
+  std::int64_t rows, columns, inner;
+};
+
+// A(i,k) = data[i·row + k·column]: a tile, or one transposed.
 template <class T>
 struct Operand {
   const T* data;
-  std::int64_t row, column = 1;
+  std::int64_t row, column;
 
-  Operand transposed() const { return {data, column, row}; }
+  Operand(Tile<T> tile) : data(tile.data), row(tile.row), column(1) {}
+  Operand(const T* data, std::int64_t row, std::int64_t column) : data(data), row(row), column(column) {}
 };
 
-// Which k a row i of A takes part with. Entries of A on the other side are never read.
-enum class Sum { all, to_row, from_row };  // to_row: k ≤ i (A lower); from_row: k ≥ i (A a transposed lower)
-
-enum class Columns { all, to_row };  // to_row: of C(i,n) only n ≤ i is needed; beyond may hold anything
+template <class T>
+Operand<T> transposed(Tile<T> tile) {
+  return {tile.data, 1, tile.row};
+}
 
 template <class T>
 struct Target {
-  T* data;
-  std::int64_t row;
+  Tile<T> tile;
   bool add = false;
   const T* scale = nullptr;  // s, null: 1
 };
 
-template <class T, int R, int N>
-struct Block {
-  Vector<T> at[R][N];
-};
+// Which k a row i of A takes part with. Entries of A on the other side are never read.
+enum class Sum { all, to_row, from_row };  // to_row: k ≤ i (A lower); from_row: k ≥ i (a lower A transposed)
+
+enum class Columns { all, to_row };  // to_row: of C(i,n) only n ≤ i is needed; beyond may hold anything
 
 template <class T, int R, int N>
-inline void multiply_add(Block<T, R, N>& c, const T* a, std::int64_t a_row, std::int64_t a_column, const T* b,
-                         std::int64_t b_row, std::int64_t begin, std::int64_t end) {
+using Block = Vector<T>[R][N];
+
+// block(r,:) += Σ_{begin ≤ k < end} a(r,k) b(k,:)
+template <int R, int N, class T>
+inline void multiply_add(Block<T, R, N>& block, const T* a, std::int64_t a_row, std::int64_t a_column,
+                         Tile<const T> b, std::int64_t begin, std::int64_t end) {
   for (std::int64_t k = begin; k < end; ++k) {
     Vector<T> b_k[N];
 #pragma GCC unroll 8
-    for (int n = 0; n < N; ++n) b_k[n] = load(b + k * b_row + n * kLanes<T>);
+    for (int n = 0; n < N; ++n) b_k[n] = load(b.at(k) + n * kLanes<T>);
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
       const T a_rk = a[r * a_row + k * a_column];
 #pragma GCC unroll 8
-      for (int n = 0; n < N; ++n) c.at[r][n] += a_rk * b_k[n];
+      for (int n = 0; n < N; ++n) block[r][n] += a_rk * b_k[n];
     }
   }
 }
 
-template <class T, int R, int N>
-inline void clear(Block<T, R, N>& c) {
-#pragma GCC unroll 8
-  for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 8
-    for (int n = 0; n < N; ++n) c.at[r][n] = Vector<T>{};
-  }
-}
-
-template <class T, int R, int N>
-inline void read(Block<T, R, N>& c, const T* source, std::int64_t row) {
-#pragma GCC unroll 8
-  for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 8
-    for (int n = 0; n < N; ++n) c.at[r][n] = load(source + r * row + n * kLanes<T>);
-  }
-}
-
-template <class T, int R, int N>
-inline void write(const Block<T, R, N>& c, T* target, std::int64_t row) {
-#pragma GCC unroll 8
-  for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 8
-    for (int n = 0; n < N; ++n) store<T>(target + r * row + n * kLanes<T>, c.at[r][n]);
-  }
-}
-
-// Rows i … i+R−1 against columns of N vectors.
+// The part of a triangular sum that crosses the diagonal: k = i … i+R−1, each row with its own side of it.
 template <Sum kSum, int R, int N, class T>
-inline void product_block(std::int64_t i, std::int64_t inner, Operand<T> a, const T* b, std::int64_t b_row,
-                          const Target<T>& c, T* c_block) {
-  Block<T, R, N> block;
-  clear(block);
-  const T* a_i = a.data + i * a.row;
-  if constexpr (kSum == Sum::all) {
-    multiply_add(block, a_i, a.row, a.column, b, b_row, 0, inner);
-  } else {
-    // The R×R triangle on the diagonal, then the full columns before or after it.
+inline void multiply_add_diagonal(Block<T, R, N>& block, const T* a_i, std::int64_t i, Operand<T> a,
+                                  Tile<const T> b) {
 #pragma GCC unroll 8
-    for (int k = 0; k < R; ++k) {
+  for (int k = 0; k < R; ++k) {
 #pragma GCC unroll 8
-      for (int r = 0; r < R; ++r) {
-        if (kSum == Sum::to_row ? k > r : k < r) continue;
-        const T a_rk = a_i[r * a.row + (i + k) * a.column];
+    for (int r = 0; r < R; ++r) {
+      if (kSum == Sum::to_row ? k > r : k < r) continue;
+      const T a_rk = a_i[r * a.row + (i + k) * a.column];
 #pragma GCC unroll 8
-        for (int n = 0; n < N; ++n) block.at[r][n] += a_rk * load(b + (i + k) * b_row + n * kLanes<T>);
-      }
+      for (int n = 0; n < N; ++n) block[r][n] += a_rk * load(b.at(i + k) + n * kLanes<T>);
     }
-    const bool before = kSum == Sum::to_row;
-    multiply_add(block, a_i, a.row, a.column, b, b_row, before ? 0 : i + R, before ? i : inner);
   }
+}
+
+template <int R, int N, class T>
+inline void write_block(const Block<T, R, N>& block, std::int64_t i, const Target<T>& c) {
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 8
     for (int n = 0; n < N; ++n) {
-      T* target = c_block + r * c.row + n * kLanes<T>;
-      Vector<T> value = block.at[r][n];
+      T* entry = c.tile.at(i + r) + n * kLanes<T>;
+      Vector<T> value = block[r][n];
       if (c.scale) value *= c.scale[i + r];
-      if (c.add) value += load(target);
-      store<T>(target, value);
+      if (c.add) value += load(entry);
+      store<T>(entry, value);
     }
   }
 }
 
+// Rows i … i+R−1, N vectors.
 template <Sum kSum, int R, int N, class T>
-void product_rest(std::int64_t i, std::int64_t rows, std::int64_t inner, Operand<T> a, const T* b,
-                  std::int64_t b_row, const Target<T>& c, T* c_column) {
+inline void product_block(Ahead& ahead, std::int64_t i, std::int64_t inner, Operand<T> a, Tile<const T> b,
+                          const Target<T>& c) {
+  ahead.ask();
+  Block<T, R, N> block = {};
+  const T* a_i = a.data + i * a.row;
+  if constexpr (kSum == Sum::all) {
+    multiply_add<R, N, T>(block, a_i, a.row, a.column, b, 0, inner);
+  } else {
+    multiply_add_diagonal<kSum, R, N, T>(block, a_i, i, a, b);
+    const bool before = kSum == Sum::to_row;
+    multiply_add<R, N, T>(block, a_i, a.row, a.column, b, before ? 0 : i + R, before ? i : inner);
+  }
+  write_block<R, N, T>(block, i, c);
+}
+
+// The last rows, fewer than a block.
+template <Sum kSum, int R, int N, class T>
+void product_rest(Ahead& ahead, std::int64_t i, std::int64_t rows, std::int64_t inner, Operand<T> a,
+                  Tile<const T> b, const Target<T>& c) {
   if constexpr (R > 0) {
     if (rows == R) {
-      product_block<kSum, R, N>(i, inner, a, b, b_row, c, c_column + i * c.row);
+      product_block<kSum, R, N>(ahead, i, inner, a, b, c);
     } else {
-      product_rest<kSum, R - 1, N>(i, rows, inner, a, b, b_row, c, c_column);
+      product_rest<kSum, R - 1, N>(ahead, i, rows, inner, a, b, c);
     }
   }
 }
 
-template <Sum kSum, int N, class T>
-void product_column(std::int64_t first_row, std::int64_t rows, std::int64_t inner, Operand<T> a, const T* b,
-                    std::int64_t b_row, const Target<T>& c, T* c_column) {
-  std::int64_t i = first_row;
-  for (; i + kBlockRows <= rows; i += kBlockRows) {
-    product_block<kSum, kBlockRows, N>(i, inner, a, b, b_row, c, c_column + i * c.row);
+template <Sum kSum, Columns kColumns, int N, class T>
+void product_column(Ahead& ahead, const Extent& extent, std::int64_t column, Operand<T> a, Tile<const T> b,
+                    Target<T> c) {
+  b.data += column;
+  c.tile.data += column;
+  std::int64_t i = kColumns == Columns::to_row ? column / kBlockRows * kBlockRows : 0;
+  for (; i + kBlockRows <= extent.rows; i += kBlockRows) {
+    product_block<kSum, kBlockRows, N>(ahead, i, extent.inner, a, b, c);
   }
-  product_rest<kSum, kBlockRows - 1, N>(i, rows - i, inner, a, b, b_row, c, c_column);
+  product_rest<kSum, kBlockRows - 1, N>(ahead, i, extent.rows - i, extent.inner, a, b, c);
 }
 
 template <Sum kSum = Sum::all, Columns kColumns = Columns::all, class T>
-void product(std::int64_t rows, std::int64_t columns, std::int64_t inner, Operand<T> a, const T* b,
-             std::int64_t b_row, Target<T> c) {
-  constexpr std::int64_t lanes = kLanes<T>;
-  std::int64_t n = 0;
-  const auto first_row = [&] {
-    return kColumns == Columns::to_row ? n / kBlockRows * kBlockRows : std::int64_t{0};
-  };
-  for (; n + kBlockVectors * lanes <= columns; n += kBlockVectors * lanes) {
-    product_column<kSum, kBlockVectors>(first_row(), rows, inner, a, b + n, b_row, c, c.data + n);
-  }
-  if (columns - n > lanes) {
-    product_column<kSum, 2>(first_row(), rows, inner, a, b + n, b_row, c, c.data + n);
-    n += 2 * lanes;
-  }
-  if (n < columns) product_column<kSum, 1>(first_row(), rows, inner, a, b + n, b_row, c, c.data + n);
-}
-
-// X ← (I − N)⁻¹ X for a strictly lower N (rows × rows): x_i += Σ_{j<i} N(i,j) x_j, top down.
-template <int R, int N, class T>
-inline void solve_block(std::int64_t i, Operand<T> n, T* x, std::int64_t x_row) {
-  Block<T, R, N> block;
-  read(block, x + i * x_row, x_row);
-  const T* n_i = n.data + i * n.row;
-  multiply_add(block, n_i, n.row, n.column, x, x_row, 0, i);
-#pragma GCC unroll 8
-  for (int j = 0; j < R; ++j) {
-#pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) {
-      if (r <= j) continue;
-      const T n_rj = n_i[r * n.row + (i + j) * n.column];
-#pragma GCC unroll 8
-      for (int l = 0; l < N; ++l) block.at[r][l] += n_rj * block.at[j][l];
-    }
-  }
-  write(block, x + i * x_row, x_row);
-}
-
-// X ← (I − Nᵀ)⁻¹ X: x_j += Σ_{t>j} N(t,j) x_t, bottom up. `n` is Nᵀ: n(j,t) = N(t,j).
-template <int R, int N, class T>
-inline void solve_transposed_block(std::int64_t i, std::int64_t rows, Operand<T> n, T* x,
-                                   std::int64_t x_row) {
-  Block<T, R, N> block;
-  read(block, x + i * x_row, x_row);
-  const T* n_i = n.data + i * n.row;
-  multiply_add(block, n_i, n.row, n.column, x, x_row, i + R, rows);
-#pragma GCC unroll 8
-  for (int t = R - 1; t >= 0; --t) {
-#pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) {
-      if (r >= t) continue;
-      const T n_rt = n_i[r * n.row + (i + t) * n.column];
-#pragma GCC unroll 8
-      for (int l = 0; l < N; ++l) block.at[r][l] += n_rt * block.at[t][l];
-    }
-  }
-  write(block, x + i * x_row, x_row);
-}
-
-template <int N, class T>
-void solve_column(std::int64_t rows, Operand<T> n, T* x, std::int64_t x_row) {
-  std::int64_t i = 0;
-  for (; i + kBlockRows <= rows; i += kBlockRows) solve_block<kBlockRows, N>(i, n, x, x_row);
-  for (; i < rows; ++i) solve_block<1, N>(i, n, x, x_row);
-}
-
-template <int N, class T>
-void solve_transposed_column(std::int64_t rows, Operand<T> n, T* x, std::int64_t x_row) {
-  std::int64_t i = rows;
-  for (; i % kBlockRows != 0; --i) solve_transposed_block<1, N>(i - 1, rows, n, x, x_row);
-  for (; i > 0; i -= kBlockRows) solve_transposed_block<kBlockRows, N>(i - kBlockRows, rows, n, x, x_row);
-}
-
-template <class T>
-void solve(std::int64_t rows, std::int64_t columns, Operand<T> n, T* x, std::int64_t x_row) {
-  constexpr std::int64_t lanes = kLanes<T>;
+void product(Ahead& ahead, const Extent& extent, std::type_identity_t<Operand<T>> a,
+             std::type_identity_t<Tile<const T>> b, const Target<T>& c) {
+  constexpr std::int64_t block_columns = kBlockVectors * kLanes<T>;
   std::int64_t column = 0;
-  for (; column + 2 * lanes <= columns; column += 2 * lanes) solve_column<2>(rows, n, x + column, x_row);
-  if (column < columns) solve_column<1>(rows, n, x + column, x_row);
-}
-
-template <class T>
-void solve_transposed(std::int64_t rows, std::int64_t columns, Operand<T> n, T* x, std::int64_t x_row) {
-  constexpr std::int64_t lanes = kLanes<T>;
-  const Operand<T> transposed = n.transposed();
-  std::int64_t column = 0;
-  for (; column + 2 * lanes <= columns; column += 2 * lanes) {
-    solve_transposed_column<2>(rows, transposed, x + column, x_row);
+  for (; column + block_columns <= extent.columns; column += block_columns) {
+    product_column<kSum, kColumns, kBlockVectors>(ahead, extent, column, a, b, c);
   }
-  if (column < columns) solve_transposed_column<1>(rows, transposed, x + column, x_row);
+  for (; column < extent.columns; column += kLanes<T>) {
+    product_column<kSum, kColumns, 1>(ahead, extent, column, a, b, c);
+  }
 }
 
 }  // namespace

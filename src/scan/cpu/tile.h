@@ -1,13 +1,28 @@
-// Tiles: row-major pieces of scratch memory that hold a chunk's rows; widths are padded with zeros.
+// Tiles: row-major pieces of scratch memory that hold a chunk's rows or a state; rows are padded with zeros
+// to a multiple of kTileAlignment.
 #pragma once
 
 #include <algorithm>
+#include <utility>
 
 #include "scan/cpu/kernel.h"
 #include "scan/cpu/vector.h"
 
 namespace mdnlab::scan::cpu {
 namespace {
+
+template <class T>
+struct Tile {
+  T* data = nullptr;
+  std::int64_t row = 0;  // entries from one row to the next
+
+  T* at(std::int64_t i) const { return data + i * row; }
+};
+
+template <class T>
+Tile<const T> read_only(Tile<T> tile) {
+  return {tile.data, tile.row};
+}
 
 // Hands out pieces of one buffer, in order; from a null buffer it only counts.
 template <class T>
@@ -20,7 +35,7 @@ class Scratch {
     used_ += padded(entries);
     return piece;
   }
-  T* take_if(bool wanted, std::int64_t entries) { return wanted ? take(entries) : nullptr; }
+  Tile<T> tile(std::int64_t rows, std::int64_t width) { return {take(rows * padded(width)), padded(width)}; }
   std::int64_t used() const { return used_; }
 
  private:
@@ -30,76 +45,115 @@ class Scratch {
 
 template <class T>
 void load_rows(const Rows<const T>& source, std::int64_t token, std::int64_t head, std::int64_t count,
-               std::int64_t width, T* tile) {
-  const std::int64_t row = padded(width);
+               std::int64_t width, Tile<T> tile) {
   for (std::int64_t t = 0; t < count; ++t) {
-    std::copy_n(source.row(token + t, head), width, tile + t * row);
-    std::fill(tile + t * row + width, tile + (t + 1) * row, T(0));
+    std::copy_n(source.row(token + t, head), width, tile.at(t));
+    std::fill(tile.at(t) + width, tile.at(t + 1), T(0));
   }
 }
 
 template <class T>
-void store_rows(const T* tile, const Rows<T>& target, std::int64_t token, std::int64_t head,
+void store_rows(Tile<T> tile, const Rows<T>& target, std::int64_t token, std::int64_t head,
                 std::int64_t count, std::int64_t width, bool add = false) {
-  const std::int64_t row = padded(width);
   for (std::int64_t t = 0; t < count; ++t) {
     T* out = target.row(token + t, head);
     if (add) {
-      for (std::int64_t i = 0; i < width; ++i) out[i] += tile[t * row + i];
+      for (std::int64_t i = 0; i < width; ++i) out[i] += tile.at(t)[i];
     } else {
-      std::copy_n(tile + t * row, width, out);
+      std::copy_n(tile.at(t), width, out);
     }
   }
 }
 
 // A contiguous [rows, width] matrix to and from a tile; null reads as zero and is not written.
 template <class T>
-void load_matrix(const T* source, std::int64_t rows, std::int64_t width, T* tile) {
+void load_matrix(const T* source, std::int64_t rows, std::int64_t width, Tile<T> tile) {
   if (source) {
     load_rows(Rows<const T>{source, width, 0}, 0, 0, rows, width, tile);
   } else {
-    std::fill_n(tile, rows * padded(width), T(0));
+    std::fill_n(tile.data, rows * tile.row, T(0));
   }
 }
 
 template <class T>
-void store_matrix(const T* tile, std::int64_t rows, std::int64_t width, T* target) {
+void store_matrix(Tile<T> tile, std::int64_t rows, std::int64_t width, T* target) {
   if (target) store_rows(tile, Rows<T>{target, width, 0}, 0, 0, rows, width);
 }
 
-// out(j,i) = tile(i,j) for i < rows, j < width, and zero up to i < padded(rows).
+// out(t,:) = factor[t] · tile(t,:).
 template <class T>
-void transpose(const T* tile, std::int64_t rows, std::int64_t width, T* out, std::int64_t out_row) {
-  const std::int64_t tile_row = padded(width);
-  constexpr std::int64_t edge = kTileAlignment;
-  for (std::int64_t i0 = 0; i0 < rows; i0 += edge) {
-    const std::int64_t count = std::min(edge, rows - i0);
-    for (std::int64_t j = 0; j < width; ++j) {
-      T* target = out + j * out_row + i0;
-      for (std::int64_t i = 0; i < count; ++i) target[i] = tile[(i0 + i) * tile_row + j];
-      std::fill(target + count, target + edge, T(0));
+void scale_rows(Tile<T> tile, const T* factor, std::int64_t rows, Tile<T> out) {
+  for (std::int64_t t = 0; t < rows; ++t) {
+    for (std::int64_t i = 0; i < tile.row; i += kLanes<T>) {
+      store<T>(out.at(t) + i, load(tile.at(t) + i) * factor[t]);
     }
   }
 }
 
-// to(t,:) (+)= scale[t] · from(t,:).
+// tile = scale · tile + factor · other, for tiles of one shape.
 template <class T>
-void scale_rows(const T* from, const T* scale, std::int64_t rows, std::int64_t row, T* to) {
-  for (std::int64_t t = 0; t < rows; ++t) {
-    for (std::int64_t i = 0; i < row; i += kLanes<T>)
-      store<T>(to + t * row + i, load(from + t * row + i) * scale[t]);
+void combine(Tile<T> tile, T scale, T factor, Tile<T> other, std::int64_t rows) {
+  for (std::int64_t i = 0; i < rows * tile.row; i += kLanes<T>) {
+    store<T>(tile.data + i, load(tile.data + i) * scale + load(other.data + i) * factor);
   }
 }
 
 template <class T>
-void add_scaled(T scale, const T* from, std::int64_t entries, T* to) {
-  for (std::int64_t i = 0; i < entries; i += kLanes<T>)
-    store<T>(to + i, load(to + i) + load(from + i) * scale);
+void scale_entries(Tile<T> tile, T scale, std::int64_t rows) {
+  for (std::int64_t i = 0; i < rows * tile.row; i += kLanes<T>) {
+    store<T>(tile.data + i, load(tile.data + i) * scale);
+  }
 }
 
+// One step of a square transposition: exchanges the off-diagonal quarters of rows i and i + kHalf.
+template <int kHalf, class T, std::size_t... kLane>
+inline void exchange(Vector<T>& upper, Vector<T>& lower, std::index_sequence<kLane...>) {
+  constexpr int lanes = kLanes<T>;
+  const Vector<T> a = upper, b = lower;
+  upper = __builtin_shufflevector(a, b, (int(kLane) & kHalf ? lanes + int(kLane) - kHalf : int(kLane))...);
+  lower = __builtin_shufflevector(a, b, (int(kLane) & kHalf ? lanes + int(kLane) : int(kLane) + kHalf)...);
+}
+
+template <int kHalf, class T>
+inline void transpose_square(Vector<T> (&rows)[kLanes<T>]) {
+  if constexpr (kHalf > 0) {
+#pragma GCC unroll 16
+    for (int i = 0; i < kLanes<T>; ++i) {
+      if (i & kHalf) continue;
+      exchange<kHalf, T>(rows[i], rows[i + kHalf], std::make_index_sequence<kLanes<T>>());
+    }
+    transpose_square<kHalf / 2, T>(rows);
+  }
+}
+
+// out(j,i) = tile(i,j) for i < rows, j < width, and zero for rows ≤ i < padded(rows).
 template <class T>
-void scale_entries(T scale, std::int64_t entries, T* tile) {
-  for (std::int64_t i = 0; i < entries; i += kLanes<T>) store<T>(tile + i, load(tile + i) * scale);
+void transpose(Tile<const T> tile, std::int64_t rows, std::int64_t width, Tile<T> out) {
+  constexpr std::int64_t lanes = kLanes<T>;
+  for (std::int64_t i0 = 0; i0 < padded(rows); i0 += lanes) {
+    for (std::int64_t j0 = 0; j0 < width; j0 += lanes) {
+      Vector<T> square[lanes];
+      const T* from = tile.at(i0) + j0;
+      T* to = out.at(j0) + i0;
+      if (i0 + lanes <= rows) {
+#pragma GCC unroll 16
+        for (int i = 0; i < lanes; ++i) square[i] = load(from + i * tile.row);
+      } else {
+#pragma GCC unroll 16
+        for (int i = 0; i < lanes; ++i) square[i] = i0 + i < rows ? load(from + i * tile.row) : Vector<T>{};
+      }
+      transpose_square<lanes / 2, T>(square);
+      if (j0 + lanes <= width) {
+#pragma GCC unroll 16
+        for (int j = 0; j < lanes; ++j) store<T>(to + j * out.row, square[j]);
+      } else {
+#pragma GCC unroll 16
+        for (int j = 0; j < lanes; ++j) {
+          if (j0 + j < width) store<T>(to + j * out.row, square[j]);
+        }
+      }
+    }
+  }
 }
 
 }  // namespace

@@ -1,0 +1,70 @@
+// What the forward and the backward pass both begin a chunk with.
+#pragma once
+
+#include "scan/cpu/coefficients.h"
+#include "scan/cpu/product.h"
+
+namespace mdnlab::scan::cpu {
+namespace {
+
+// One chunk of one head.
+struct Chunk {
+  std::int64_t head, key_head;
+  std::int64_t token, count;  // tokens [token, token + count)
+  std::int64_t index;         // of all documents' chunks
+};
+
+inline std::int64_t chunks_in(const Document& document, std::int64_t chunk_size) {
+  return (document.end - document.start + chunk_size - 1) / chunk_size;
+}
+
+template <class T>
+Chunk chunk_at(const Scan<T>& scan, const Document& document, std::int64_t head, std::int64_t n) {
+  const std::int64_t token = document.start + n * scan.chunk_size;
+  return {.head = head,
+          .key_head = head / (scan.heads / scan.key_heads),
+          .token = token,
+          .count = std::min(scan.chunk_size, document.end - token),
+          .index = document.first_chunk + n};
+}
+
+template <class T>
+struct ChunkTiles {
+  Coefficients<T> coefficients;
+  Tile<T> q, k, p;  // [C,K]; p is k unless p is given
+  Tile<T> k_t;      // [K,C]
+  Tile<T> qk, pk;   // [C,C] ⟨q_t,k_j⟩ for j ≤ t, ⟨P_t,k_j⟩ for j < t; beyond may hold anything
+  Ahead ahead;
+
+  ChunkTiles(Scratch<T>& scratch, const Scan<T>& scan) : coefficients(scratch, scan.chunk_size) {
+    const std::int64_t C = scan.chunk_size, K = scan.key_width;
+    for (Tile<T>* tile : {&q, &k}) *tile = scratch.tile(C, K);
+    p = scan.p.data ? scratch.tile(C, K) : k;
+    k_t = scratch.tile(K, C);
+    for (Tile<T>* tile : {&qk, &pk}) *tile = scratch.tile(C, C);
+  }
+};
+
+template <class T>
+void begin_chunk(const Scan<T>& scan, const Chunk& at, ChunkTiles<T>& x) {
+  load_rows(scan.q, at.token, at.key_head, at.count, scan.key_width, x.q);
+  load_rows(scan.k, at.token, at.key_head, at.count, scan.key_width, x.k);
+  if (scan.p.data) load_rows(scan.p, at.token, at.head, at.count, scan.key_width, x.p);
+  compute_coefficients(scan, at.token, at.count, at.head, x.coefficients);
+
+  transpose(read_only(x.k), at.count, scan.key_width, x.k_t);
+  const Extent square{at.count, padded(at.count), scan.key_width};
+  product<Sum::all, Columns::to_row>(x.ahead, square, x.q, read_only(x.k_t), Target<T>{x.qk});
+  if (scan.has_delta)
+    product<Sum::all, Columns::to_row>(x.ahead, square, x.p, read_only(x.k_t), Target<T>{x.pk});
+}
+
+template <class T>
+void prefetch_keys(const Scan<T>& scan, const Chunk& next, Ahead& ahead) {
+  ahead.add_rows(scan.q, next.token, next.key_head, next.count, scan.key_width);
+  ahead.add_rows(scan.k, next.token, next.key_head, next.count, scan.key_width);
+  ahead.add_rows(scan.p, next.token, next.head, next.count, scan.key_width);
+}
+
+}  // namespace
+}  // namespace mdnlab::scan::cpu
