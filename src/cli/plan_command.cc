@@ -13,7 +13,7 @@ namespace {
 
 std::string state_of(Store* store, const std::string& key) {
   if (!store) return "new";
-  const std::optional<Run> run = find_run(*store, key);
+  const std::optional<RunRow> run = find_run(*store, key);
   return run ? std::string(state_name(run->state)) : "new";
 }
 

@@ -74,10 +74,10 @@ class StoreSink final : public Sink {
 };
 
 // A process that was told to stop needs a moment to write its checkpoint; then the run is ours.
-void claim(Store& store, const Run& run, std::int64_t machine, std::int64_t build) {
+void claim(Store& store, const RunRow& run, std::int64_t machine, std::int64_t build) {
   const auto give_up = Clock::now() + std::chrono::seconds(60);
   while (!claim_run(store, run.id, this_worker(), machine, build)) {
-    const std::optional<Run> now = find_run(store, run.plan.key);
+    const std::optional<RunRow> now = find_run(store, run.plan.key);
     if (stop_requested || Clock::now() > give_up) {
       throw Error(Code::failed, fmt::format("another process trains this run: pid {}", now && now->worker ? now->worker->pid : 0));
     }
@@ -92,7 +92,7 @@ void evaluate_at_end(const LanguageModel& model, const RunConfig& config, TaskMa
   }
 }
 
-TrainingResult train_and_evaluate(const RunOrder& order, const Plugins& plugins, Store& store, const Run& run,
+TrainingResult train_and_evaluate(const RunOrder& order, const Plugins& plugins, Store& store, const RunRow& run,
                                   const EvaluatedModel& identity) {
   const RunConfig config = read_config(parse_yaml(run.plan.config_json, "run " + run.plan.key), plugins);
   TaskMaker tasks(order.base);
@@ -142,7 +142,7 @@ std::filesystem::path run_folder(const std::filesystem::path& database, const st
 int execute_run(const RunOrder& order, const Plugins& plugins) {
   listen_for_stop();
   Store store = Store::open(order.database);
-  const std::optional<Run> run = find_run(store, order.key);
+  const std::optional<RunRow> run = find_run(store, order.key);
   if (!run) throw Error(Code::store, "no run has the key " + quote(order.key));
   const std::int64_t machine = ensure_machine(store, machine_facts()), build = ensure_build(store, build_facts());
   claim(store, *run, machine, build);

@@ -57,9 +57,9 @@ std::unique_ptr<Task> TaskMaker::make(const TaskChoice& choice, const RunConfig&
                       .seed = static_cast<std::uint64_t>(config.train.integer("seed"))};
   if (choice.kind->needs_corpus) {
     const std::string key = config.data->json();
-    const auto known = std::ranges::find(corpora_, key, &decltype(corpora_)::value_type::first);
-    if (known == corpora_.end()) corpora_.emplace_back(key, std::make_shared<const Corpus>(*config.data, base_));
-    context.corpus = known == corpora_.end() ? corpora_.back().second : known->second;
+    std::shared_ptr<const Corpus>& corpus = corpora_[key];
+    if (!corpus) corpus = std::make_shared<const Corpus>(*config.data, base_);
+    context.corpus = corpus;
   }
   return choice.kind->make(choice.options, context);
 }

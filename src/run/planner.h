@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -21,7 +22,7 @@ class TaskMaker {
 
  private:
   std::filesystem::path base_;
-  std::vector<std::pair<std::string, std::shared_ptr<const Corpus>>> corpora_;  // by their options
+  std::map<std::string, std::shared_ptr<const Corpus>> corpora_;  // by their options
 };
 
 struct PlannedRun {

@@ -84,6 +84,22 @@ double Trainer::forward_backward(std::int64_t step) {
   return loss;
 }
 
+StepResult Trainer::step() {
+  StepResult result{.loss = forward_backward(step_), .learning_rate = learning_rate(options_, step_)};
+  if (!std::isfinite(result.loss)) {
+    result.fault = fmt::format("the loss is {} at step {}", result.loss, step_ + 1);
+    return result;
+  }
+  result.grad_norm = optimizer_.clip();
+  if (!std::isfinite(result.grad_norm)) {
+    result.fault = fmt::format("the gradient of {} is not finite at step {}", optimizer_.first_not_finite(), step_ + 1);
+    return result;
+  }
+  optimizer_.step(result.learning_rate);
+  ++step_;
+  return result;
+}
+
 TrainingResult Trainer::train(Sink& sink, const TrainingHooks& hooks) {
   using Clock = std::chrono::steady_clock;
   const std::int64_t steps = options_.integer("steps"), tokens_per_step = options_.integer("tokens_per_step");
@@ -92,27 +108,17 @@ TrainingResult Trainer::train(Sink& sink, const TrainingHooks& hooks) {
   double seconds = 0, tokens = 0;
   while (step_ < steps) {
     const auto begin = Clock::now();
-    const double rate = learning_rate(options_, step_);
-    const double loss = forward_backward(step_);
-    if (!std::isfinite(loss)) {
-      return {TrainingEnd::diverged, step_, fmt::format("the loss is {} at step {}", loss, step_ + 1)};
-    }
-    const double norm = optimizer_.clip();
-    if (!std::isfinite(norm)) {
-      return {TrainingEnd::diverged, step_,
-              fmt::format("the gradient of {} is not finite at step {}", optimizer_.first_not_finite(), step_ + 1)};
-    }
-    optimizer_.step(rate);
-    ++step_;
+    const StepResult result = step();
+    if (!result.fault.empty()) return {TrainingEnd::diverged, step_, result.fault};
     const double elapsed = std::chrono::duration<double>(Clock::now() - begin).count();
     seconds += elapsed;
     tokens += static_cast<double>(tokens_per_step);
 
-    sink.metric(step_, "train/loss", loss);
-    sink.metric(step_, "train/grad_norm", norm);
-    sink.metric(step_, "train/learning_rate", rate);
+    sink.metric(step_, "train/loss", result.loss);
+    sink.metric(step_, "train/grad_norm", result.grad_norm);
+    sink.metric(step_, "train/learning_rate", result.learning_rate);
     sink.metric(step_, "train/tokens_per_second", static_cast<double>(tokens_per_step) / elapsed);
-    if (hooks.progress) hooks.progress({step_, steps, loss, tokens / seconds});
+    if (hooks.progress) hooks.progress({step_, steps, result.loss, tokens / seconds});
     if (evaluate_every > 0 && step_ % evaluate_every == 0 && hooks.evaluate) hooks.evaluate(step_);
     const bool stops = step_ < steps && hooks.should_stop && hooks.should_stop();
     if (stops || step_ == steps || (checkpoint_every > 0 && step_ % checkpoint_every == 0)) checkpoint(hooks);

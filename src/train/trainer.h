@@ -29,6 +29,13 @@ struct TrainingHooks {
   std::function<void(std::int64_t step)> before_checkpoint;   // every metric up to `step` must be durable after it
 };
 
+struct StepResult {
+  double loss = 0;           // the mean over the step's labels
+  double grad_norm = 0;      // before clipping
+  double learning_rate = 0;
+  std::string fault;         // not finite: what, and nothing was changed
+};
+
 enum class TrainingEnd { finished, interrupted, diverged };
 
 struct TrainingResult {
@@ -46,6 +53,9 @@ class Trainer {
   // Goes back to the newest good checkpoint, if there is one. Returns the steps done; `refused` says which
   // checkpoints were damaged.
   std::int64_t resume(std::vector<std::string>& refused);
+
+  // One optimizer step.
+  StepResult step();
 
   // Emits train/loss, train/grad_norm, train/learning_rate and train/tokens_per_second at every step (counted from 1).
   TrainingResult train(Sink& sink, const TrainingHooks& hooks);
