@@ -1,0 +1,98 @@
+// The kernels by themselves: what they leave in scratch and in outputs does not depend on what was there
+// before.
+#include "scan/cpu/kernel.h"
+
+#include <limits>
+#include <vector>
+
+#include "cases.h"
+
+namespace mdnlab::scan::cpu {
+
+namespace {
+
+constexpr std::int64_t kTokens = 45, kHeads = 2, kKeyWidth = 11, kValueWidth = 19, kChunkSize = 20,
+                       kChunks = 3;
+
+std::vector<float> values(std::int64_t count, std::uint64_t seed, double scale, double shift = 0) {
+  const at::Tensor drawn = normal({count}, seed).abs().mul(scale).add(shift).to(at::kFloat).contiguous();
+  return {drawn.const_data_ptr<float>(), drawn.const_data_ptr<float>() + count};
+}
+
+// Outputs, final state and gradients, one after another. Those, the scratch and what is saved begin as
+// `poison`.
+std::vector<float> run(bool has_delta, bool has_momentum, float poison) {
+  std::vector<float> everything;
+  const auto rows = [](auto& data, std::int64_t width) {
+    return Rows<std::remove_pointer_t<decltype(data.data())>>{data.data(), kHeads * width, width};
+  };
+  const auto poisoned = [&](std::int64_t count) {
+    return std::vector<float>(static_cast<std::size_t>(count), poison);
+  };
+  const std::int64_t rows_K = kTokens * kHeads * kKeyWidth, rows_V = kTokens * kHeads * kValueWidth;
+  const std::int64_t gates = kTokens * kHeads, state = kHeads * kKeyWidth * kValueWidth;
+  const std::vector<float> q = values(rows_K, 1, 0.1), k = values(rows_K, 2, 0.2, -0.1),
+                           v = values(rows_V, 3, 1), log_alpha = values(gates, 4, -0.1),
+                           log_mu = values(gates, 5, -0.5), beta = values(gates, 6, 0.1),
+                           eta = values(gates, 7, 0.5), dO = values(rows_V, 8, 1);
+  Scan<float> scan;
+  scan.heads = scan.key_heads = kHeads;
+  scan.key_width = kKeyWidth;
+  scan.value_width = kValueWidth;
+  scan.tokens = kTokens;
+  scan.chunks = kChunks;
+  scan.chunk_size = kChunkSize;
+  scan.has_delta = has_delta;
+  scan.has_momentum = has_momentum;
+  scan.q = rows(q, kKeyWidth);
+  scan.k = rows(k, kKeyWidth);
+  scan.v = rows(v, kValueWidth);
+  scan.log_alpha = log_alpha.data();
+  scan.log_mu = has_momentum ? log_mu.data() : nullptr;
+  scan.beta = beta.data();
+  scan.eta = eta.data();
+
+  const Functions<float>& functions = kernel().f32;
+  std::vector<float> space = poisoned(functions.scratch_size(scan) + 16);
+  float* scratch = space.data();
+  while (reinterpret_cast<std::uintptr_t>(scratch) % 64 != 0) ++scratch;
+  std::vector<float> states = poisoned(kHeads * kChunks * scan.halves() * kKeyWidth * padded(kValueWidth)),
+                     residuals = poisoned(kHeads * kTokens * padded(kValueWidth)), o = poisoned(rows_V),
+                     final_S = poisoned(state), dq = poisoned(rows_K), dk = poisoned(rows_K),
+                     dv = poisoned(rows_V), d_alpha = poisoned(gates), d_mu = poisoned(gates),
+                     d_beta = poisoned(gates), d_eta = poisoned(gates);
+  const Saved<float> saved{states.data(), has_delta ? residuals.data() : nullptr};
+  const Document document{0, 0, kTokens, 0};
+  Gradients<float> gradients;
+  gradients.q = rows(dq, kKeyWidth);
+  gradients.k = rows(dk, kKeyWidth);
+  gradients.v = rows(dv, kValueWidth);
+  gradients.log_alpha = d_alpha.data();
+  gradients.log_mu = d_mu.data();
+  gradients.beta = d_beta.data();
+  gradients.eta = d_eta.data();
+  for (std::int64_t head = 0; head < kHeads; ++head) {
+    functions.forward(scan, document, head, {rows(o, kValueWidth), final_S.data(), nullptr}, saved, scratch);
+    functions.backward(scan, document, head, saved, {rows(dO, kValueWidth), nullptr, nullptr}, gradients,
+                       scratch);
+  }
+  if (!has_momentum) d_mu.assign(d_mu.size(), 0);
+  for (const auto* part : {&o, &final_S, &dq, &dk, &dv, &d_alpha, &d_mu, &d_beta, &d_eta}) {
+    everything.insert(everything.end(), part->begin(), part->end());
+  }
+  return everything;
+}
+
+TEST(ScanKernel, ReadsNothingItHasNotWritten) {
+  for (const bool has_delta : {false, true}) {
+    for (const bool has_momentum : {false, true}) {
+      SCOPED_TRACE(name({has_delta, has_momentum}));
+      const float nan = std::numeric_limits<float>::quiet_NaN();  // would differ from itself
+      EXPECT_EQ(run(has_delta, has_momentum, 0), run(has_delta, has_momentum, nan));
+    }
+  }
+}
+
+}  // namespace
+
+}  // namespace mdnlab::scan::cpu
