@@ -1,14 +1,15 @@
 -- Which rule is best, on text and on recall: one row a rule and sweep.
 --
--- Of each sweep, rule, task and seed the newest run that is done counts; values are means over those seeds. A rule's
--- run on task `text` and its run on task `mqar` share a row. Scores are those at the last step of a run. A sweep that
--- varies more than rule, task and seed needs a question of its own: see `retrieval` and `loss_curve`.
+-- Of each sweep, rule, task and seed the newest run that is done counts; values are means over those
+-- seeds. A rule's run on task `text` and its run on task `mqar` share a row. Scores are those at the last
+-- step of a run. A sweep that varies more than rule, task and seed needs a question of its own: see
+-- `retrieval`, `loss_curve`.
 --
 --   rule
 --   parameters         learned numbers; like the next two, of the text run, else of the mqar run
 --   state_bytes        to continue decoding one sequence of the training length
 --   train_tokens       steps times tokens a step
---   bits_per_byte_1x   text, at the training length: task text, metric bits_per_byte, settings.length_factor 1
+--   bits_per_byte_1x   text, at the training length: metric bits_per_byte of task text, length_factor 1
 --   bits_per_byte_4x   text, at four times the training length: settings.length_factor 4
 --   mqar_accuracy      recall by settings.pairs, each with the accuracy of guessing (settings.chance):
 --                      `4: 0.981 (chance 0.016)`; the mean over lengths where there are several
@@ -18,7 +19,8 @@
 with
 ranked as (
   select run.*, sweep.name as sweep,
-    row_number() over (partition by sweep.name, rule, task, seed order by ended_at desc, run.id desc) as newest
+    row_number() over (
+      partition by sweep.name, rule, task, seed order by ended_at desc, run.id desc) as newest
   from run join sweep on sweep.run_id = run.id
   where state = 'done' and task in ('text', 'mqar')
 ),
@@ -50,7 +52,9 @@ size as (
 recall as (
   select sweep, rule, group_concat(cell, ', ') as mqar_accuracy
   from (
-    select sweep, rule, format('%s: %.3f', pairs, avg(value)) || ifnull(format(' (chance %.3f)', avg(chance)), '') as cell
+    select sweep, rule,
+      format('%s: %.3f', pairs, avg(value))
+        || iif(avg(chance) is null, '', format(' (chance %.3f)', avg(chance))) as cell
     from score
     where task = 'mqar' and metric = 'accuracy' and pairs is not null
     group by sweep, rule, pairs

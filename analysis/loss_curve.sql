@@ -1,7 +1,7 @@
 -- How the losses of every run fell, step by step.
 --
--- Metrics train/loss and valid/loss, side by side where both were measured; an empty value was not measured at that
--- step, or was not finite.
+-- Metrics train/loss and valid/loss, side by side where both were measured; an empty value was not
+-- measured at that step, or was not finite.
 --
 --   run          the start of the run's key
 --   rule

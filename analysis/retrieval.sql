@@ -1,8 +1,8 @@
 -- How much each rule recalls, by pairs, length and depth.
 --
--- Every accuracy that a run was scored on at its last step, for tasks that state pairs or a depth. Of each sweep, rule,
--- training task, configuration and seed the newest run that is done counts; equal settings but for the seed share a
--- row.
+-- Every accuracy that a run was scored on at its last step, for tasks that state pairs or a depth. Of
+-- each sweep, rule, training task, configuration and seed the newest run that is done counts; equal
+-- settings but for the seed share a row.
 --
 --   rule
 --   task         that was scored
@@ -35,8 +35,8 @@ score as (
   where newest = 1 and evaluation.metric = 'accuracy'
 )
 select rule, task, pairs, length, depth, avg(value) as accuracy, avg(chance) as chance, min(value) as lowest,
-  max(value) as highest, max(n) as items, count(distinct seed) as seeds, max(state_bytes) as state_bytes, sweep,
-  settings
+  max(value) as highest, max(n) as items, count(distinct seed) as seeds, max(state_bytes) as state_bytes,
+  sweep, settings
 from score
 where pairs is not null or depth is not null
 group by sweep, task, pairs, length, depth, settings, rule, configuration

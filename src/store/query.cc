@@ -137,7 +137,7 @@ class Query {
     }
   }
 
-  std::vector<Table::Column> columns(sqlite3_stmt* statement) {
+  static std::vector<Table::Column> columns(sqlite3_stmt* statement) {
     std::vector<Table::Column> result;
     std::map<std::string, int> seen;
     for (int i = 0; i < sqlite3_column_count(statement); ++i) {

@@ -1,7 +1,8 @@
 // Runs: planned once by their key, taken by one process at a time, carried on from a checkpoint, ended.
 //
-//   planned ─ claim → running ─ finish → done | failed | diverged | interrupted;  all but done can be claimed
-//   again
+//   planned ─ claim → running ─ finish → done | failed | diverged | interrupted
+//
+// All but done can be claimed again.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
--- The database of mdnlab, version 1. Later versions are steps of their own in schema.cc; this file never changes again
--- once a release has written it.
+-- The database of mdnlab, version 1. Later versions are steps of their own in schema.cc; this file never
+-- changes again once a release has written it.
 --
 -- Times are UTC, ISO 8601 with milliseconds: 2026-01-31T23:59:59.123Z. Units stand in the names.
 -- A real that may be null means: null = not finite (SQLite keeps no nan, JSON neither nan nor infinity).
@@ -148,5 +148,5 @@ create table bench (
 
 -- index: benches are kept as a history, and a merge adds each once
 create unique index bench_once
-  on bench (rule, device, dtype, direction, batch, tokens, heads, key_width, value_width, machine_id, build_id,
-            created_at, settings_json);
+  on bench (rule, device, dtype, direction, batch, tokens, heads, key_width, value_width, machine_id,
+            build_id, created_at, settings_json);

@@ -132,13 +132,17 @@ TEST_F(Analysis, TheLeaderboardJoinsARulesRuns) {
   mqar_run("k2", {.rule = "mdn"}, 0.981, 0.5);
   text_run("k3", {.rule = "attention"}, 2.25, 5);
   mqar_run("k4", {.rule = "mamba2"}, 0.25, 0.125);
+  const std::int64_t unguessed = ended_run(store, plan_of("k6", {.rule = "zero", .task = "mqar"}));
+  add_evaluation(store, {.run_id = unguessed, .step = 100},
+                 score_of("mqar", "accuracy", 0.5, R"({"pairs": 4})"));
   ended_run(store, plan_of("k5", {.rule = "broken"}), RunState::diverged, 3, "nan");
   const Table table = ask("leaderboard");
   std::vector<std::string> names;
   for (const Table::Column& column : table.columns) names.push_back(column.name);
   EXPECT_THAT(names, ElementsAre("rule", "parameters", "state_bytes", "train_tokens", "bits_per_byte_1x",
                                  "bits_per_byte_4x", "mqar_accuracy", "tokens_per_second", "seeds", "sweep"));
-  ASSERT_EQ(table.rows.size(), 3u);
+  ASSERT_EQ(table.rows.size(), 4u);
+  EXPECT_EQ(table.rows[3][6], "4: 0.500") << "no chance was stated";
   EXPECT_THAT(table.rows[0], ElementsAre("attention", "500000", "65536", "409600", "2.25", "5", "", "900",
                                          "1", "quickstart"));
   EXPECT_THAT(table.rows[1],
