@@ -40,21 +40,23 @@ struct Corpus::Source {
   std::unique_ptr<const Tokenizer> tokenizer;
   std::filesystem::path file;
   PackedText text;
+  std::vector<double> shares;  // of the splits
 };
 
 const char* split_name(Split split) {
   switch (split) {
-    case Split::train:
-      return "train";
-    case Split::valid:
-      return "valid";
-    case Split::test:
-      return "test";
+    case Split::train: return "train";
+    case Split::valid: return "valid";
+    case Split::test: return "test";
   }
   throw std::logic_error("split_name: no such split");
 }
 
 Corpus::Source Corpus::open(const Params& data, const std::filesystem::path& base) {
+  std::vector<double> shares = data.reals("split");
+  if (shares.size() != 3 || std::abs(shares[0] + shares[1] + shares[2] - 1) > 1e-6) {
+    throw data.error("split", "the shares do not fit", "three numbers that sum to 1: train, valid, test");
+  }
   const std::string& given = data.text("path");
   const std::filesystem::path path = find_path(given, base, "the text", data.place("path"));
   auto tokenizer = make_tokenizer(data.text("tokenizer"), base, data.place("tokenizer"));
@@ -62,7 +64,7 @@ Corpus::Source Corpus::open(const Params& data, const std::filesystem::path& bas
                         ? open_packed(path, *tokenizer)
                         : PackedText{read_text(path, data.text("text_field"), *tokenizer), ""};
   if (text.tokens.count() == 0) throw data.error("path", "the text " + quote(given) + " is empty");
-  return {std::move(tokenizer), path, std::move(text)};
+  return {std::move(tokenizer), path, std::move(text), std::move(shares)};
 }
 
 Corpus::Corpus(const Params& data, const std::filesystem::path& base) : Corpus(data, open(data, base)) {}
@@ -74,19 +76,16 @@ Corpus::Corpus(const Params& data, Source source)
       recorded_digest_(std::move(source.text.content_sha256)),
       bounds_{},
       concatenated_(data.text("documents") == "concatenate") {
-  const std::vector<double> shares = data.reals("split");
-  if (shares.size() != 3 || std::abs(shares[0] + shares[1] + shares[2] - 1) > 1e-6) {
-    throw data.error("split", "the shares do not fit", "three numbers that sum to 1: train, valid, test");
-  }
-  const auto count = static_cast<double>(tokens_.count());
-  bounds_[1] = std::llround(count * shares[0]);
-  bounds_[2] = std::max<std::int64_t>(bounds_[1], std::llround(count * (shares[0] + shares[1])));
-  bounds_[3] = tokens_.count();
+  const std::int64_t count = tokens_.count();
+  const auto bound = [&](double share) {
+    return std::min<std::int64_t>(count, std::llround(static_cast<double>(count) * share));
+  };
+  bounds_[1] = bound(source.shares[0]);
+  bounds_[2] = bound(source.shares[0] + source.shares[1]);  // not before bounds_[1]: shares are not negative
+  bounds_[3] = count;
 }
 
-std::int64_t Corpus::token_count(Split split) const {
-  return end(split) - begin(split);
-}
+std::int64_t Corpus::token_count(Split split) const { return end(split) - begin(split); }
 
 void Corpus::copy(Split split, std::int64_t first, std::int64_t count, std::int64_t* out) const {
   if (first < 0 || count < 0 || count > token_count(split) - first) {

@@ -16,9 +16,7 @@ namespace {
 namespace fs = std::filesystem;
 using Take = std::function<void(std::string_view)>;
 
-bool is_text(const fs::path& path) {
-  return path.extension() == ".txt" || path.extension() == ".jsonl";
-}
+bool is_text(const fs::path& path) { return path.extension() == ".txt" || path.extension() == ".jsonl"; }
 
 nlohmann::json parse_line(std::string_view line, const Place& place) {
   try {

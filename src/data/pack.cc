@@ -73,8 +73,7 @@ PackedCounts pack_corpus(const Params& data, const fs::path& base, const fs::pat
     throw Error(Code::usage, {.place = {output.string()}, .what = "a packed file's name ends in .bin"});
   }
   const fs::path source = find_path(data.text("path"), base, "the text", data.place("path"));
-  if (source.extension() == ".bin")
-    throw data.error("path", quote(data.text("path")) + " is packed already");
+  if (source.extension() == ".bin") throw data.error("path", quote(data.text("path")) + " is packed already");
   const auto tokenizer = make_tokenizer(data.text("tokenizer"), base, data.place("tokenizer"));
   const int width = token_width(tokenizer->vocab_size());
 

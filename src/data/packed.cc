@@ -94,9 +94,7 @@ void check_tokens(const Tokens& tokens, std::int64_t vocab_size, const Refusal& 
 
 }  // namespace
 
-std::uint64_t padded_to_8(std::uint64_t bytes) {
-  return (bytes + 7) / 8 * 8;
-}
+std::uint64_t padded_to_8(std::uint64_t bytes) { return (bytes + 7) / 8 * 8; }
 
 PackedHeader packed_header(const Tokenizer& tokenizer, std::uint64_t tokens, std::uint64_t documents,
                            std::string_view content_sha256) {

@@ -22,9 +22,7 @@ void widen(const std::byte* from, std::int64_t count, std::int64_t* out) {
 
 }  // namespace
 
-int token_width(std::int64_t vocab_size) {
-  return vocab_size <= 1 << 8 ? 1 : vocab_size <= 1 << 16 ? 2 : 4;
-}
+int token_width(std::int64_t vocab_size) { return vocab_size <= 1 << 8 ? 1 : vocab_size <= 1 << 16 ? 2 : 4; }
 
 void append_tokens(std::span<const std::int32_t> tokens, int width, std::vector<std::byte>& packed) {
   const std::size_t old = packed.size(), bytes = static_cast<std::size_t>(width);

@@ -18,9 +18,7 @@ namespace {
 
 using Model = sentencepiece::SentencePieceProcessor;
 
-const Model& as_model(const void* model) {
-  return *static_cast<const Model*>(model);
-}
+const Model& as_model(const void* model) { return *static_cast<const Model*>(model); }
 
 void require(const sentencepiece::util::Status& status) {
   if (!status.ok()) throw std::runtime_error(status.ToString());
@@ -55,17 +53,11 @@ void* open(const char* bytes, size_t size, char* message, size_t capacity) {
   });
 }
 
-void close(void* model) {
-  delete static_cast<Model*>(model);
-}
+void close(void* model) { delete static_cast<Model*>(model); }
 
-int32_t vocab_size(const void* model) {
-  return as_model(model).GetPieceSize();
-}
+int32_t vocab_size(const void* model) { return as_model(model).GetPieceSize(); }
 
-int32_t end_of_text(const void* model) {
-  return as_model(model).eos_id();
-}
+int32_t end_of_text(const void* model) { return as_model(model).eos_id(); }
 
 int32_t token_bytes(const void* model, int32_t token) noexcept {
   const Model& processor = as_model(model);

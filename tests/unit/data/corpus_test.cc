@@ -41,6 +41,11 @@ TEST(Corpus, SplitsAreContiguousAndDisjoint) {
   const Corpus whole = open_corpus(folder / "a.txt", {"split=[1, 0, 0]"});
   EXPECT_EQ(whole.token_count(Split::train), 1003);
   EXPECT_EQ(whole.token_count(Split::valid), 0);
+
+  put(folder / "long.txt", std::string(2'000'000, 'x'));
+  const Corpus rounded = open_corpus(folder / "long.txt", {"split=[0.5, 0.5000009, 0]"});
+  EXPECT_EQ(rounded.token_count(Split::train) + rounded.token_count(Split::valid), 2'000'000);
+  EXPECT_EQ(rounded.token_count(Split::test), 0) << "shares are rounded, never beyond the text";
 }
 
 TEST(Corpus, CopiesWithinASplitOnly) {

@@ -25,9 +25,7 @@ inline std::filesystem::path source_folder() {
   return folder;
 }
 
-inline std::string gpt2_words() {
-  return "gpt2:" + (source_folder() / "experiments/data/gpt2").string();
-}
+inline std::string gpt2_words() { return "gpt2:" + (source_folder() / "experiments/data/gpt2").string(); }
 
 inline void put(const std::filesystem::path& file, std::string_view content) {
   std::filesystem::create_directories(file.parent_path());
