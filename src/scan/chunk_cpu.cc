@@ -3,11 +3,10 @@
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
+#include <c10/core/CPUAllocator.h>
 
 #include <algorithm>
 #include <atomic>
-#include <functional>
-#include <memory>
 #include <thread>
 #include <vector>
 
@@ -18,7 +17,7 @@ namespace mdnlab::scan {
 namespace {
 
 // Smaller chunks have less to do within a chunk, larger ones carry the state less often.
-constexpr std::int64_t kChunkSize = 32;
+std::int64_t best_chunk_size(std::int64_t key_width) { return key_width <= 64 ? 32 : 48; }
 
 template <class T>
 const cpu::Functions<T>& functions() {
@@ -118,8 +117,9 @@ cpu::Scan<T> describe(const Inputs& in, const Options& options, std::int64_t chu
   return scan;
 }
 
-Options with_chunk_size(const Options& options) {
-  return {.chunk_size = options.chunk_size > 0 ? options.chunk_size : kChunkSize,
+Options with_chunk_size(const Options& options, const Inputs& inputs) {
+  const std::int64_t size = options.chunk_size;
+  return {.chunk_size = size > 0 ? size : best_chunk_size(inputs.q_BTGK.size(3)),
           .want_state = options.want_state};
 }
 
@@ -129,24 +129,27 @@ template <class T, class Work>
 void for_each_pair(const cpu::Scan<T>& scan, const std::vector<cpu::Document>& documents, const Work& work) {
   const std::int64_t pairs = static_cast<std::int64_t>(documents.size()) * scan.key_heads;
   const std::int64_t scratch_size = functions<T>().scratch_size(scan);
-  std::atomic<std::int64_t> next = 0;
-  const auto run = [&] {
-    constexpr std::align_val_t alignment{64};
-    const std::unique_ptr<T[], void (*)(T*)> scratch(
-        static_cast<T*>(::operator new(static_cast<std::size_t>(scratch_size) * sizeof(T), alignment)),
-        [](T* buffer) { ::operator delete (buffer, std::align_val_t{64}); });
-    for (std::int64_t pair = next++; pair < pairs; pair = next++) {
-      work(documents[static_cast<std::size_t>(pair / scan.key_heads)], pair % scan.key_heads, scratch.get());
-    }
-  };
   // A thread costs tens of microseconds to start: worth it from about a million multiply-adds.
   constexpr double kWorthAThread = 1e6;
   const double multiply_adds = 4.0 * scan.tokens * scan.heads * scan.key_width * scan.value_width;
   const auto threads = std::min<std::int64_t>(
       {pairs, at::get_num_threads(), 1 + static_cast<std::int64_t>(multiply_adds / kWorthAThread)});
+  std::vector<at::DataPtr> scratch;  // LibTorch's allocator aligns to 64 bytes
+  for (std::int64_t thread = 0; thread < threads; ++thread) {
+    scratch.push_back(c10::GetCPUAllocator()->allocate(static_cast<std::size_t>(scratch_size) * sizeof(T)));
+  }
+  std::atomic<std::int64_t> next = 0;
+  const auto run = [&](const at::DataPtr& memory) {
+    for (std::int64_t pair = next++; pair < pairs; pair = next++) {
+      const auto document = static_cast<std::size_t>(pair / scan.key_heads);
+      work(documents[document], pair % scan.key_heads, static_cast<T*>(memory.get()));
+    }
+  };
   std::vector<std::jthread> others;
-  for (std::int64_t thread = 1; thread < threads; ++thread) others.emplace_back(run);
-  run();
+  for (std::size_t thread = 1; thread < scratch.size(); ++thread) {
+    others.emplace_back([&, thread] { run(scratch[thread]); });
+  }
+  if (!scratch.empty()) run(scratch[0]);
 }
 
 template <class T>
@@ -223,7 +226,7 @@ Inputs backward(const Inputs& in, const Options& options, const SavedForBackward
 
 Outputs forward_cpu(const Inputs& inputs, const Options& options, SavedForBackward* saved) {
   const Inputs ready = prepared(inputs);
-  const Options chosen = with_chunk_size(options);
+  const Options chosen = with_chunk_size(options, inputs);
   Outputs out = compute_dtype(inputs) == at::kDouble ? forward<double>(ready, chosen, saved)
                                                      : forward<float>(ready, chosen, saved);
   out.o_BTHV = out.o_BTHV.to(inputs.v_BTHV.scalar_type());
@@ -240,7 +243,7 @@ Outputs step_cpu(const Inputs& inputs) {
 Inputs backward_cpu(const Inputs& inputs, const Options& options, const SavedForBackward& saved,
                     const Outputs& adjoints, const std::array<bool, kTensors>& wanted) {
   const Inputs ready = prepared(inputs);
-  const Options chosen = with_chunk_size(options);
+  const Options chosen = with_chunk_size(options, inputs);
   const auto dtype = compute_dtype(inputs);
   Outputs received = adjoints;
   if (received.o_BTHV.defined()) received.o_BTHV = as_rows(received.o_BTHV.to(dtype));

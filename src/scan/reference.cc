@@ -23,9 +23,7 @@ Tokens rows(const at::Tensor& value_BTHX) {
 }
 
 // [B,T,H] → T tensors [E,1,1].
-Tokens scalars(const at::Tensor& value_BTH) {
-  return rows(value_BTH.unsqueeze(3));
-}
+Tokens scalars(const at::Tensor& value_BTH) { return rows(value_BTH.unsqueeze(3)); }
 
 at::Tensor share_heads(const at::Tensor& value_BTGK, std::int64_t heads) {
   const std::int64_t share = heads / value_BTGK.size(2);

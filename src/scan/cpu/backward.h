@@ -113,6 +113,7 @@ void backward_head(const Scan<T>& scan, const Document& document, std::int64_t h
 template <class T>
 void backward(const Scan<T>& scan, const Document& document, std::int64_t key_head, const Saved<T>& saved,
               const Adjoints<T>& adjoints, const Gradients<T>& gradients, T* scratch) {
+  const FlushDenormals flush;
   Scratch<T> pieces(scratch);
   BackwardTiles<T> tiles(pieces, scan);
   const std::int64_t share = scan.heads / scan.key_heads;

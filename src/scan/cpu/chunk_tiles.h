@@ -2,6 +2,7 @@
 #pragma once
 
 #include "scan/cpu/coefficients.h"
+#include "scan/cpu/flush.h"
 #include "scan/cpu/product.h"
 
 namespace mdnlab::scan::cpu {

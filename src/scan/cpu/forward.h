@@ -103,6 +103,7 @@ void forward_head(const Scan<T>& scan, const Document& document, std::int64_t he
 template <class T>
 void forward(const Scan<T>& scan, const Document& document, std::int64_t key_head, const Results<T>& results,
              const Saved<T>& saved, T* scratch) {
+  const FlushDenormals flush;
   Scratch<T> pieces(scratch);
   ForwardTiles<T> tiles(pieces, scan);
   const std::int64_t share = scan.heads / scan.key_heads;

@@ -15,7 +15,7 @@ std::int64_t scratch_size(const Scan<T>& scan) {
   Scratch<T> forward(nullptr), backward(nullptr);
   ForwardTiles<T>(forward, scan);
   BackwardTiles<T>(backward, scan);
-  return std::max({forward.used(), backward.used(), 2 * padded(scan.value_width)});
+  return std::max({forward.used(), backward.used(), 3 * padded(scan.value_width)});
 }
 
 template <class T>
