@@ -66,6 +66,16 @@ void Arguments::add_plugins() {
   state_->names.emplace_back("plugin");
 }
 
+void Arguments::add_device() { option("device", "auto or cpu", "auto"); }
+
+void Arguments::check_device() const {
+  const std::string device = text("device");
+  if (device == "auto" || device == "cpu") return;
+  throw Error(device.starts_with("cuda") ? Code::machine : Code::usage,
+              {.what = device.starts_with("cuda") ? "this build runs on the CPU only" : "unknown device",
+               .found = "--device " + device, .expected = "auto or cpu"});
+}
+
 void Arguments::add_formats() {
   flag("json", "print JSON");
   flag("csv", "print CSV");

@@ -34,6 +34,10 @@ class Arguments {
   void add_plugins();
   void add_formats();
 
+  // --device: auto and cpu, so far; anything else is an Error (cuda: Code::machine).
+  void add_device();
+  void check_device() const;
+
   // False when --help was asked for, and printed. Unknown options, missing or surplus words: Code::usage.
   bool parse(std::span<const std::string> words);
 

@@ -7,18 +7,12 @@ namespace mdnlab {
 void add_plan_words(Arguments& arguments) {
   arguments.list("only", "PATH=VALUE: runs whose resolved option has this value; one path ORed, several ANDed");
   arguments.option("shard", "I/N: every N-th run of the plan, from the I-th (0 ≤ I < N)", "0/1");
-  arguments.option("device", "auto or cpu", "auto");
+  arguments.add_device();
   arguments.add_plugins();
 }
 
 std::vector<PlannedRun> read_plan(const Arguments& arguments, const Plugins& plugins) {
-  const std::string device = arguments.text("device");
-  if (device.starts_with("cuda")) {
-    throw Error(Code::machine, {.what = "this build trains on the CPU only", .found = "--device " + device, .expected = "auto or cpu"});
-  }
-  if (device != "auto" && device != "cpu") {
-    throw Error(Code::usage, {.what = "unknown device", .found = quote(device), .expected = "auto or cpu"});
-  }
+  arguments.check_device();
   const std::vector<std::string> shard = split(arguments.text("shard"), '/');
   std::int64_t index = 0, count = 0;
   if (shard.size() != 2 || !parse_integer(shard[0], index) || !parse_integer(shard[1], count) || index < 0 || index >= count) {

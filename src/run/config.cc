@@ -65,7 +65,10 @@ std::span<const std::string> document_keys() {
 RunConfig read_config(const Node& root, const Plugins& plugins) {
   check_document(root);
   RunConfig config;
-  if (const Node* name = root.find("name")) config.name = name->scalar;
+  if (const Node* name = root.find("name"); name && name->kind != Node::Kind::null) {
+    if (name->kind != Node::Kind::scalar) throw Error(Code::usage, {name->place, "name has the wrong type", {}, "a text"});
+    config.name = name->scalar;
+  }
   config.task = read_task(section(root, "task"), "task", "name");
   config.train = read_train(section(root, "train"));
   config.model = read_model(root, plugins);

@@ -19,7 +19,7 @@ namespace {
 // Raised whenever the model around the rules, training or evaluation change results.
 constexpr int model_version = 1;
 
-std::string run_key(const RunConfig& config, const Plugins& plugins, const Task& task) {
+std::string run_key(const RunConfig& config, const Plugins& plugins, const std::string& data_digest) {
   nlohmann::json json = nlohmann::json::parse(config.json());
   json.erase("name");
   if (config.data) {  // the digest stands for the text and its tokenizer, wherever they lie
@@ -30,7 +30,7 @@ std::string run_key(const RunConfig& config, const Plugins& plugins, const Task&
   for (const RuleChoice& layer : config.model.layers) versions["rules"][layer.name] = plugins.find(layer.name).info().rule_version;
   versions["tasks"][config.task.kind->name] = config.task.kind->version;
   for (const TaskChoice& choice : config.evaluations) versions["tasks"][choice.kind->name] = choice.kind->version;
-  const nlohmann::json whole{{"config", json}, {"versions", versions}, {"device", "cpu"}, {"data", task.data_digest()}};
+  const nlohmann::json whole{{"config", json}, {"versions", versions}, {"device", "cpu"}, {"data", data_digest}};
   return sha256(whole.dump()).substr(0, 32);
 }
 
@@ -77,8 +77,11 @@ PlannedRun describe_run(RunConfig config, const Plugins& plugins, TaskMaker& tas
   PlannedRun run;
   const std::unique_ptr<Task> task = tasks.make(config.task, config);
   const std::int64_t vocabulary = vocabulary_of(config, *task);
+  std::string data_digest = task->data_digest();
   for (const TaskChoice& choice : config.evaluations) {
-    const std::int64_t needed = tasks.make(choice, config)->vocab_size();
+    const std::unique_ptr<Task> asked = tasks.make(choice, config);
+    if (data_digest.empty()) data_digest = asked->data_digest();  // all tasks that read a text read the same one
+    const std::int64_t needed = asked->vocab_size();
     if (needed > vocabulary) {
       throw Error(Code::usage, {choice.options.place(), "the evaluation has tokens that the model was not trained with",
                                 "a vocabulary of " + grouped(needed), "at most " + grouped(vocabulary)});
@@ -94,7 +97,7 @@ PlannedRun describe_run(RunConfig config, const Plugins& plugins, TaskMaker& tas
     kernels.insert(plugins.find(layer.name).info().capabilities.constant_state ? "cpu chunk" : "cpu sdpa");
   }
   run.kernel = join(std::vector<std::string>(kernels.begin(), kernels.end()), " + ");
-  run.row = {.key = run_key(config, plugins, *task),
+  run.row = {.key = run_key(config, plugins, data_digest),
              .sweep = config.name,
              .name = config.name,
              .rule = config.model.rule_text(),

@@ -131,6 +131,15 @@ std::vector<Axis> axes_of(const Node& sweep) {
   return axes;
 }
 
+// `rule: mdn` is short for `rule: {name: mdn}`; a path into it meets the long form.
+void apply(Node& document, const Setting& setting) {
+  Node* rule = document.find("rule");
+  if (rule && rule->kind == Node::Kind::scalar && setting.path.starts_with("rule.")) {
+    *rule = {.kind = Node::Kind::map, .place = rule->place, .entries = {{"name", rule->place, *rule}}};
+  }
+  set_path(document, setting.path, setting.value);
+}
+
 // A map is called by its name; a list or an unnamed map by nothing, so that its neighbours in a zip speak for it.
 std::string label_of(const Setting& setting) {
   if (setting.value.kind == Node::Kind::scalar) return setting.path + "=" + setting.value.scalar;
@@ -154,7 +163,7 @@ std::vector<SweepPoint> expand_sweep(const Node& root) {
         SweepPoint next = point;
         std::size_t labels = 0;
         for (const Setting& setting : settings) {
-          set_path(next.document, setting.path, setting.value);
+          apply(next.document, setting);
           const std::string label = label_of(setting);
           if (label.empty()) continue;
           next.label += (next.label.empty() ? "" : ", ") + label;

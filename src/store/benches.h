@@ -17,7 +17,7 @@ struct Bench {
   std::int64_t heads = 0;
   std::int64_t key_width = 0;
   std::int64_t value_width = 0;
-  std::string direction;  // forward, backward, both, step
+  std::string direction;  // fwd, fwd+bwd, step, training step
   double median_ms = 0;
   double spread_ms = 0;  // between the quartiles
   double peak_mib = 0;

@@ -135,7 +135,7 @@ create table bench (
   heads integer not null,
   key_width integer not null,
   value_width integer not null,
-  direction text not null,            -- forward, backward, both, step
+  direction text not null,            -- fwd, fwd+bwd, step, training step
   median_ms real not null,
   spread_ms real not null,            -- between the quartiles
   peak_mib real not null,
