@@ -1,0 +1,80 @@
+// The sizes of the published 400M configurations, counted without making a tensor.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "document.h"
+
+namespace mdnlab {
+namespace {
+
+const std::string mdn = "rule: mdn\nmodel: {hidden_size: 1024, num_hidden_layers: 21, num_heads: 6, head_dim: 128, expand_v: 2}";
+const std::string gated_deltanet =
+    "rule: gated_deltanet\nmodel: {hidden_size: 1024, num_hidden_layers: 21, num_heads: 6, head_dim: 128, expand_v: 2}";
+const std::string mamba2 = "rule: mamba2\nmodel: {hidden_size: 1024, num_hidden_layers: 48, num_heads: 32, hidden_ratio: 0}";
+const std::string transformer = "rule: attention\nmodel: {hidden_size: 1024, num_hidden_layers: 24, num_heads: 16}";
+
+std::string hybrid(const std::string& ratio) {
+  return "rule: mdn\nmodel: {hidden_size: 1024, num_hidden_layers: 24, num_heads: 8, head_dim: 128, ratio: '" + ratio + "'}";
+}
+
+TEST(PublishedSizes, ParametersAreTheAuthors) {
+  EXPECT_EQ(parameters_of(mdn), 417'537'012);
+  EXPECT_EQ(parameters_of(gated_deltanet), 417'278'460);
+  EXPECT_EQ(parameters_of(mamba2), 419'778'048);
+  EXPECT_EQ(parameters_of(transformer), 411'257'856);
+}
+
+TEST(PublishedSizes, HybridsAreTheAuthors) {
+  EXPECT_NEAR(static_cast<double>(parameters_of(hybrid("3:1"))), 430.9e6, 0.05e6);
+  EXPECT_NEAR(static_cast<double>(parameters_of(hybrid("7:1"))), 434.2e6, 0.05e6);
+}
+
+TEST(PublishedSizes, Of1300MToo) {
+  const std::string shape = "model: {hidden_size: 2048, num_hidden_layers: 21, num_heads: 6, head_dim: 256, expand_v: 2}";
+  EXPECT_NEAR(static_cast<double>(parameters_of("rule: mdn\n" + shape)), 1462.6e6, 0.05e6);
+  EXPECT_NEAR(static_cast<double>(parameters_of("rule: gated_deltanet\n" + shape)), 1462.1e6, 0.05e6);
+  EXPECT_NEAR(static_cast<double>(parameters_of("rule: mamba2\nmodel: {hidden_size: 2048, num_hidden_layers: 48, num_heads: 1, "
+                                                "hidden_ratio: 0}")), 1446.6e6, 0.05e6);
+  EXPECT_NEAR(static_cast<double>(parameters_of("rule: attention\nmodel: {hidden_size: 2048, num_hidden_layers: 24, num_heads: 32}")),
+              1439.1e6, 0.05e6);
+}
+
+// S and M alone, as recurrences are compared; convolutions come on top.
+std::int64_t memory_elements(const std::string& yaml) {
+  const ModelSpec spec = spec_of(yaml);
+  std::int64_t elements = 0;
+  for (const auto& rule : build_rules(spec, plugins())) {
+    for (const StateSpec& state : rule->state(4096, at::kFloat)) {
+      if (state.name == "S" || state.name == "M") elements += state.bytes() / 4;
+    }
+  }
+  return elements;
+}
+
+TEST(PublishedSizes, StatesAreTheAuthors) {
+  EXPECT_EQ(memory_elements(mdn), 21 * 2 * 6 * 128 * 256);  // 8.26 M
+  EXPECT_EQ(memory_elements(gated_deltanet), 21 * 6 * 128 * 256);  // 4.13 M
+  EXPECT_EQ(memory_elements(mamba2), 48 * 32 * 128 * 64);  // 12.58 M
+}
+
+TEST(PublishedSizes, StateBytesCountEverythingThatDecodingNeeds) {
+  const auto bytes = [](const std::string& yaml, std::int64_t context, at::ScalarType dtype) {
+    const ModelSpec spec = spec_of(yaml);
+    return model_facts(spec, build_rules(spec, plugins()), 50'257, context, dtype).state_bytes;
+  };
+  const std::int64_t convolution = 3 * (6 * 128 + 6 * 128 + 6 * 256);  // three past inputs of q, k and v
+  EXPECT_EQ(bytes(mdn, 4096, at::kFloat), 21 * 4 * (2 * 6 * 128 * 256 + convolution));
+  EXPECT_EQ(bytes(mdn, 4096, at::kBFloat16), 21 * (4 * 2 * 6 * 128 * 256 + 2 * convolution));
+  EXPECT_EQ(bytes(mdn, 128, at::kFloat), bytes(mdn, 4096, at::kFloat));
+  EXPECT_EQ(bytes(transformer, 4096, at::kBFloat16), 24ll * 2 * 2 * 1024 * 4096);
+}
+
+TEST(PublishedSizes, FlopsATokenAreSixTimesTheMatricesAndTheMixing) {
+  const ModelSpec spec = spec_of("rule: attention\nmodel: {hidden_size: 64, num_hidden_layers: 2, num_heads: 4, intermediate_size: 128}");
+  const double matrices = 2 * (4 * 64 * 64 + 3 * 64 * 128) + 100 * 64;  // the embedding is looked up, not multiplied
+  const double mixing = 2 * 2 * 64 * 32;                               // half of the context, two products
+  EXPECT_EQ(model_facts(spec, build_rules(spec, plugins()), 100, 32, at::kFloat).flops_per_token, 3 * (2 * matrices + mixing));
+}
+
+}  // namespace
+}  // namespace mdnlab
