@@ -37,13 +37,13 @@ class Mamba2 final : public Rule {
         layers_(shape.num_hidden_layers),
         eps_(params.real("gated_norm_eps")) {
     if (heads_ * width_ != inner_ || heads_ < 1) {
-      throw params.error("head_width", "mamba2 needs a whole number of heads: expand · hidden_size / head_width",
+      throw params.error("head_width", "expand · hidden_size / head_width is no whole number of heads",
                          "a divisor of " + std::to_string(inner_));
     }
     if (heads_ % groups_ != 0) {
-      throw params.error("n_groups", "mamba2's groups must divide its heads", "a divisor of " + std::to_string(heads_));
+      throw params.error("n_groups", "n_groups does not divide the heads", "a divisor of " + std::to_string(heads_));
     }
-    if (taps_ < 1) throw params.error("expand", "mamba2 has a short convolution: model.conv_size is at least 1");
+    if (taps_ < 1) throw params.error("expand", "its short convolution needs a model.conv_size of at least 1");
   }
 
   std::vector<ParameterSpec> parameters() const override {

@@ -173,6 +173,16 @@ void refuse_bytes(std::string_view text, const std::string& file) {
   fail({file, line, column}, position == control ? "a control character" : "the text is not UTF-8");
 }
 
+// Tabs are looked for around the line of a syntax error, whose words never mention them.
+bool is_indented_by_tab(std::string_view text, int line) {
+  const std::vector<std::string> lines = split(text, '\n');
+  for (int i = std::max(0, line - 1); i <= line && i < static_cast<int>(lines.size()); ++i) {
+    const std::string& content = lines[static_cast<std::size_t>(i)];
+    if (content.find('\t') < content.find_first_not_of(" \t")) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 Node parse_yaml(std::string_view text, const std::string& file) {
@@ -185,7 +195,8 @@ Node parse_yaml(std::string_view text, const std::string& file) {
     while (parser.HandleNextDocument(builder)) {
     }
   } catch (const YAML::Exception& failure) {
-    fail(builder.place(failure.mark), "YAML syntax: " + failure.msg);
+    fail(builder.place(failure.mark), "YAML syntax: " + failure.msg,
+         is_indented_by_tab(text, failure.mark.line) ? "a tab does not indent: use spaces" : "");
   }
   if (builder.root.kind == Node::Kind::null) fail({file}, "the document is empty");
   return std::move(builder.root);

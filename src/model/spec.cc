@@ -47,7 +47,7 @@ std::int64_t ratio_of(const Params& options) {
   std::int64_t linear = 0, attention = 0;
   if (words.size() != 2 || !parse_integer(words[0], linear) || !parse_integer(words[1], attention) || linear < 1 ||
       attention != 1) {
-    throw options.error("ratio", "model.ratio is no ratio", "'N:1', e.g. '3:1' (quoted: YAML reads 3:1 otherwise)");
+    throw options.error("ratio", "model.ratio is no ratio", "N:1, e.g. 3:1");
   }
   return linear;
 }
@@ -140,7 +140,14 @@ std::vector<std::unique_ptr<Rule>> build_rules(const ModelSpec& spec, const Plug
   std::vector<std::unique_ptr<Rule>> rules;
   for (std::size_t i = 0; i < spec.layers.size(); ++i) {
     const RuleChoice& choice = spec.layers[i];
-    rules.push_back(plugins.find(choice.name).create(choice.options, spec.layer_shape(i)));
+    try {
+      rules.push_back(plugins.find(choice.name).create(choice.options, spec.layer_shape(i)));
+    } catch (const Error& error) {
+      if (!error.text().place.file.empty()) throw;
+      ErrorText text = error.text();  // a shape that the rule does not fit
+      text.place = spec.options.place();
+      throw Error(error.code(), std::move(text));
+    }
   }
   return rules;
 }

@@ -12,6 +12,7 @@
 #include <ATen/ops/silu.h>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "ops/layer.h"
 #include "scan/chunk.h"
 
@@ -30,7 +31,7 @@ class LinearMixer final : public Rule {
         needs_(rule_->needs()) {
     if (value_width_ < 1 || static_cast<double>(value_width_) != static_cast<double>(key_width_) * shape.expand_v) {
       throw Error(Code::usage, {.what = "head_dim · expand_v is no whole number of value channels",
-                                .found = std::to_string(key_width_) + " · " + std::to_string(shape.expand_v)});
+                                .found = std::to_string(key_width_) + " · " + shortest(shape.expand_v)});
     }
   }
 

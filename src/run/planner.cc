@@ -61,7 +61,14 @@ std::unique_ptr<Task> TaskMaker::make(const TaskChoice& choice, const RunConfig&
     if (!corpus) corpus = std::make_shared<const Corpus>(*config.data, base_);
     context.corpus = corpus;
   }
-  return choice.kind->make(choice.options, context);
+  try {
+    return choice.kind->make(choice.options, context);
+  } catch (const Error& error) {
+    if (!error.text().place.file.empty()) throw;
+    ErrorText text = error.text();  // e.g. a text too short for the task's windows
+    text.place = choice.options.place();
+    throw Error(error.code(), std::move(text));
+  }
 }
 
 std::int64_t vocabulary_of(const RunConfig& config, const Task& task) {

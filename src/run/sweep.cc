@@ -1,5 +1,6 @@
 #include "run/sweep.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -37,11 +38,12 @@ const std::vector<Node>& values_of(const std::string& path, const Node& node) {
 // Only the first word can be checked before the document is read: sections are known, their keys depend on it.
 void check_path(const Node::Entry& entry) {
   const std::string first = split(entry.key, '.')[0];
+  std::vector<std::string> sections;
   for (const std::string& key : document_keys()) {
-    if (key == first && key != "sweep" && key != "schema") return;
+    if (key != "sweep" && key != "schema") sections.push_back(key);
   }
-  throw Error(Code::usage, {entry.place, "the sweep path names nothing", quote(entry.key), {},
-                            suggestion(first, document_keys())});
+  if (std::ranges::find(sections, first) != sections.end()) return;
+  throw Error(Code::usage, {entry.place, "the sweep path names nothing", quote(entry.key), {}, suggestion(first, sections)});
 }
 
 Axis grid_axis(const Node::Entry& entry) {
