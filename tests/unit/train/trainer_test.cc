@@ -1,0 +1,129 @@
+#include "train/trainer.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/allclose.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
+
+#include "../temporary_folder.h"
+#include "base/random.h"
+#include "config/yaml.h"
+#include "train/options.h"
+
+namespace mdnlab {
+namespace {
+
+// Row i has i mod 7 + 1 labels, so batches of a step weigh differently; a label follows from its token.
+class UnevenLabels final : public Task {
+ public:
+  std::int64_t vocab_size() const override { return 16; }
+  std::string data_digest() const override { return {}; }
+  Batch training(std::int64_t first, std::int64_t count) const override {
+    Batch batch{at::empty({count, 12}, at::kLong), at::full({count, 12}, no_label, at::kLong), {}};
+    for (std::int64_t row = 0; row < count; ++row) {
+      Random random{static_cast<std::uint64_t>(first + row)};
+      for (std::int64_t t = 0; t < 12; ++t) {
+        const auto token = static_cast<std::int64_t>(random.below(16));
+        batch.tokens_BT.data_ptr<std::int64_t>()[row * 12 + t] = token;
+        if (t <= (first + row) % 7) batch.labels_BT.data_ptr<std::int64_t>()[row * 12 + t] = (token + 3) % 16;
+      }
+    }
+    return batch;
+  }
+  std::unique_ptr<Evaluation> evaluation(Split) const override { return nullptr; }
+};
+
+struct Training {
+  Training(const std::string& train, const std::string& rule = "mdn", const char* dtype = "f64")
+      : options(read_train(parse_yaml(train, "train"))),
+        model(read_model(parse_yaml("rule: " + rule + "\nmodel: {hidden_size: 16, num_hidden_layers: 2, num_heads: 2, hidden_ratio: 1}", "model"),
+                         plugins),
+              plugins, 16, dtype_of(dtype), 5),
+        trainer(model, task, options, folder.path(), "{}") {
+    at::set_num_threads(1);
+  }
+
+  std::vector<at::Tensor> weights() const {
+    std::vector<at::Tensor> list;
+    for (const Parameter& parameter : model.parameters()) list.push_back(parameter.tensor.detach().clone());
+    return list;
+  }
+
+  Plugins plugins;
+  UnevenLabels task;
+  Params options;
+  LanguageModel model;
+  TemporaryFolder folder;
+  Trainer trainer;
+};
+
+TEST(Trainer, AccumulatedBatchesStepAsOneBatch) {
+  Training one("{batch_size: 8, seq_len: 12, steps: 5, lr: 1e-2}");
+  Training four("{batch_size: 2, seq_len: 12, steps: 5, lr: 1e-2, tokens_per_step: 96}");
+  for (int step = 0; step < 3; ++step) {
+    const StepResult whole = one.trainer.step(), parts = four.trainer.step();
+    EXPECT_NEAR(whole.loss, parts.loss, 1e-12);
+    EXPECT_NEAR(whole.grad_norm, parts.grad_norm, 1e-11);
+  }
+}
+
+TEST(Trainer, WeightDecayLeavesGatesNormsAndBiasesAlone) {
+  Training with("{batch_size: 2, seq_len: 12, steps: 5, lr: 1e-2, weight_decay: 0.5}");
+  Training without("{batch_size: 2, seq_len: 12, steps: 5, lr: 1e-2, weight_decay: 0}");
+  with.trainer.step();
+  without.trainer.step();
+  int decayed = 0, kept = 0;
+  for (std::size_t i = 0; i < with.model.parameters().size(); ++i) {
+    const Parameter &a = with.model.parameters()[i], &b = without.model.parameters()[i];
+    const bool same = at::allclose(a.tensor, b.tensor, 0, 1e-15);
+    const bool is_matrix = a.tensor.dim() >= 2;
+    EXPECT_EQ(same, !is_matrix) << a.name;
+    ++(same ? kept : decayed);
+  }
+  EXPECT_GT(decayed, 10);
+  EXPECT_GT(kept, 10);
+}
+
+TEST(Trainer, ClipsTheGlobalNorm) {
+  Training free("{batch_size: 2, seq_len: 12, steps: 5, lr: 1e-2, max_norm: 0}");
+  Training clipped("{batch_size: 2, seq_len: 12, steps: 5, lr: 1e-2, max_norm: 1e-3}");
+  const double norm = free.trainer.step().grad_norm;
+  EXPECT_GT(norm, 1e-2);
+  EXPECT_DOUBLE_EQ(clipped.trainer.step().grad_norm, norm) << "the norm before clipping is reported";
+}
+
+TEST(Trainer, LearnsInEveryDtype) {
+  for (const char* dtype : {"f32", "f64", "bf16"}) {
+    Training training("{batch_size: 8, seq_len: 12, steps: 60, lr: 1e-2, tokens_per_step: 96}", "mdn", dtype);
+    const double before = training.trainer.step().loss;
+    double after = before;
+    for (int step = 0; step < 40; ++step) after = training.trainer.step().loss;
+    EXPECT_NEAR(before, std::log(16), 0.3) << dtype;
+    EXPECT_LT(after, 0.5 * before) << dtype;
+  }
+}
+
+TEST(Trainer, ALossThatIsNotFiniteChangesNothingAndSaysWhere) {
+  Training training("{batch_size: 2, seq_len: 12, steps: 5}");
+  {
+    const at::NoGradGuard no_grad;
+    for (const Parameter& parameter : training.model.parameters()) {
+      if (parameter.name == "lm_head.weight") at::Tensor(parameter.tensor).fill_(std::numeric_limits<double>::infinity());
+    }
+  }
+  const std::vector<at::Tensor> before = training.weights();
+  const StepResult result = training.trainer.step();
+  EXPECT_THAT(result.fault, testing::HasSubstr("at step 1"));
+  const std::vector<at::Tensor> after = training.weights();
+  for (std::size_t i = 0; i < before.size(); ++i) EXPECT_TRUE(at::allclose(before[i], after[i], 0, 0, true));
+}
+
+}  // namespace
+}  // namespace mdnlab
