@@ -124,7 +124,9 @@ int run(std::span<const std::string> words) {
   if (verb == "sample") return sample(words.subspan(1));
   if (verb == "--help" || verb == "-h") {
     print(fmt::format("usage: {}\n\n  pack    tokenise a text into a file that training maps\n  info    count a text\n"
-                      "  sample  print items that a task makes\n\nEach has its own --help.\n", usage));
+                      "  sample  print items that a task makes\n\nEach has its own --help.\n\nexamples:\n"
+                      "  mdnlab data info experiments/data/tinyshakespeare.txt\n"
+                      "  mdnlab data sample --task mqar --set pairs=4 --seq-len 32\n", usage));
     return 0;
   }
   const std::string verbs[] = {"pack", "info", "sample"};

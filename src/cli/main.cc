@@ -27,7 +27,7 @@ std::string overview() {
   return text +
          "\n`mdnlab COMMAND --help` explains one, with examples. Results go to stdout, messages to stderr.\n"
          "Exit codes: 0 ok, 1 a run or check failed, 2 usage or input, 3 machine or plugin, 4 database or disk, "
-         "130 interrupted.\n";
+         "130 interrupted.\n\nexamples:\n  mdnlab run experiments/quickstart.yaml --jobs 2\n  mdnlab report\n  mdnlab rules list\n";
 }
 
 int dispatch(std::span<const std::string> words) {

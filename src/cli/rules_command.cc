@@ -85,7 +85,8 @@ int run(std::span<const std::string> words) {
   if (verb == "bench") return rules_bench(words.subspan(1));
   if (verb == "--help" || verb == "-h") {
     print(fmt::format("usage: {}\n\n  list   every rule that can be loaded\n  show   a rule's options, parameters and state\n"
-                      "  bench  time the rules\n\nEach has its own --help.\n", usage));
+                      "  bench  time the rules\n\nEach has its own --help.\n\nexamples:\n  mdnlab rules list\n  mdnlab rules show mdn\n"
+                      "  mdnlab rules bench --device cpu --json\n", usage));
     return 0;
   }
   const std::string verbs[] = {"list", "show", "bench"};

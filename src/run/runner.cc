@@ -135,22 +135,33 @@ class Runner {
     }
   }
 
-  // On a terminal one line that follows the work; elsewhere a line whenever a run has done another tenth.
+  // On a terminal one line that follows all active runs; elsewhere a line whenever a run has done another tenth.
   void show(const ActiveRun& run) {
     const std::int64_t steps = run.run->row.steps;
-    const auto line = fmt::format("run {} of {}  {}  step {}/{}  loss {:.3f}  {} tokens/s  ETA {}", position(), plan_.size(),
-                                  run.run->row.name, run.step, steps, run.loss, grouped(static_cast<std::int64_t>(run.tokens_per_second)),
-                                  duration(seconds_left()));
+    const bool is_new_tenth = run.step * 10 / steps > shown_[run.run];
+    if (is_new_tenth) shown_[run.run] = run.step * 10 / steps;
     if (stderr_is_terminal()) {
-      progress(line);
-    } else if (run.step * 10 / steps > shown_[run.run]) {
-      shown_[run.run] = run.step * 10 / steps;
-      progress(line);
+      std::vector<const ActiveRun*> all;
+      for (const ActiveRun& active : active_) all.push_back(&active);
+      progress(line(all));
+    } else if (is_new_tenth) {
+      progress(line({&run}));
     }
   }
 
-  std::int64_t position() const {
-    return std::ssize(plan_) - std::ssize(waiting_) - (std::ssize(active_) - 1);
+  // run 3+4 of 12  step 120/500+80/600  loss 2.310+1.204  14,000 tokens/s  ETA 3m12s  rule=mdn, task=text + …
+  std::string line(const std::vector<const ActiveRun*>& runs) const {
+    std::vector<std::string> positions, steps, losses, names;
+    double speed = 0;
+    for (const ActiveRun* run : runs) {
+      positions.push_back(std::to_string(run->run - plan_.data() + 1));
+      steps.push_back(fmt::format("{}/{}", run->step, run->run->row.steps));
+      losses.push_back(fmt::format("{:.3f}", run->loss));
+      names.push_back(run->run->row.name);
+      speed += run->tokens_per_second;
+    }
+    return fmt::format("run {} of {}  step {}  loss {}  {} tokens/s  ETA {}  {}", join(positions, "+"), plan_.size(), join(steps, "+"),
+                       join(losses, "+"), grouped(static_cast<std::int64_t>(speed)), duration(seconds_left()), join(names, " + "));
   }
 
   // What is left of the active runs and all of the waiting ones, in tokens, at the speed of now.
