@@ -17,7 +17,7 @@ namespace mdnlab::scan {
 namespace {
 
 // Smaller chunks have less to do within a chunk, larger ones carry the state less often.
-std::int64_t best_chunk_size(std::int64_t key_width) { return key_width <= 64 ? 32 : 48; }
+std::int64_t best_chunk_size(std::int64_t key_width) { return key_width < 64 ? 32 : 48; }
 
 template <class T>
 const cpu::Functions<T>& functions() {
@@ -38,18 +38,24 @@ at::Tensor as_rows(const at::Tensor& value_BTHX) {
   return fits ? value_BTHX : value_BTHX.contiguous();
 }
 
-// The inputs in the dtype and layout that the kernels read.
-Inputs prepared(const Inputs& inputs) {
-  Inputs out = inputs;
-  for (at::Tensor* tensor : tensors(out)) {
-    if (!tensor->defined()) continue;
-    *tensor = tensor->to(compute_dtype(inputs));
-    const bool is_rows =
-        tensor == &out.q_BTGK || tensor == &out.k_BTGK || tensor == &out.v_BTHV || tensor == &out.p_BTHK;
-    *tensor = is_rows ? as_rows(*tensor) : tensor->contiguous();
+// The inputs in the dtype and layout that the kernels read, and the gates themselves.
+struct Prepared : Inputs {
+  at::Tensor alpha_BTH, mu_BTH;  // exp of the log-gates, float64
+
+  explicit Prepared(const Inputs& inputs) : Inputs(inputs) {
+    if (log_alpha_BTH.defined()) alpha_BTH = log_alpha_BTH.to(at::kDouble).exp().contiguous();
+    if (log_mu_BTH.defined()) mu_BTH = log_mu_BTH.to(at::kDouble).exp().contiguous();
+    for (at::Tensor* tensor : tensors(*this)) {
+      if (tensor->defined()) *tensor = tensor->to(compute_dtype(inputs));
+    }
+    for (at::Tensor* rows : {&q_BTGK, &k_BTGK, &v_BTHV, &p_BTHK}) {
+      if (rows->defined()) *rows = as_rows(*rows);
+    }
+    for (at::Tensor* whole : {&beta_BTH, &eta_BTH, &initial_S_NHKV, &initial_M_NHKV}) {
+      if (whole->defined()) *whole = whole->contiguous();
+    }
   }
-  return out;
-}
+};
 
 template <class T>
 cpu::Rows<const T> const_rows(const at::Tensor& value_BTHX) {
@@ -93,7 +99,7 @@ Documents documents(const Inputs& inputs, std::int64_t chunk_size) {
 }
 
 template <class T>
-cpu::Scan<T> describe(const Inputs& in, const Options& options, std::int64_t chunks) {
+cpu::Scan<T> describe(const Prepared& in, const Options& options, std::int64_t chunks) {
   cpu::Scan<T> scan;
   scan.heads = in.v_BTHV.size(2);
   scan.key_heads = in.q_BTGK.size(2);
@@ -108,12 +114,12 @@ cpu::Scan<T> describe(const Inputs& in, const Options& options, std::int64_t chu
   scan.k = const_rows<T>(in.k_BTGK);
   scan.v = const_rows<T>(in.v_BTHV);
   scan.p = const_rows<T>(in.p_BTHK);
-  scan.log_alpha = const_data<T>(in.log_alpha_BTH);
-  scan.log_mu = const_data<T>(in.log_mu_BTH);
+  scan.alpha = const_data<double>(in.alpha_BTH);
+  scan.mu = const_data<double>(in.mu_BTH);
   scan.beta = const_data<T>(in.beta_BTH);
   scan.eta = const_data<T>(in.eta_BTH);
-  scan.initial_S = const_data<T>(in.initial_S_NHKV);
-  scan.initial_M = const_data<T>(in.initial_M_NHKV);
+  scan.initial_state[0] = const_data<T>(in.initial_S_NHKV);
+  scan.initial_state[1] = const_data<T>(in.initial_M_NHKV);
   return scan;
 }
 
@@ -153,7 +159,7 @@ void for_each_pair(const cpu::Scan<T>& scan, const std::vector<cpu::Document>& d
 }
 
 template <class T>
-Outputs forward(const Inputs& in, const Options& options, SavedForBackward* saved) {
+Outputs forward(const Prepared& in, const Options& options, SavedForBackward* saved) {
   const Documents documents = scan::documents(in, options.chunk_size);
   const cpu::Scan<T> scan = describe<T>(in, options, documents.chunks);
   const auto dtype = in.v_BTHV.options();
@@ -173,7 +179,7 @@ Outputs forward(const Inputs& in, const Options& options, SavedForBackward* save
     if (scan.has_delta) saved->residuals = at::empty({scan.heads, scan.tokens, V_row}, dtype);
     kept.residuals = data<T>(saved->residuals);
   }
-  const cpu::Results<T> results{rows<T>(out.o_BTHV), data<T>(out.final_S_NHKV), data<T>(out.final_M_NHKV)};
+  const cpu::Results<T> results{rows<T>(out.o_BTHV), {data<T>(out.final_S_NHKV), data<T>(out.final_M_NHKV)}};
   for_each_pair(scan, documents.list, [&](const cpu::Document& document, std::int64_t key_head, T* scratch) {
     functions<T>().forward(scan, document, key_head, results, kept, scratch);
   });
@@ -181,7 +187,7 @@ Outputs forward(const Inputs& in, const Options& options, SavedForBackward* save
 }
 
 template <class T>
-Outputs step(const Inputs& in) {
+Outputs step(const Prepared& in) {
   const Documents documents = scan::documents(in, 1);
   const cpu::Scan<T> scan = describe<T>(in, {.chunk_size = 1}, documents.chunks);
   Outputs out;
@@ -189,7 +195,7 @@ Outputs step(const Inputs& in) {
   out.final_S_NHKV =
       at::empty({scan.tokens, scan.heads, scan.key_width, scan.value_width}, in.v_BTHV.options());
   if (scan.has_momentum) out.final_M_NHKV = at::empty_like(out.final_S_NHKV);
-  const cpu::Results<T> results{rows<T>(out.o_BTHV), data<T>(out.final_S_NHKV), data<T>(out.final_M_NHKV)};
+  const cpu::Results<T> results{rows<T>(out.o_BTHV), {data<T>(out.final_S_NHKV), data<T>(out.final_M_NHKV)}};
   for_each_pair(scan, documents.list, [&](const cpu::Document& document, std::int64_t key_head, T* scratch) {
     functions<T>().step(scan, document, key_head, results, scratch);
   });
@@ -197,7 +203,7 @@ Outputs step(const Inputs& in) {
 }
 
 template <class T>
-Inputs backward(const Inputs& in, const Options& options, const SavedForBackward& saved,
+Inputs backward(const Prepared& in, const Options& options, const SavedForBackward& saved,
                 const Outputs& adjoints, const std::array<bool, kTensors>& wanted) {
   const Documents documents = scan::documents(in, options.chunk_size);
   const cpu::Scan<T> scan = describe<T>(in, options, documents.chunks);
@@ -208,14 +214,20 @@ Inputs backward(const Inputs& in, const Options& options, const SavedForBackward
   const auto given = tensors(in);
   const auto gradient = tensors(out);
   for (std::size_t i = 0; i < kTensors; ++i) {
-    if (wanted[i] && given[i]->defined()) *gradient[i] = at::empty(given[i]->sizes(), given[i]->options());
+    if (wanted[i] && given[i]->defined()) *gradient[i] = at::empty(given[i]->sizes(), in.v_BTHV.options());
   }
-  const cpu::Adjoints<T> received{const_rows<T>(adjoints.o_BTHV), const_data<T>(adjoints.final_S_NHKV),
-                                  const_data<T>(adjoints.final_M_NHKV)};
-  const cpu::Gradients<T> gradients{
-      rows<T>(out.q_BTGK),         rows<T>(out.k_BTGK),        rows<T>(out.v_BTHV),   rows<T>(out.p_BTHK),
-      data<T>(out.log_alpha_BTH),  data<T>(out.log_mu_BTH),    data<T>(out.beta_BTH), data<T>(out.eta_BTH),
-      data<T>(out.initial_S_NHKV), data<T>(out.initial_M_NHKV)};
+  const cpu::Adjoints<T> received{
+      const_rows<T>(adjoints.o_BTHV),
+      {const_data<T>(adjoints.final_S_NHKV), const_data<T>(adjoints.final_M_NHKV)}};
+  const cpu::Gradients<T> gradients{rows<T>(out.q_BTGK),
+                                    rows<T>(out.k_BTGK),
+                                    rows<T>(out.v_BTHV),
+                                    rows<T>(out.p_BTHK),
+                                    data<T>(out.log_alpha_BTH),
+                                    data<T>(out.log_mu_BTH),
+                                    data<T>(out.beta_BTH),
+                                    data<T>(out.eta_BTH),
+                                    {data<T>(out.initial_S_NHKV), data<T>(out.initial_M_NHKV)}};
   for_each_pair(scan, documents.list, [&](const cpu::Document& document, std::int64_t key_head, T* scratch) {
     functions<T>().backward(scan, document, key_head, kept, received, gradients, scratch);
   });
@@ -225,7 +237,7 @@ Inputs backward(const Inputs& in, const Options& options, const SavedForBackward
 }  // namespace
 
 Outputs forward_cpu(const Inputs& inputs, const Options& options, SavedForBackward* saved) {
-  const Inputs ready = prepared(inputs);
+  const Prepared ready(inputs);
   const Options chosen = with_chunk_size(options, inputs);
   Outputs out = compute_dtype(inputs) == at::kDouble ? forward<double>(ready, chosen, saved)
                                                      : forward<float>(ready, chosen, saved);
@@ -234,7 +246,7 @@ Outputs forward_cpu(const Inputs& inputs, const Options& options, SavedForBackwa
 }
 
 Outputs step_cpu(const Inputs& inputs) {
-  const Inputs ready = prepared(inputs);
+  const Prepared ready(inputs);
   Outputs out = compute_dtype(inputs) == at::kDouble ? step<double>(ready) : step<float>(ready);
   out.o_BTHV = out.o_BTHV.to(inputs.v_BTHV.scalar_type());
   return out;
@@ -242,7 +254,7 @@ Outputs step_cpu(const Inputs& inputs) {
 
 Inputs backward_cpu(const Inputs& inputs, const Options& options, const SavedForBackward& saved,
                     const Outputs& adjoints, const std::array<bool, kTensors>& wanted) {
-  const Inputs ready = prepared(inputs);
+  const Prepared ready(inputs);
   const Options chosen = with_chunk_size(options, inputs);
   const auto dtype = compute_dtype(inputs);
   Outputs received = adjoints;

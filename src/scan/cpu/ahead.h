@@ -1,5 +1,5 @@
 // Memory that will be needed soon. A chunk's rows lie a token's stride apart, which the hardware does not
-// foresee; asked for in one go they would stall the core, so a product's blocks ask for a few lines each.
+// foresee; asked for in one go they would stall the core, so each block of a product asks for a little.
 #pragma once
 
 #include <array>
@@ -17,9 +17,10 @@ class Ahead {
   // Read or written soon, after what was added before. What does not fit is left to the hardware.
   template <class T>
   void add(const T* data, std::int64_t entries) {
-    if (!data || entries <= 0 || count_ == kPieces) return;
-    const auto* begin = reinterpret_cast<const char*>(data);
-    pieces_[count_++] = {begin, begin + entries * static_cast<std::int64_t>(sizeof(T))};
+    if (!data) return;
+    const auto* place = reinterpret_cast<const char*>(data);
+    const char* const end = place + entries * static_cast<std::int64_t>(sizeof(T));
+    for (; place < end && count_ < kCapacity; place += kLines * kLineBytes) places_[count_++] = place;
   }
 
   template <class T>
@@ -30,20 +31,16 @@ class Ahead {
   }
 
   void ask() {
-    for (int line = 0; line < kLinesAtOnce && next_ < count_; ++line) {
-      Piece& piece = pieces_[next_];
-      __builtin_prefetch(piece.begin);
-      piece.begin += kLineBytes;
-      if (piece.begin >= piece.end) ++next_;
+    if (next_ + kPlacesAtOnce > count_) return;
+    for (int i = 0; i < kPlacesAtOnce; ++i) {
+      for (int line = 0; line < kLines; ++line) __builtin_prefetch(places_[next_ + i] + line * kLineBytes);
     }
+    next_ += kPlacesAtOnce;
   }
 
  private:
-  static constexpr int kPieces = 1024, kLinesAtOnce = 16, kLineBytes = 64;
-  struct Piece {
-    const char *begin, *end;
-  };
-  std::array<Piece, kPieces> pieces_;
+  static constexpr int kCapacity = 2048, kPlacesAtOnce = 3, kLines = 4, kLineBytes = 64;
+  std::array<const char*, kCapacity> places_;  // each stands for kLines lines
   int next_ = 0, count_ = 0;
 };
 

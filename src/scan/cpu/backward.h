@@ -7,12 +7,17 @@
 namespace mdnlab::scan::cpu {
 namespace {
 
+// Residuals and state where forward saved them; without delta the residual is v.
 template <class T>
-void load_residuals(const Scan<T>& scan, const Chunk& at, const Saved<T>& saved, Tile<T> w) {
+void find_saved(const Scan<T>& scan, const Document& document, const Chunk& at, const Saved<T>& saved,
+                BackwardTiles<T>& x) {
+  T* state = saved.states + saved.state_at(scan, at.head, document.first_chunk + at.n);
+  const std::int64_t row = padded(scan.value_width);
+  for (int h = 0; h < scan.halves(); ++h) x.state_before[h] = {state + h * scan.key_width * row, row};
   if (scan.has_delta) {
-    std::copy_n(saved.residuals + saved.residual_at(scan, at.head, at.token), at.count * w.row, w.data);
+    x.w.data = saved.residuals + saved.residual_at(scan, at.head, at.token);
   } else {
-    load_rows(scan.v, at.token, at.head, at.count, scan.value_width, w);
+    load_rows(scan.v, at.token, at.head, at.count, scan.value_width, x.w);
   }
 }
 
@@ -50,20 +55,19 @@ void store_gradients(const Scan<T>& scan, const Chunk& at, const BackwardTiles<T
   store_gate(scan, at, x.adjoints.eta, gradients.eta);
 }
 
-// What this chunk writes and the next one reads.
+// Memory of this chunk's outputs and the next one's inputs.
 template <class T>
-void prefetch(const Scan<T>& scan, const Document& document, const Chunk& at, std::int64_t n,
-              const Saved<T>& saved, const Adjoints<T>& adjoints, const Gradients<T>& gradients,
-              BackwardTiles<T>& x) {
+void prefetch(const Scan<T>& scan, const Document& document, const Chunk& at, const Saved<T>& saved,
+              const Adjoints<T>& adjoints, const Gradients<T>& gradients, BackwardTiles<T>& x) {
   const std::int64_t K = scan.key_width, V = scan.value_width;
   x.ahead.clear();
-  x.ahead.add(x.S.data, scan.halves() * K * x.S.row);
+  for (int h = 0; h < scan.halves(); ++h) x.ahead.add(x.state_before[h].data, K * x.state_before[h].row);
   x.ahead.add_rows(gradients.v, at.token, at.head, at.count, V);
   x.ahead.add_rows(gradients.q, at.token, at.key_head, at.count, K);
   x.ahead.add_rows(gradients.k, at.token, at.key_head, at.count, K);
   x.ahead.add_rows(gradients.p, at.token, at.head, at.count, K);
-  if (n == 0) return;
-  const Chunk next = chunk_at(scan, document, at.head, n - 1);
+  if (at.n == 0) return;
+  const Chunk next = chunk_at(scan, document, at.head, at.n - 1);
   prefetch_keys(scan, next, x.ahead);
   if (scan.has_delta) {
     x.ahead.add(saved.residuals + saved.residual_at(scan, next.head, next.token), next.count * x.w.row);
@@ -76,38 +80,37 @@ void prefetch(const Scan<T>& scan, const Document& document, const Chunk& at, st
 template <class T>
 void backward_head(const Scan<T>& scan, const Document& document, std::int64_t head, const Saved<T>& saved,
                    const Adjoints<T>& adjoints, const Gradients<T>& gradients, BackwardTiles<T>& x) {
-  const std::int64_t K = scan.key_width, V = scan.value_width, V_row = padded(V);
+  const std::int64_t K = scan.key_width, V = scan.value_width;
   const std::int64_t matrix = (document.index * scan.heads + head) * K * V;
-  const Coefficients<T>& c = x.coefficients;
-  const CoefficientAdjoints<T>& d = x.adjoints;
-  load_matrix(adjoints.final_S ? adjoints.final_S + matrix : nullptr, K, V, x.dS);
-  if (scan.has_momentum) load_matrix(adjoints.final_M ? adjoints.final_M + matrix : nullptr, K, V, x.dM);
-
-  for (std::int64_t n = chunks_in(document, scan.chunk_size) - 1; n >= 0; --n) {
-    const Chunk at = chunk_at(scan, document, head, n);
-    x.S = {saved.states + saved.state_at(scan, head, at.index), V_row};
-    x.M = {x.S.data + K * V_row, V_row};
-    prefetch(scan, document, at, n, saved, adjoints, gradients, x);
+  bool leads_on = false;
+  bool state_wanted = false;
+  for (int h = 0; h < scan.halves(); ++h) {
+    const T* given = adjoints.final_state[h];
+    load_matrix(given ? given + matrix : nullptr, K, V, x.d_state[h]);
+    leads_on = leads_on || given;
+    state_wanted = state_wanted || gradients.initial_state[h];
+  }
+  for (std::int64_t n = chunks_in(document, scan.chunk_size) - 1; n >= 0; --n, leads_on = true) {
+    Chunk at = chunk_at(scan, document, head, n);
+    at.leads_on = leads_on;
+    find_saved(scan, document, at, saved, x);
+    load_output_adjoint(scan, at, adjoints.o, x.dO);
+    x.dr.data = x.dO.at(at.count);
+    prefetch(scan, document, at, saved, adjoints, gradients, x);
 
     begin_chunk(scan, at, x);
-    load_residuals(scan, at, saved, x.w);
-    load_output_adjoint(scan, at, adjoints.o, x.dO);
     adjoint_of_residuals(scan, at, x);
     adjoint_within_chunk(scan, at, x);
-    adjoint_through_state(
-        scan, at, Half<T>{x.S, x.dS, c.read_S, c.erase_S, c.write_S, d.read_S, d.erase_S, d.write_S}, x);
-    if (scan.has_momentum) {
-      adjoint_through_state(
-          scan, at, Half<T>{x.M, x.dM, c.read_M, c.erase_M, c.write_M, d.read_M, d.erase_M, d.write_M}, x);
-    }
+    for (int h = 0; h < scan.halves(); ++h) adjoint_through_state(scan, at, h, x);
     adjoint_of_erase_key(scan, at, x);
     adjoint_of_scalars(scan, at, x);
-    adjoint_of_state(scan, at, x);
+    if (n > 0 || state_wanted) adjoint_of_state(scan, at, x);
     store_gradients(scan, at, x, gradients);
   }
-  store_matrix(x.dS, K, V, gradients.initial_S ? gradients.initial_S + matrix : nullptr);
-  if (scan.has_momentum)
-    store_matrix(x.dM, K, V, gradients.initial_M ? gradients.initial_M + matrix : nullptr);
+  for (int h = 0; h < scan.halves(); ++h) {
+    T* target = gradients.initial_state[h];
+    store_matrix(x.d_state[h], K, V, target ? target + matrix : nullptr);
+  }
 }
 
 template <class T>

@@ -11,25 +11,28 @@ namespace {
 template <class T>
 struct BackwardTiles : ChunkTiles<T> {
   CoefficientAdjoints<T> adjoints;
-  Tile<T> dq, dk, dp;  // [C,K]; dp of the tile P
-  Tile<T> keys;        // [C,K] short-lived: a product, or scaled rows
-  Tile<T> w, dO, dr;   // [C,V]
-  Tile<T> w_t;         // [V,C]
-  Tile<T> state_t;     // [V,K]
-  Tile<T> L, minus_A;  // [C,C]
-  Tile<T> dL, dN;      // [C,C] adjoints of L and −A, then factors of k_j
-  Tile<T> S, M;        // [K,V] the state before the chunk, where forward saved it
-  Tile<T> dS, dM;      // [K,V] the adjoint of the state after the chunk, then of that before it
+  Tile<T> dq, dk, dp;       // [C,K]; dp of the tile P
+  Tile<T> keys;             // [2C,K] short-lived: products, or scaled rows
+  Tile<T> w, own_w;         // [C,V]; w where forward saved it, or in own_w
+  Tile<T> dO, dr;           // [C,V]; dr follows the last row of dO, so that both can be one operand
+  Tile<T> w_t;              // [V,C]
+  Tile<T> state_t;          // [V,K]
+  Tile<T> L, minus_A;       // [C,C]
+  Tile<T> dL, dN;           // [C,C] adjoints of L and −A, then factors of k_j
+  Tile<T> state_before[2];  // [K,V] where forward saved them
+  Tile<T> d_state[2];       // [K,V] adjoints of the state after the chunk, then of that before it
 
   BackwardTiles(Scratch<T>& scratch, const Scan<T>& scan)
       : ChunkTiles<T>(scratch, scan), adjoints(scratch, scan.chunk_size) {
     const std::int64_t C = scan.chunk_size, K = scan.key_width, V = scan.value_width;
-    for (Tile<T>* tile : {&dq, &dk, &dp, &keys}) *tile = scratch.tile(C, K);
-    for (Tile<T>* tile : {&w, &dO, &dr}) *tile = scratch.tile(C, V);
+    for (Tile<T>* tile : {&dq, &dk, &dp}) *tile = scratch.tile(C, K);
+    keys = scratch.tile(2 * C, K);
+    w = own_w = scratch.tile(C, V);
+    dr = dO = scratch.tile(2 * C, V);
     w_t = scratch.tile(V, C);
     state_t = scratch.tile(V, K);
     for (Tile<T>* tile : {&L, &minus_A, &dL, &dN}) *tile = scratch.tile(C, C);
-    for (Tile<T>* tile : {&dS, &dM}) *tile = scratch.tile(K, V);
+    for (Tile<T>& tile : d_state) tile = scratch.tile(K, V);
   }
 };
 
@@ -37,12 +40,13 @@ struct BackwardTiles : ChunkTiles<T> {
 template <class T>
 void adjoint_of_residuals(const Scan<T>& scan, const Chunk& at, BackwardTiles<T>& x) {
   const Coefficients<T>& c = x.coefficients;
-  const Extent written{at.count, x.dr.row, scan.key_width};
   form_L(c, at.count, x.qk, x.L);
   product<Sum::from_row>(x.ahead, {at.count, x.dr.row, at.count}, transposed(x.L), read_only(x.dO),
                          Target<T>{x.dr});
-  product(x.ahead, written, x.k, read_only(x.dS), Target<T>{x.dr, true, c.write_S});
-  if (scan.has_momentum) product(x.ahead, written, x.k, read_only(x.dM), Target<T>{x.dr, true, c.write_M});
+  for (int h = 0; h < scan.halves() && at.leads_on; ++h) {
+    product(x.ahead, {at.count, x.dr.row, scan.key_width}, x.k, read_only(x.d_state[h]),
+            Target<T>{x.dr, true, c.half[h].write});
+  }
   if (!scan.has_delta) return;
   form_minus_A(c, at.count, x.pk, x.minus_A);
   solve_transposed(at.count, x.dr.row, x.minus_A, x.dr);
@@ -86,28 +90,29 @@ void fold_products(Tile<T> products, std::int64_t count, const T* factor, Tile<T
   }
 }
 
-// A half of the state, S or M, with its row factors and their adjoints.
+// 3. Through one half of the state: dQ̂ = dO Xᵀ, −dD = dr Xᵀ, dΨ = w dX⁺ᵀ.
 template <class T>
-struct Half {
-  Tile<T> before, after_adjoint;
-  const T *read, *erase, *write;
-  T *d_read, *d_erase, *d_write;
-};
-
-// 3. Through a half of the state: dQ̂ = dO Xᵀ, −dD = dr Xᵀ, dΨ = w dX⁺ᵀ.
-template <class T>
-void adjoint_through_state(const Scan<T>& scan, const Chunk& at, const Half<T>& half, BackwardTiles<T>& x) {
-  const Extent keys{at.count, x.keys.row, scan.value_width};
-  transpose(read_only(half.before), scan.key_width, scan.value_width, x.state_t);
-  product(x.ahead, keys, x.dO, read_only(x.state_t), Target<T>{x.keys});
-  fold_products(x.keys, at.count, half.read, x.q, x.dq, half.d_read);
-  if (scan.has_delta) {
-    product(x.ahead, keys, x.dr, read_only(x.state_t), Target<T>{x.keys});
-    fold_products(x.keys, at.count, half.erase, x.p, x.dp, half.d_erase);
+void adjoint_through_state(const Scan<T>& scan, const Chunk& at, int half, BackwardTiles<T>& x) {
+  const std::int64_t K = scan.key_width, V = scan.value_width, count = at.count;
+  const auto& factors = x.coefficients.half[half];
+  const auto& d = x.adjoints.half[half];
+  if (at.from_nothing) {
+    for (T* unread : {d.read, d.erase}) std::fill_n(unread, count, T(0));
+  } else {
+    transpose(read_only(x.state_before[half]), K, V, x.state_t);
+    const std::int64_t rows = scan.has_delta ? 2 * count : count;  // dO, dr
+    product(x.ahead, {rows, x.keys.row, V}, x.dO, read_only(x.state_t), Target<T>{x.keys});
+    fold_products(x.keys, count, factors.read, x.q, x.dq, d.read);
+    if (scan.has_delta)
+      fold_products({x.keys.at(count), x.keys.row}, count, factors.erase, x.p, x.dp, d.erase);
   }
-  transpose(read_only(half.after_adjoint), scan.key_width, scan.value_width, x.state_t);
-  product(x.ahead, keys, x.w, read_only(x.state_t), Target<T>{x.keys});
-  fold_products(x.keys, at.count, half.write, x.k, x.dk, half.d_write);
+  if (!at.leads_on) {
+    std::fill_n(d.write, count, T(0));
+  } else {
+    transpose(read_only(x.d_state[half]), K, V, x.state_t);
+    product(x.ahead, {count, x.keys.row, V}, x.w, read_only(x.state_t), Target<T>{x.keys});
+    fold_products(x.keys, count, factors.write, x.k, x.dk, d.write);
+  }
 }
 
 // 4. Where p = αk, dP belongs to k and α: dk += dP, and α dα gets ⟨dP_t, k_t⟩ (the tile P holds k, e = α).
@@ -116,21 +121,25 @@ void adjoint_of_erase_key(const Scan<T>& scan, const Chunk& at, BackwardTiles<T>
   std::fill_n(x.adjoints.log_alpha, at.count, T(0));
   if (!scan.has_delta || scan.p.data) return;
   for (std::int64_t t = 0; t < at.count; ++t) x.adjoints.log_alpha[t] = dot(x.dp.at(t), x.k.at(t), x.k.row);
-  combine(x.dk, T(1), T(1), x.dp, at.count);
+  combine(T(1), x.dk, T(1), x.dp, at.count, x.dk);
 }
 
 // 5. The gates.
 template <class T>
 void adjoint_of_scalars(const Scan<T>& scan, const Chunk& at, BackwardTiles<T>& x) {
   CoefficientAdjoints<T>& d = x.adjoints;
-  const std::int64_t state = scan.key_width * x.dS.row;
   std::fill_n(d.alpha_bar, at.count + 1, T(0));
   std::fill_n(d.b, at.count + 1, T(0));
-  d.alpha_bar[at.count] = dot(x.dS.data, x.S.data, state);
   d.mu_bar_end = 0;
-  if (scan.has_momentum) {
-    d.b[at.count] = -dot(x.dS.data, x.M.data, state);
-    d.mu_bar_end = dot(x.dM.data, x.M.data, state);
+  if (at.leads_on && !at.from_nothing) {
+    const T *dS = x.d_state[kS].data, *dM = x.d_state[kM].data;
+    const T *S = x.state_before[kS].data, *M = x.state_before[kM].data;
+    const std::int64_t entries = scan.key_width * x.d_state[kS].row;
+    d.alpha_bar[at.count] = dot(dS, S, entries);
+    if (scan.has_momentum) {
+      d.b[at.count] = -dot(dS, M, entries);
+      d.mu_bar_end = dot(dM, M, entries);
+    }
   }
   adjoint_of_row_factors(scan, x.coefficients, at.count, d);
   adjoint_of_gates(x.coefficients, at.count, scan.has_momentum, d);
@@ -140,20 +149,18 @@ void adjoint_of_scalars(const Scan<T>& scan, const Chunk& at, BackwardTiles<T>& 
 template <class T>
 void adjoint_of_state(const Scan<T>& scan, const Chunk& at, BackwardTiles<T>& x) {
   const Coefficients<T>& c = x.coefficients;
-  const std::int64_t K = scan.key_width;
-  const auto add = [&](Tile<T> rows, const T* factor, Tile<T> adjoint, Tile<T> state) {
-    scale_rows(rows, factor, at.count, x.keys);
-    product(x.ahead, {K, state.row, at.count}, transposed(x.keys), read_only(adjoint),
-            Target<T>{state, true});
-  };
-  if (scan.has_momentum) {
-    combine(x.dM, c.mu_bar[at.count], -c.b[at.count], x.dS, K);
-    add(x.q, c.read_M, x.dO, x.dM);
-    if (scan.has_delta) add(x.p, c.erase_M, x.dr, x.dM);
+  const std::int64_t K = scan.key_width, count = at.count, rows = scan.has_delta ? 2 * count : count;
+  const auto& [dS, dM] = x.d_state;
+  if (at.leads_on) {
+    if (scan.has_momentum) combine(c.mu_bar[count], dM, -c.b[count], dS, K, dM);
+    scale(c.alpha_bar[count], dS, K, dS);
   }
-  scale_entries(x.dS, c.alpha_bar[at.count], K);
-  add(x.q, c.read_S, x.dO, x.dS);
-  if (scan.has_delta) add(x.p, c.erase_S, x.dr, x.dS);
+  for (int h = 0; h < scan.halves(); ++h) {
+    scale_rows(x.q, c.half[h].read, count, x.keys);
+    if (scan.has_delta) scale_rows(x.p, c.half[h].erase, count, {x.keys.at(count), x.keys.row});
+    product(x.ahead, {K, dS.row, rows}, transposed(x.keys), read_only(x.dO),
+            Target<T>{x.d_state[h], at.leads_on});
+  }
 }
 
 }  // namespace

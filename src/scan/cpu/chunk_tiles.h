@@ -8,11 +8,12 @@
 namespace mdnlab::scan::cpu {
 namespace {
 
-// One chunk of one head.
+// Chunk n of a document, for one head.
 struct Chunk {
-  std::int64_t head, key_head;
+  std::int64_t n, head, key_head;
   std::int64_t token, count;  // tokens [token, token + count)
-  std::int64_t index;         // of all documents' chunks
+  bool from_nothing;          // the state before it is zero
+  bool leads_on = true;       // the state after it matters
 };
 
 inline std::int64_t chunks_in(const Document& document, std::int64_t chunk_size) {
@@ -22,11 +23,12 @@ inline std::int64_t chunks_in(const Document& document, std::int64_t chunk_size)
 template <class T>
 Chunk chunk_at(const Scan<T>& scan, const Document& document, std::int64_t head, std::int64_t n) {
   const std::int64_t token = document.start + n * scan.chunk_size;
-  return {.head = head,
+  return {.n = n,
+          .head = head,
           .key_head = head / (scan.heads / scan.key_heads),
           .token = token,
           .count = std::min(scan.chunk_size, document.end - token),
-          .index = document.first_chunk + n};
+          .from_nothing = n == 0 && !scan.initial_state[kS] && !scan.initial_state[kM]};
 }
 
 template <class T>
@@ -56,8 +58,8 @@ void begin_chunk(const Scan<T>& scan, const Chunk& at, ChunkTiles<T>& x) {
   transpose(read_only(x.k), at.count, scan.key_width, x.k_t);
   const Extent square{at.count, padded(at.count), scan.key_width};
   product<Sum::all, Columns::to_row>(x.ahead, square, x.q, read_only(x.k_t), Target<T>{x.qk});
-  if (scan.has_delta)
-    product<Sum::all, Columns::to_row>(x.ahead, square, x.p, read_only(x.k_t), Target<T>{x.pk});
+  if (!scan.has_delta) return;
+  product<Sum::all, Columns::to_row>(x.ahead, square, x.p, read_only(x.k_t), Target<T>{x.pk});
 }
 
 template <class T>

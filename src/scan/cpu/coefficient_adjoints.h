@@ -12,18 +12,18 @@ struct CoefficientAdjoints {
   // As the fields of Coefficients.
   Tile<T> G;
   T *eta, *alpha_bar, *b;
-  T *read_S, *read_M, *erase_S, *erase_M, *write_S, *write_M;
+  typename Coefficients<T>::RowFactors half[2];
   T mu_bar_end;                  // of m̄ after the last token, the only m̄ with an adjoint of its own
   T *lambda, *rho;               // [C] running adjoints of a row of G and of R
   T *log_alpha, *log_mu, *beta;  // [C] the gates' gradients, with eta
 
   CoefficientAdjoints(Scratch<T>& scratch, std::int64_t chunk_size) {
     G = scratch.tile(chunk_size, chunk_size);
-    for (T** piece : {&eta, &read_S, &read_M, &erase_S, &erase_M, &write_S, &write_M, &lambda, &rho,
-                      &log_alpha, &log_mu, &beta}) {
-      *piece = scratch.take(chunk_size);
-    }
     for (T** piece : {&alpha_bar, &b}) *piece = scratch.take(chunk_size + 1);
+    for (auto& factors : half) {
+      for (T** piece : {&factors.read, &factors.erase, &factors.write}) *piece = scratch.take(chunk_size);
+    }
+    for (T** piece : {&eta, &lambda, &rho, &log_alpha, &log_mu, &beta}) *piece = scratch.take(chunk_size);
   }
 };
 
@@ -79,17 +79,18 @@ template <class T>
 void adjoint_of_row_factors(const Scan<T>& scan, const Coefficients<T>& c, std::int64_t count,
                             const CoefficientAdjoints<T>& d) {
   const T *last_G = c.G.at(count - 1), *last_R = c.R.at(count - 1);
+  const auto& [S, M] = d.half;
   T* d_last_G = d.G.at(count - 1);
   for (std::int64_t t = 0; t < count; ++t) {
-    d.alpha_bar[t + 1] += d.read_S[t];
-    if (scan.has_delta) d.alpha_bar[t] -= c.erase[t] * d.erase_S[t];
-    d_last_G[t] += c.eta[t] * d.write_S[t];
-    d.eta[t] += last_G[t] * d.write_S[t];
+    d.alpha_bar[t + 1] += S.read[t];
+    if (scan.has_delta) d.alpha_bar[t] -= c.erase[t] * S.erase[t];
+    d_last_G[t] += c.eta[t] * S.write[t];
+    d.eta[t] += last_G[t] * S.write[t];
     if (!scan.has_momentum) continue;
-    d.b[t + 1] -= d.read_M[t];
-    if (scan.has_delta) d.b[t] += c.erase[t] * d.erase_M[t];
-    d.rho[t] = -c.eta[t] * d.write_M[t];
-    d.eta[t] -= last_R[t] * d.write_M[t];
+    d.b[t + 1] -= M.read[t];
+    if (scan.has_delta) d.b[t] += c.erase[t] * M.erase[t];
+    d.rho[t] = -c.eta[t] * M.write[t];
+    d.eta[t] -= last_R[t] * M.write[t];
   }
   if (scan.has_momentum) std::fill(d.rho + count, d.rho + padded(count), T(0));
 }

@@ -1,16 +1,15 @@
 // The scalars of one chunk and head: gates, their products, G and R, and the row factors of D, Q̂ and Ψ.
 //
-// α_t and μ_t are exp of the log-gates; ā, m̄ and b run in double within the chunk, so they do not drift. G
-// and R are built by their recurrences of positive terms: no difference of exponentials, no division by a
-// gate.
+// The products ā, m̄ and the sum b run in double within the chunk, so they do not drift. G and R are built by
+// their recurrences of positive terms: no difference of exponentials, no division by a gate.
 #pragma once
-
-#include <math.h>
 
 #include "scan/cpu/tile.h"
 
 namespace mdnlab::scan::cpu {
 namespace {
+
+enum Half { kS = 0, kM = 1 };  // of the state X = [S; M]
 
 template <class T>
 struct Coefficients {
@@ -19,19 +18,19 @@ struct Coefficients {
   T* erase;  // e, what multiplies the rows of the tile P: α where p = αk and the tile holds k, else 1
   // [C+1]: [t] before token t, [t+1] after it
   T *alpha_bar, *mu_bar, *b;
-  // [C]: factors of rows
-  T *read_S, *read_M;    // Q̂ = [read_S∘Q, read_M∘Q]
-  T *erase_S, *erase_M;  // −D = [erase_S∘P, erase_M∘P]
-  T *write_S, *write_M;  // Ψ = [write_S∘K, write_M∘K]
+  // [C]: the factors of rows in Q̂ = [read∘Q, …], −D = [erase∘P, …], Ψ = [write∘K, …], for each half
+  struct RowFactors {
+    T *read, *erase, *write;
+  } half[2];
   // [C,C]: row t, zero for j > t as far as the vector that holds j = t
   Tile<T> G, R;
 
   Coefficients(Scratch<T>& scratch, std::int64_t chunk_size) {
-    for (T** piece :
-         {&alpha, &mu, &beta, &eta, &erase, &read_S, &read_M, &erase_S, &erase_M, &write_S, &write_M}) {
-      *piece = scratch.take(chunk_size);
-    }
+    for (T** piece : {&alpha, &mu, &beta, &eta, &erase}) *piece = scratch.take(chunk_size);
     for (T** piece : {&alpha_bar, &mu_bar, &b}) *piece = scratch.take(chunk_size + 1);
+    for (RowFactors& factors : half) {
+      for (T** piece : {&factors.read, &factors.erase, &factors.write}) *piece = scratch.take(chunk_size);
+    }
     for (Tile<T>* tile : {&G, &R}) *tile = scratch.tile(chunk_size, chunk_size);
   }
 };
@@ -54,14 +53,14 @@ template <class T>
 void build_G_and_R(const Coefficients<T>& c, std::int64_t count, bool has_momentum) {
   for (std::int64_t t = 0; t < count; ++t) {
     T *G = c.G.at(t), *R = c.R.at(t);
-    const std::int64_t end = vector_end<T>(t), row_end = t == 0 ? 0 : vector_end<T>(t - 1);
     const std::int64_t before = std::max<std::int64_t>(t - 1, 0);
-    decay_row(c.G.at(before), c.alpha[t], row_end, end, G);
+    const std::int64_t end = vector_end<T>(t), before_end = t == 0 ? 0 : vector_end<T>(before);
+    decay_row(c.G.at(before), c.alpha[t], before_end, end, G);
     if (!has_momentum) {
       G[t] = c.beta[t];
       continue;
     }
-    decay_row(c.R.at(before), c.mu[t], row_end, end, R);
+    decay_row(c.R.at(before), c.mu[t], before_end, end, R);
     R[t] = 1;
     for (std::int64_t j = 0; j < end; j += kLanes<T>) store<T>(G + j, load(G + j) + load(R + j) * c.beta[t]);
   }
@@ -70,23 +69,21 @@ void build_G_and_R(const Coefficients<T>& c, std::int64_t count, bool has_moment
 template <class T>
 void compute_gates(const Scan<T>& scan, std::int64_t first_token, std::int64_t count, std::int64_t head,
                    const Coefficients<T>& c) {
-  const auto gate = [&](const T* values, std::int64_t t, T neutral) {
-    return values ? values[(first_token + t) * scan.heads + head] : neutral;
-  };
   double alpha_bar = 1, mu_bar = 1, b = 0;
   c.alpha_bar[0] = c.mu_bar[0] = 1;
   c.b[0] = 0;
   for (std::int64_t t = 0; t < count; ++t) {
-    const double alpha = scan.log_alpha ? ::exp(double(gate(scan.log_alpha, t, 0))) : 1.0;
-    const double mu = scan.has_momentum ? ::exp(double(gate(scan.log_mu, t, 0))) : 0.0;
-    const T beta = gate(scan.beta, t, 1);
+    const std::int64_t at = (first_token + t) * scan.heads + head;
+    const double alpha = scan.alpha ? scan.alpha[at] : 1.0, mu = scan.mu ? scan.mu[at] : 0.0;
+    const T beta = scan.beta ? scan.beta[at] : T(1);
     alpha_bar *= alpha;
     mu_bar *= mu;
     b = alpha * b + beta * mu_bar;
     c.alpha[t] = T(alpha);
     c.mu[t] = T(mu);
     c.beta[t] = beta;
-    c.eta[t] = gate(scan.eta, t, 1);
+    c.eta[t] = scan.eta ? scan.eta[at] : T(1);
+    c.erase[t] = scan.p.data ? T(1) : T(alpha);
     c.alpha_bar[t + 1] = T(alpha_bar);
     c.mu_bar[t + 1] = T(mu_bar);
     c.b[t + 1] = T(b);
@@ -99,15 +96,16 @@ void compute_coefficients(const Scan<T>& scan, std::int64_t first_token, std::in
                           std::int64_t head, const Coefficients<T>& c) {
   compute_gates(scan, first_token, count, head, c);
   build_G_and_R(c, count, scan.has_momentum);
+  const auto& [S, M] = c.half;
   const T *last_G = c.G.at(count - 1), *last_R = c.R.at(count - 1);
   for (std::int64_t t = 0; t < count; ++t) {
-    c.erase[t] = scan.p.data ? T(1) : c.alpha[t];
-    c.read_S[t] = c.alpha_bar[t + 1];
-    c.read_M[t] = -c.b[t + 1];
-    c.erase_S[t] = -c.erase[t] * c.alpha_bar[t];
-    c.erase_M[t] = c.erase[t] * c.b[t];
-    c.write_S[t] = last_G[t] * c.eta[t];
-    c.write_M[t] = scan.has_momentum ? -last_R[t] * c.eta[t] : T(0);
+    S.read[t] = c.alpha_bar[t + 1];
+    S.erase[t] = -c.erase[t] * c.alpha_bar[t];
+    S.write[t] = last_G[t] * c.eta[t];
+    if (!scan.has_momentum) continue;
+    M.read[t] = -c.b[t + 1];
+    M.erase[t] = c.erase[t] * c.b[t];
+    M.write[t] = -last_R[t] * c.eta[t];
   }
 }
 

@@ -9,15 +9,17 @@ namespace {
 
 template <class T>
 struct ForwardTiles : ChunkTiles<T> {
-  Tile<T> w, o;       // [C,V]
-  Tile<T> k_written;  // [C,K] a half of Ψ
-  Tile<T> S, M;       // [K,V]
+  Tile<T> k_written;                        // [C,K] a half of Ψ
+  Tile<T> w, o;                             // [C,V]; w where backward looks for it, or in own_w
+  Tile<T> state_before[2], state_after[2];  // [K,V] where backward looks for them, or both in own_state
+  Tile<T> own_w, own_state[2];
 
   ForwardTiles(Scratch<T>& scratch, const Scan<T>& scan) : ChunkTiles<T>(scratch, scan) {
     const std::int64_t C = scan.chunk_size, K = scan.key_width, V = scan.value_width;
-    for (Tile<T>* tile : {&w, &o}) *tile = scratch.tile(C, V);
     k_written = scratch.tile(C, K);
-    for (Tile<T>* tile : {&S, &M}) *tile = scratch.tile(K, V);
+    for (Tile<T>* tile : {&own_w, &o}) *tile = scratch.tile(C, V);
+    w = own_w;
+    for (Tile<T>& tile : own_state) tile = scratch.tile(K, V);
   }
 };
 
@@ -27,42 +29,73 @@ void residuals(const Scan<T>& scan, const Chunk& at, ForwardTiles<T>& x) {
   const Coefficients<T>& c = x.coefficients;
   load_rows(scan.v, at.token, at.head, at.count, scan.value_width, x.w);
   if (!scan.has_delta) return;
-  const Extent read{at.count, x.w.row, scan.key_width};
-  product(x.ahead, read, x.p, read_only(x.S), Target<T>{x.w, true, c.erase_S});
-  if (scan.has_momentum) product(x.ahead, read, x.p, read_only(x.M), Target<T>{x.w, true, c.erase_M});
+  for (int h = 0; h < scan.halves() && !at.from_nothing; ++h) {
+    product(x.ahead, {at.count, x.w.row, scan.key_width}, x.p, read_only(x.state_before[h]),
+            Target<T>{x.w, true, c.half[h].erase});
+  }
   form_minus_A(c, at.count, x.pk, x.pk);
   solve(at.count, x.w.row, x.pk, x.w);
 }
 
-// O = Q̂ X + L w
+// O = L w + Q̂ X
 template <class T>
 void outputs(const Scan<T>& scan, const Chunk& at, ForwardTiles<T>& x) {
   const Coefficients<T>& c = x.coefficients;
-  const Extent read{at.count, x.o.row, scan.key_width};
-  product(x.ahead, read, x.q, read_only(x.S), Target<T>{x.o, false, c.read_S});
-  if (scan.has_momentum) product(x.ahead, read, x.q, read_only(x.M), Target<T>{x.o, true, c.read_M});
   form_L(c, at.count, x.qk, x.qk);
-  product<Sum::to_row>(x.ahead, {at.count, x.o.row, at.count}, x.qk, read_only(x.w), Target<T>{x.o, true});
+  product<Sum::to_row>(x.ahead, {at.count, x.o.row, at.count}, x.qk, read_only(x.w), Target<T>{x.o});
+  for (int h = 0; h < scan.halves() && !at.from_nothing; ++h) {
+    product(x.ahead, {at.count, x.o.row, scan.key_width}, x.q, read_only(x.state_before[h]),
+            Target<T>{x.o, true, c.half[h].read});
+  }
 }
 
-// X ← Φ X + Ψᵀ w
+// X⁺ = Φ X + Ψᵀ w
 template <class T>
 void next_state(const Scan<T>& scan, const Chunk& at, ForwardTiles<T>& x) {
   const Coefficients<T>& c = x.coefficients;
   const std::int64_t K = scan.key_width;
-  const auto add_writes = [&](const T* write, Tile<T> state) {
-    scale_rows(x.k, write, at.count, x.k_written);
-    product(x.ahead, {K, state.row, at.count}, transposed(x.k_written), read_only(x.w),
-            Target<T>{state, true});
-  };
-  if (scan.has_momentum) {
-    combine(x.S, c.alpha_bar[at.count], -c.b[at.count], x.M, K);
-    scale_entries(x.M, c.mu_bar[at.count], K);
-    add_writes(c.write_M, x.M);
-  } else {
-    scale_entries(x.S, c.alpha_bar[at.count], K);
+  const Tile<T>*before = x.state_before, *after = x.state_after;
+  if (!at.leads_on) return;
+  if (!at.from_nothing) {
+    const T alpha_bar = c.alpha_bar[at.count];
+    if (scan.has_momentum) {
+      combine(alpha_bar, before[kS], -c.b[at.count], before[kM], K, after[kS]);
+      scale(c.mu_bar[at.count], before[kM], K, after[kM]);
+    } else {
+      scale(alpha_bar, before[kS], K, after[kS]);
+    }
   }
-  add_writes(c.write_S, x.S);
+  for (int h = 0; h < scan.halves(); ++h) {
+    scale_rows(x.k, c.half[h].write, at.count, x.k_written);
+    product(x.ahead, {K, after[h].row, at.count}, transposed(x.k_written), read_only(x.w),
+            Target<T>{after[h], !at.from_nothing});
+  }
+}
+
+// The state before chunk n: where backward will look for it, else in scratch.
+template <class T>
+void place_state(const Scan<T>& scan, const Document& document, std::int64_t head, std::int64_t n,
+                 const Saved<T>& saved, const ForwardTiles<T>& x, Tile<T>* state) {
+  const bool is_saved = saved.states && n < chunks_in(document, scan.chunk_size);
+  T* place = is_saved ? saved.states + saved.state_at(scan, head, document.first_chunk + n) : nullptr;
+  for (int h = 0; h < scan.halves(); ++h) {
+    state[h] = x.own_state[h];
+    if (is_saved) state[h].data = place + h * scan.key_width * state[h].row;
+  }
+}
+
+// Memory of this chunk's outputs and the next one's inputs.
+template <class T>
+void prefetch(const Scan<T>& scan, const Document& document, const Chunk& at, const Results<T>& results,
+              ForwardTiles<T>& x) {
+  x.ahead.clear();
+  x.ahead.add_rows(scan.v, at.token, at.head, at.count, scan.value_width);
+  x.ahead.add(x.w.data, at.count * x.w.row);
+  x.ahead.add_rows(results.o, at.token, at.head, at.count, scan.value_width);
+  for (int h = 0; h < scan.halves(); ++h)
+    x.ahead.add(x.state_after[h].data, scan.key_width * x.state_after[h].row);
+  if (at.token + at.count < document.end)
+    prefetch_keys(scan, chunk_at(scan, document, at.head, at.n + 1), x.ahead);
 }
 
 template <class T>
@@ -70,34 +103,28 @@ void forward_head(const Scan<T>& scan, const Document& document, std::int64_t he
                   const Saved<T>& saved, ForwardTiles<T>& x) {
   const std::int64_t K = scan.key_width, V = scan.value_width;
   const std::int64_t matrix = (document.index * scan.heads + head) * K * V;
-  load_matrix(scan.initial_S ? scan.initial_S + matrix : nullptr, K, V, x.S);
-  if (scan.has_momentum) load_matrix(scan.initial_M ? scan.initial_M + matrix : nullptr, K, V, x.M);
-
+  place_state(scan, document, head, 0, saved, x, x.state_after);
+  for (int h = 0; h < scan.halves(); ++h) {
+    load_matrix(scan.initial_state[h] ? scan.initial_state[h] + matrix : nullptr, K, V, x.state_after[h]);
+  }
   const std::int64_t chunks = chunks_in(document, scan.chunk_size);
   for (std::int64_t n = 0; n < chunks; ++n) {
-    const Chunk at = chunk_at(scan, document, head, n);
-    T* const residuals_out =
-        saved.residuals ? saved.residuals + saved.residual_at(scan, at.head, at.token) : nullptr;
-    x.ahead.clear();
-    x.ahead.add_rows(scan.v, at.token, head, at.count, V);
-    x.ahead.add(residuals_out, at.count * x.w.row);
-    x.ahead.add_rows(results.o, at.token, head, at.count, V);
-    if (n + 1 < chunks) prefetch_keys(scan, chunk_at(scan, document, head, n + 1), x.ahead);
+    Chunk at = chunk_at(scan, document, head, n);
+    at.leads_on = n + 1 < chunks || results.final_state[kS];
+    std::copy_n(x.state_after, 2, x.state_before);
+    place_state(scan, document, head, n + 1, saved, x, x.state_after);
+    if (saved.residuals) x.w.data = saved.residuals + saved.residual_at(scan, head, at.token);
+    prefetch(scan, document, at, results, x);
 
-    if (saved.states) {
-      T* const state = saved.states + saved.state_at(scan, head, at.index);
-      std::copy_n(x.S.data, K * x.S.row, state);
-      if (scan.has_momentum) std::copy_n(x.M.data, K * x.M.row, state + K * x.S.row);
-    }
     begin_chunk(scan, at, x);
     residuals(scan, at, x);
-    if (residuals_out) std::copy_n(x.w.data, at.count * x.w.row, residuals_out);
     outputs(scan, at, x);
-    store_rows(x.o, results.o, at.token, head, at.count, V);
     next_state(scan, at, x);
+    store_rows(x.o, results.o, at.token, head, at.count, V);
   }
-  store_matrix(x.S, K, V, results.final_S ? results.final_S + matrix : nullptr);
-  if (scan.has_momentum) store_matrix(x.M, K, V, results.final_M ? results.final_M + matrix : nullptr);
+  for (int h = 0; h < scan.halves(); ++h) {
+    store_matrix(x.state_after[h], K, V, results.final_state[h] ? results.final_state[h] + matrix : nullptr);
+  }
 }
 
 template <class T>

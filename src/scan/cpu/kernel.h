@@ -38,10 +38,11 @@ struct Scan {
   std::int64_t chunk_size = 0;  // > 0
   bool has_delta = false, has_momentum = false;
   Rows<const T> q, k, v, p;
-  const T *log_alpha = nullptr, *log_mu = nullptr, *beta = nullptr, *eta = nullptr;
-  const T *initial_S = nullptr, *initial_M = nullptr;  // [N,H,K,V]
+  const double *alpha = nullptr, *mu = nullptr;  // exp of the log-gates
+  const T *beta = nullptr, *eta = nullptr;
+  const T* initial_state[2] = {};  // S, M [N,H,K,V]; null: 0
 
-  std::int64_t halves() const { return has_momentum ? 2 : 1; }  // of the state: S, M
+  int halves() const { return has_momentum ? 2 : 1; }  // of the state: S, and M
 };
 
 // One document: tokens [start, end); its chunks are first_chunk, first_chunk + 1, … of the whole scan.
@@ -66,14 +67,14 @@ struct Saved {
 template <class T>
 struct Results {
   Rows<T> o;
-  T *final_S = nullptr, *final_M = nullptr;  // [N,H,K,V]; null: not wanted
+  T* final_state[2] = {};  // S, M [N,H,K,V]; null: not wanted
 };
 
 // Null: the result takes no part in the loss.
 template <class T>
 struct Adjoints {
   Rows<const T> o;
-  const T *final_S = nullptr, *final_M = nullptr;
+  const T* final_state[2] = {};
 };
 
 // Laid out as the inputs; null: not wanted. Every entry is written (q and k once all value heads are done).
@@ -81,7 +82,7 @@ template <class T>
 struct Gradients {
   Rows<T> q, k, v, p;
   T *log_alpha = nullptr, *log_mu = nullptr, *beta = nullptr, *eta = nullptr;
-  T *initial_S = nullptr, *initial_M = nullptr;
+  T* initial_state[2] = {};
 };
 
 // Every function works on one document and one key head with its value heads, touches nothing else, and needs

@@ -80,17 +80,38 @@ inline void multiply_add_diagonal(Block<T, R, N>& block, const T* a_i, std::int6
 }
 
 template <int R, int N, class T>
-inline void write_block(const Block<T, R, N>& block, std::int64_t i, const Target<T>& c) {
+inline void read_block(Tile<const T> tile, std::int64_t i, Block<T, R, N>& block) {
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 8
-    for (int n = 0; n < N; ++n) {
-      T* entry = c.tile.at(i + r) + n * kLanes<T>;
-      Vector<T> value = block[r][n];
-      if (c.scale) value *= c.scale[i + r];
-      if (c.add) value += load(entry);
-      store<T>(entry, value);
-    }
+    for (int n = 0; n < N; ++n) block[r][n] = load(tile.at(i + r) + n * kLanes<T>);
+  }
+}
+
+template <int R, int N, class T>
+inline void write_block(const Block<T, R, N>& block, Tile<T> tile, std::int64_t i) {
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n) store<T>(tile.at(i + r) + n * kLanes<T>, block[r][n]);
+  }
+}
+
+template <int R, int N, class T>
+inline void scale_block(Block<T, R, N>& block, const T* scale) {
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n) block[r][n] *= scale[r];
+  }
+}
+
+template <int R, int N, class T>
+inline void add_block(Tile<const T> tile, std::int64_t i, Block<T, R, N>& block) {
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n) block[r][n] += load(tile.at(i + r) + n * kLanes<T>);
   }
 }
 
@@ -100,6 +121,7 @@ inline void product_block(Ahead& ahead, std::int64_t i, std::int64_t inner, Oper
                           const Target<T>& c) {
   ahead.ask();
   Block<T, R, N> block = {};
+  if (c.add && !c.scale) read_block<R, N, T>(read_only(c.tile), i, block);
   const T* a_i = a.data + i * a.row;
   if constexpr (kSum == Sum::all) {
     multiply_add<R, N, T>(block, a_i, a.row, a.column, b, 0, inner);
@@ -108,7 +130,11 @@ inline void product_block(Ahead& ahead, std::int64_t i, std::int64_t inner, Oper
     const bool before = kSum == Sum::to_row;
     multiply_add<R, N, T>(block, a_i, a.row, a.column, b, before ? 0 : i + R, before ? i : inner);
   }
-  write_block<R, N, T>(block, i, c);
+  if (c.scale) {
+    scale_block<R, N, T>(block, c.scale + i);
+    if (c.add) add_block<R, N, T>(read_only(c.tile), i, block);
+  }
+  write_block<R, N, T>(block, c.tile, i);
 }
 
 // The last rows, fewer than a block.

@@ -7,20 +7,11 @@
 namespace mdnlab::scan::cpu {
 namespace {
 
-template <int R, int N, class T>
-inline void read_block(Tile<T> x, std::int64_t i, Block<T, R, N>& block) {
-#pragma GCC unroll 8
-  for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 8
-    for (int n = 0; n < N; ++n) block[r][n] = load(x.at(i + r) + n * kLanes<T>);
-  }
-}
-
 // x_i += Σ_{j<i} N(i,j) x_j for the rows i … i+R−1, those before being solved.
 template <int R, int N, class T>
 inline void solve_block(std::int64_t i, Tile<T> n, Tile<T> x) {
   Block<T, R, N> block;
-  read_block<R, N, T>(x, i, block);
+  read_block<R, N, T>(read_only(x), i, block);
   multiply_add<R, N, T>(block, n.at(i), n.row, 1, read_only(x), 0, i);
 #pragma GCC unroll 8
   for (int j = 0; j < R; ++j) {
@@ -31,14 +22,14 @@ inline void solve_block(std::int64_t i, Tile<T> n, Tile<T> x) {
       for (int l = 0; l < N; ++l) block[r][l] += n_rj * block[j][l];
     }
   }
-  write_block<R, N, T>(block, i, Target<T>{x});
+  write_block<R, N, T>(block, x, i);
 }
 
 // x_j += Σ_{t>j} N(t,j) x_t for the rows i … i+R−1, those after being solved.
 template <int R, int N, class T>
 inline void solve_transposed_block(std::int64_t i, std::int64_t rows, Tile<T> n, Tile<T> x) {
   Block<T, R, N> block;
-  read_block<R, N, T>(x, i, block);
+  read_block<R, N, T>(read_only(x), i, block);
   multiply_add<R, N, T>(block, n.data + i, 1, n.row, read_only(x), i + R, rows);
 #pragma GCC unroll 8
   for (int t = R - 1; t > 0; --t) {
@@ -49,7 +40,7 @@ inline void solve_transposed_block(std::int64_t i, std::int64_t rows, Tile<T> n,
       for (int l = 0; l < N; ++l) block[r][l] += n_tr * block[t][l];
     }
   }
-  write_block<R, N, T>(block, i, Target<T>{x});
+  write_block<R, N, T>(block, x, i);
 }
 
 template <int N, class T>

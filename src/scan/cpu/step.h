@@ -1,10 +1,8 @@
 // One token of one document and head: a pass over the state to read the residual, one to write and read out.
 #pragma once
 
-#include <math.h>
-
+#include "scan/cpu/coefficients.h"
 #include "scan/cpu/flush.h"
-#include "scan/cpu/tile.h"
 
 namespace mdnlab::scan::cpu {
 namespace {
@@ -53,15 +51,12 @@ void step_head(const Scan<T>& scan, const Document& document, std::int64_t head,
   const std::int64_t key_head = head / (scan.heads / scan.key_heads);
   const std::int64_t matrix = (document.index * scan.heads + head) * K * V;
   T *residual = scratch, *output = residual + padded(V), *zeros = output + padded(V);
-  const auto gate = [&](const T* values, T neutral) {
-    return values ? values[token * scan.heads + head] : neutral;
+  const std::int64_t gate = token * scan.heads + head;
+  const auto before = [&](int half, std::int64_t i) {
+    return scan.initial_state[half] ? scan.initial_state[half] + matrix + i * V : zeros;
   };
-  const auto before = [&](const T* states, std::int64_t i) {
-    return states ? states + matrix + i * V : zeros;
-  };
-  const T alpha = scan.log_alpha ? ::exp(gate(scan.log_alpha, 0)) : T(1);
-  const T mu = scan.has_momentum ? ::exp(gate(scan.log_mu, 0)) : T(0);
-  const T beta = gate(scan.beta, 1), eta = gate(scan.eta, 1);
+  const T alpha = scan.alpha ? T(scan.alpha[gate]) : T(1), mu = scan.mu ? T(scan.mu[gate]) : T(0);
+  const T beta = scan.beta ? scan.beta[gate] : T(1), eta = scan.eta ? scan.eta[gate] : T(1);
   const T *q = scan.q.row(token, key_head), *k = scan.k.row(token, key_head);
   const T* p = scan.p.data ? scan.p.row(token, head) : k;
   const T erase = scan.p.data ? T(1) : alpha;
@@ -69,18 +64,17 @@ void step_head(const Scan<T>& scan, const Document& document, std::int64_t head,
   std::copy_n(scan.v.row(token, head), V, residual);
   std::fill_n(output, V, T(0));
   std::fill_n(zeros, V, T(0));
-  if (scan.has_delta && scan.initial_S) {  // r = v − Sᵀp
-    for (std::int64_t i = 0; i < K; ++i) add_row(-erase * p[i], before(scan.initial_S, i), V, residual);
+  if (scan.has_delta && scan.initial_state[kS]) {  // r = v − Sᵀp
+    for (std::int64_t i = 0; i < K; ++i) add_row(-erase * p[i], before(kS, i), V, residual);
   }
   for (std::int64_t i = 0; i < K; ++i) {
-    T* S = results.final_S + matrix + i * V;
+    T* S = results.final_state[kS] + matrix + i * V;
     if (scan.has_momentum) {
-      T* M = results.final_M + matrix + i * V;
-      momentum_row<T>({before(scan.initial_S, i), before(scan.initial_M, i), S, M}, alpha, mu, beta,
-                      -eta * k[i], q[i], V, residual, output);
+      T* M = results.final_state[kM] + matrix + i * V;
+      momentum_row<T>({before(kS, i), before(kM, i), S, M}, alpha, mu, beta, -eta * k[i], q[i], V, residual,
+                      output);
     } else {
-      plain_row<T>({before(scan.initial_S, i), nullptr, S, nullptr}, alpha, beta * eta * k[i], q[i], V,
-                   residual, output);
+      plain_row<T>({before(kS, i), nullptr, S, nullptr}, alpha, beta * eta * k[i], q[i], V, residual, output);
     }
   }
   std::copy_n(output, V, results.o.row(token, head));

@@ -90,18 +90,18 @@ void scale_rows(Tile<T> tile, const T* factor, std::int64_t rows, Tile<T> out) {
   }
 }
 
-// tile = scale · tile + factor · other, for tiles of one shape.
+// out = a_factor · a (+ b_factor · b), tiles of one shape; out may be a or b.
 template <class T>
-void combine(Tile<T> tile, T scale, T factor, Tile<T> other, std::int64_t rows) {
-  for (std::int64_t i = 0; i < rows * tile.row; i += kLanes<T>) {
-    store<T>(tile.data + i, load(tile.data + i) * scale + load(other.data + i) * factor);
+void combine(T a_factor, Tile<T> a, T b_factor, Tile<T> b, std::int64_t rows, Tile<T> out) {
+  for (std::int64_t i = 0; i < rows * out.row; i += kLanes<T>) {
+    store<T>(out.data + i, load(a.data + i) * a_factor + load(b.data + i) * b_factor);
   }
 }
 
 template <class T>
-void scale_entries(Tile<T> tile, T scale, std::int64_t rows) {
-  for (std::int64_t i = 0; i < rows * tile.row; i += kLanes<T>) {
-    store<T>(tile.data + i, load(tile.data + i) * scale);
+void scale(T factor, Tile<T> a, std::int64_t rows, Tile<T> out) {
+  for (std::int64_t i = 0; i < rows * out.row; i += kLanes<T>) {
+    store<T>(out.data + i, load(a.data + i) * factor);
   }
 }
 

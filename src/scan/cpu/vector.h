@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 namespace mdnlab::scan::cpu {
 namespace {
@@ -44,11 +45,19 @@ inline void store(T* target, Vector<T> value) {
   std::memcpy(target, &value, sizeof value);
 }
 
-template <class T>
+template <class T, int kHalf, std::size_t... kLane>
+inline Vector<T> add_swapped(Vector<T> value, std::index_sequence<kLane...>) {
+  return value + __builtin_shufflevector(value, value, (int(kLane) ^ kHalf)...);
+}
+
+// Sum of the lanes, by halves.
+template <class T, int kHalf = kLanes<T> / 2>
 inline T sum(Vector<T> value) {
-  T total = 0;
-  for (int lane = 0; lane < kLanes<T>; ++lane) total += value[lane];
-  return total;
+  if constexpr (kHalf == 0) {
+    return value[0];
+  } else {
+    return sum<T, kHalf / 2>(add_swapped<T, kHalf>(value, std::make_index_sequence<kLanes<T>>()));
+  }
 }
 
 // Widths here and below are multiples of the lanes.

@@ -32,9 +32,10 @@ std::vector<float> run(bool has_delta, bool has_momentum, float poison) {
   const std::int64_t rows_K = kTokens * kHeads * kKeyWidth, rows_V = kTokens * kHeads * kValueWidth;
   const std::int64_t gates = kTokens * kHeads, state = kHeads * kKeyWidth * kValueWidth;
   const std::vector<float> q = values(rows_K, 1, 0.1), k = values(rows_K, 2, 0.2, -0.1),
-                           v = values(rows_V, 3, 1), log_alpha = values(gates, 4, -0.1),
-                           log_mu = values(gates, 5, -0.5), beta = values(gates, 6, 0.1),
+                           v = values(rows_V, 3, 1), beta = values(gates, 6, 0.1),
                            eta = values(gates, 7, 0.5), dO = values(rows_V, 8, 1);
+  const std::vector<double> alpha(static_cast<std::size_t>(gates), 0.95),
+      mu(static_cast<std::size_t>(gates), 0.6);
   Scan<float> scan;
   scan.heads = scan.key_heads = kHeads;
   scan.key_width = kKeyWidth;
@@ -47,8 +48,8 @@ std::vector<float> run(bool has_delta, bool has_momentum, float poison) {
   scan.q = rows(q, kKeyWidth);
   scan.k = rows(k, kKeyWidth);
   scan.v = rows(v, kValueWidth);
-  scan.log_alpha = log_alpha.data();
-  scan.log_mu = has_momentum ? log_mu.data() : nullptr;
+  scan.alpha = alpha.data();
+  scan.mu = has_momentum ? mu.data() : nullptr;
   scan.beta = beta.data();
   scan.eta = eta.data();
 
@@ -58,9 +59,9 @@ std::vector<float> run(bool has_delta, bool has_momentum, float poison) {
   while (reinterpret_cast<std::uintptr_t>(scratch) % 64 != 0) ++scratch;
   std::vector<float> states = poisoned(kHeads * kChunks * scan.halves() * kKeyWidth * padded(kValueWidth)),
                      residuals = poisoned(kHeads * kTokens * padded(kValueWidth)), o = poisoned(rows_V),
-                     final_S = poisoned(state), dq = poisoned(rows_K), dk = poisoned(rows_K),
-                     dv = poisoned(rows_V), d_alpha = poisoned(gates), d_mu = poisoned(gates),
-                     d_beta = poisoned(gates), d_eta = poisoned(gates);
+                     final_S = poisoned(state), final_M = poisoned(state), dq = poisoned(rows_K),
+                     dk = poisoned(rows_K), dv = poisoned(rows_V), d_alpha = poisoned(gates),
+                     d_mu = poisoned(gates), d_beta = poisoned(gates), d_eta = poisoned(gates);
   const Saved<float> saved{states.data(), has_delta ? residuals.data() : nullptr};
   const Document document{0, 0, kTokens, 0};
   Gradients<float> gradients;
@@ -68,16 +69,19 @@ std::vector<float> run(bool has_delta, bool has_momentum, float poison) {
   gradients.k = rows(dk, kKeyWidth);
   gradients.v = rows(dv, kValueWidth);
   gradients.log_alpha = d_alpha.data();
-  gradients.log_mu = d_mu.data();
+  gradients.log_mu = has_momentum ? d_mu.data() : nullptr;
   gradients.beta = d_beta.data();
   gradients.eta = d_eta.data();
   for (std::int64_t head = 0; head < kHeads; ++head) {
-    functions.forward(scan, document, head, {rows(o, kValueWidth), final_S.data(), nullptr}, saved, scratch);
-    functions.backward(scan, document, head, saved, {rows(dO, kValueWidth), nullptr, nullptr}, gradients,
-                       scratch);
+    functions.forward(scan, document, head, {rows(o, kValueWidth), {final_S.data(), final_M.data()}}, saved,
+                      scratch);
+    functions.backward(scan, document, head, saved, {rows(dO, kValueWidth), {}}, gradients, scratch);
   }
-  if (!has_momentum) d_mu.assign(d_mu.size(), 0);
-  for (const auto* part : {&o, &final_S, &dq, &dk, &dv, &d_alpha, &d_mu, &d_beta, &d_eta}) {
+  if (!has_momentum) {  // never written
+    final_M.assign(final_M.size(), 0);
+    d_mu.assign(d_mu.size(), 0);
+  }
+  for (const auto* part : {&o, &final_S, &final_M, &dq, &dk, &dv, &d_alpha, &d_mu, &d_beta, &d_eta}) {
     everything.insert(everything.end(), part->begin(), part->end());
   }
   return everything;
