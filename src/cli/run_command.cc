@@ -31,8 +31,9 @@ int run(std::span<const std::string> words) {
                                               .base = std::filesystem::absolute(file).parent_path(),
                                               .plugin_words = arguments.plugin_words(),
                                               .jobs = jobs});
-  note(fmt::format("{} runs: {} done before, {} done now, {} failed{}", plan.size(), result.done_before, result.done, result.failed,
-                   result.interrupted ? ", interrupted: the same command goes on" : ""));
+  note(fmt::format("runs: {} planned, {} done before, {} done now, {} failed", plan.size(), result.done_before, result.done, result.failed));
+  if (result.exit_code == static_cast<int>(Code::interrupted)) note("interrupted: the same command goes on from the checkpoints");
+  if (result.exit_code == static_cast<int>(Code::store)) note("stopped: once its cause is mended, the same command goes on");
   if (result.failed > 0) note("`mdnlab status` says what failed");
   return result.exit_code;
 }

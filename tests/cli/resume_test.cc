@@ -128,7 +128,7 @@ TEST_F(Resume, TheWholeSweepMeasuredSomething) {
 TEST_F(Resume, AgainDoesNothing) {
   const Finished run = whole_->run({});
   EXPECT_EQ(run.code, 0);
-  EXPECT_THAT(run.err, HasSubstr("4 done before, 0 done now, 0 failed"));
+  EXPECT_THAT(run.err, HasSubstr("4 planned, 4 done before, 0 done now, 0 failed"));
 }
 
 TEST_F(Resume, TwoJobsChangeNoResult) {
