@@ -6,6 +6,7 @@
 #include "cli/arguments.h"
 #include "cli/command.h"
 #include "cli/plan_words.h"
+#include "run/yaml_reference.h"
 
 namespace mdnlab {
 
@@ -53,12 +54,19 @@ int run(std::span<const std::string> words) {
                        .about = "Prints every run of the sweep: key, rule, kernel, parameters, state bytes, training FLOPs a token,\n"
                                 "tokens, a memory estimate, and where the run stands in the database. Runs nothing.",
                        .examples = "  mdnlab plan experiments/quickstart.yaml\n"
-                                   "  mdnlab plan experiments/quickstart.yaml --json --only rule.name=mdn\n"});
-  arguments.positional("FILE", "the experiment");
+                                   "  mdnlab plan experiments/quickstart.yaml --json --only rule.name=mdn\n"
+                                   "  mdnlab plan --reference\n"});
+  arguments.positional("FILE", "the experiment", 0);
   add_plan_words(arguments);
   arguments.add_database();
   arguments.add_formats();
+  arguments.flag("reference", "print instead every section and option that a FILE may hold, as Markdown");
   if (!arguments.parse(words)) return 0;
+  if (arguments.has("reference")) {
+    print(yaml_reference(arguments.plugins()));
+    return 0;
+  }
+  if (!arguments.has("FILE")) throw Error(Code::usage, {.what = "FILE is missing", .hint = "usage: mdnlab plan FILE.yaml [options]"});
   const std::vector<PlannedRun> plan = read_plan(arguments, arguments.plugins());
   std::optional<Store> store;
   if (std::filesystem::exists(arguments.database())) store = Store::open_reading(arguments.database());

@@ -24,6 +24,10 @@ using Axis = std::vector<Point>;
 
 constexpr std::size_t most_runs = 1'000'000;
 
+constexpr Field of_random[] = {
+    {.name = "samples", .type = Type::integer, .preset = Field::required, .doc = "points", .least = 1, .most = most_runs},
+    {.name = "seed", .type = Type::integer, .preset = "0", .doc = "of the draws", .least = 0}};
+
 [[noreturn]] void fail(const Place& place, std::string what, std::string found = {}, std::string expected = {}) {
   throw Error(Code::usage, {place, std::move(what), std::move(found), std::move(expected)});
 }
@@ -95,11 +99,8 @@ Node draw(const Node::Entry& entry, Random& random) {
 }
 
 Axis random_axis(const Node& node) {
-  static constexpr Field fields[] = {
-      {.name = "samples", .type = Type::integer, .preset = Field::required, .doc = "points", .least = 1, .most = most_runs},
-      {.name = "seed", .type = Type::integer, .preset = "0", .doc = "of the draws", .least = 0}};
   const std::string own[] = {"over"};
-  const Params params = read_params(node, "sweep.random", fields, own);
+  const Params params = read_params(node, "sweep.random", random_fields(), own);
   const Node* over = node.find("over");
   if (!over || over->kind != Node::Kind::map || over->entries.empty()) {
     fail(node.place, "sweep.random has nothing to draw", {}, "over: {path: {uniform|log_uniform: [a, b]} | {choice: […]}}");
@@ -150,6 +151,8 @@ std::string label_of(const Setting& setting) {
 }
 
 }  // namespace
+
+std::span<const Field> random_fields() { return of_random; }
 
 std::vector<SweepPoint> expand_sweep(const Node& root) {
   SweepPoint base{root, {}};

@@ -9,9 +9,11 @@
 // The axes are crossed in the order of the file, the last one fastest; `random` is one axis of `samples` points.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
+#include "config/params.h"
 #include "config/yaml.h"
 
 namespace mdnlab {
@@ -24,5 +26,7 @@ struct SweepPoint {
 // Faults of the sweep itself are Code::usage with their place; what a swept value breaks is found when the document
 // is read, at the value's place.
 std::vector<SweepPoint> expand_sweep(const Node& root);
+
+std::span<const Field> random_fields();  // the options of `sweep.random` beside `over`
 
 }  // namespace mdnlab
