@@ -1,8 +1,6 @@
 // Shape letters as in chunk.h; E = B·H, the batch of a matrix product.
 #include "scan/reference.h"
 
-#include <ATen/ops/addcmul.h>
-#include <ATen/ops/baddbmm.h>
 #include <ATen/ops/bmm.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty_like.h>
@@ -62,15 +60,11 @@ Outputs loop_rows(const Inputs& in) {
 
   Tokens o(T);
   for (std::int64_t t = 0; t < T; ++t) {
-    const at::Tensor r_E1V = in.has_delta ? at::baddbmm(v[t], p[t], S_EKV, 1, -1) : v[t];
-    if (has_momentum) {
-      M_EKV = at::baddbmm(mu[t].mul(M_EKV), eta_k[t].transpose(1, 2), r_E1V, 1, -1);
-      const at::Tensor decayed = alpha.empty() ? S_EKV : alpha[t].mul(S_EKV);
-      S_EKV = beta.empty() ? decayed.sub(M_EKV) : at::addcmul(decayed, beta[t], M_EKV, -1);
-    } else {
-      const at::Tensor write_E1K = beta.empty() ? eta_k[t] : beta[t].mul(eta_k[t]);
-      S_EKV = at::baddbmm(alpha.empty() ? S_EKV : alpha[t].mul(S_EKV), write_E1K.transpose(1, 2), r_E1V);
-    }
+    const at::Tensor r_E1V = in.has_delta ? v[t].sub(at::bmm(p[t], S_EKV)) : v[t];
+    const at::Tensor write_EKV = at::bmm(eta_k[t].transpose(1, 2), r_E1V);
+    M_EKV = has_momentum ? mu[t].mul(M_EKV).sub(write_EKV) : write_EKV.neg();
+    const at::Tensor step_EKV = beta.empty() ? M_EKV : beta[t].mul(M_EKV);
+    S_EKV = (alpha.empty() ? S_EKV : alpha[t].mul(S_EKV)).sub(step_EKV);
     o[t] = at::bmm(q[t], S_EKV);
   }
   Outputs out;

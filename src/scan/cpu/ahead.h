@@ -12,36 +12,43 @@ namespace {
 
 class Ahead {
  public:
-  void clear() { next_ = count_ = 0; }
+  void clear() { next_ = count_ = offset_ = 0; }
 
-  // Read or written soon, after what was added before. What does not fit is left to the hardware.
-  template <class T>
-  void add(const T* data, std::int64_t entries) {
-    if (!data) return;
-    const auto* place = reinterpret_cast<const char*>(data);
-    const char* const end = place + entries * static_cast<std::int64_t>(sizeof(T));
-    for (; place < end && count_ < kCapacity; place += kLines * kLineBytes) places_[count_++] = place;
-  }
-
+  // Rows that will be read or written soon, after those added before. Null: nothing.
   template <class T>
   void add_rows(const Rows<T>& rows, std::int64_t token, std::int64_t head, std::int64_t count,
                 std::int64_t width) {
-    if (!rows.data) return;
-    for (std::int64_t t = 0; t < count; ++t) add(rows.row(token + t, head), width);
+    constexpr auto size = static_cast<std::int64_t>(sizeof(T));
+    if (!rows.data || count <= 0 || count_ == kAreas) return;
+    areas_[count_++] = {reinterpret_cast<const char*>(rows.row(token, head)), rows.token_stride * size, count,
+                        width * size};
+  }
+
+  template <class T>
+  void add(T* data, std::int64_t entries) {
+    add_rows(Rows<T>{data, 0, 0}, 0, 0, 1, entries);
   }
 
   void ask() {
-    if (next_ + kPlacesAtOnce > count_) return;
-    for (int i = 0; i < kPlacesAtOnce; ++i) {
-      for (int line = 0; line < kLines; ++line) __builtin_prefetch(places_[next_ + i] + line * kLineBytes);
+    for (int piece = 0; piece < kPieces && next_ < count_; ++piece) {
+      Area& area = areas_[next_];
+      for (int line = 0; line < kLines; ++line) __builtin_prefetch(area.row + offset_ + line * kLineBytes);
+      offset_ += kLines * kLineBytes;
+      if (offset_ < area.bytes) continue;
+      offset_ = 0;
+      area.row += area.stride;
+      if (--area.rows == 0) ++next_;
     }
-    next_ += kPlacesAtOnce;
   }
 
  private:
-  static constexpr int kCapacity = 2048, kPlacesAtOnce = 3, kLines = 4, kLineBytes = 64;
-  std::array<const char*, kCapacity> places_;  // each stands for kLines lines
-  int next_ = 0, count_ = 0;
+  static constexpr int kAreas = 16, kPieces = 5, kLines = 4, kLineBytes = 64;
+  struct Area {
+    const char* row;  // the next one
+    std::int64_t stride, rows, bytes;
+  };
+  std::array<Area, kAreas> areas_;
+  int next_ = 0, count_ = 0, offset_ = 0;  // offset_ in the next area's row
 };
 
 }  // namespace

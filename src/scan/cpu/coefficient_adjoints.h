@@ -30,9 +30,7 @@ struct CoefficientAdjoints {
 // Keeps the lanes of entries j … that are ≤ t, zeroes the others.
 template <class T>
 inline Vector<T> keep_to(std::int64_t t, std::int64_t j, Vector<T> value) {
-  Vector<T> lane;
-  for (int i = 0; i < kLanes<T>; ++i) lane[i] = static_cast<T>(i);
-  return lane <= Vector<T>{} + static_cast<T>(t - j) ? value : Vector<T>{};
+  return lane_numbers<T>() <= Vector<T>{} + static_cast<T>(t - j) ? value : Vector<T>{};
 }
 
 // L_tj = G_tj η_j ⟨q_t,k_j⟩. In place, dL becomes dL∘G[η], the factors of k_j in dq_t, zero beyond the

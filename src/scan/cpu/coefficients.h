@@ -41,28 +41,28 @@ constexpr std::int64_t vector_end(std::int64_t t) {
   return (t / kLanes<T> + 1) * kLanes<T>;
 }
 
-// next(:) = factor · row(:) as far as row reaches, then zeros to `end`.
+// 1 in lane `lane`, 0 elsewhere.
 template <class T>
-void decay_row(const T* row, T factor, std::int64_t row_end, std::int64_t end, T* next) {
-  for (std::int64_t j = 0; j < row_end; j += kLanes<T>) store<T>(next + j, load(row + j) * factor);
-  for (std::int64_t j = row_end; j < end; j += kLanes<T>) store<T>(next + j, Vector<T>{});
+inline Vector<T> unit(std::int64_t lane) {
+  return lane_numbers<T>() == Vector<T>{} + static_cast<T>(lane) ? Vector<T>{} + T(1) : Vector<T>{};
 }
 
 // G_tj = α_t G_{t−1,j} + β_t R_tj, G_jj = β_j; R_tj = μ_t R_{t−1,j}, R_jj = 1 (without momentum R = [t = j]).
 template <class T>
 void build_G_and_R(const Coefficients<T>& c, std::int64_t count, bool has_momentum) {
   for (std::int64_t t = 0; t < count; ++t) {
-    T *G = c.G.at(t), *R = c.R.at(t);
-    const std::int64_t before = std::max<std::int64_t>(t - 1, 0);
-    const std::int64_t end = vector_end<T>(t), before_end = t == 0 ? 0 : vector_end<T>(before);
-    decay_row(c.G.at(before), c.alpha[t], before_end, end, G);
-    if (!has_momentum) {
-      G[t] = c.beta[t];
-      continue;
+    const std::int64_t before = std::max<std::int64_t>(t - 1, 0),
+                       before_end = t == 0 ? 0 : vector_end<T>(before);
+    for (std::int64_t j = 0; j <= t; j += kLanes<T>) {
+      const bool is_new = j >= before_end;  // the row before does not reach this vector
+      Vector<T> R = unit<T>(t - j);
+      if (has_momentum) {
+        if (!is_new) R += load(c.R.at(before) + j) * c.mu[t];
+        store<T>(c.R.at(t) + j, R);
+      }
+      const Vector<T> decayed = is_new ? Vector<T>{} : load(c.G.at(before) + j) * c.alpha[t];
+      store<T>(c.G.at(t) + j, decayed + R * c.beta[t]);
     }
-    decay_row(c.R.at(before), c.mu[t], before_end, end, R);
-    R[t] = 1;
-    for (std::int64_t j = 0; j < end; j += kLanes<T>) store<T>(G + j, load(G + j) + load(R + j) * c.beta[t]);
   }
 }
 

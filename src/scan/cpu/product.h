@@ -46,17 +46,19 @@ enum class Columns { all, to_row };  // to_row: of C(i,n) only n ≤ i is needed
 template <class T, int R, int N>
 using Block = Vector<T>[R][N];
 
-// block(r,:) += Σ_{begin ≤ k < end} a(r,k) b(k,:)
+// block(r,:) += Σ_{begin ≤ k < end} a(i+r,k) b(k,:)
 template <int R, int N, class T>
-inline void multiply_add(Block<T, R, N>& block, const T* a, std::int64_t a_row, std::int64_t a_column,
-                         Tile<const T> b, std::int64_t begin, std::int64_t end) {
+inline void multiply_add(Block<T, R, N>& block, std::int64_t i, const Operand<T>& a, const Tile<const T>& b,
+                         std::int64_t begin, std::int64_t end) {
+  const T* const a_i = a.data + i * a.row;
+  const std::int64_t a_row = a.row, a_column = a.column;
   for (std::int64_t k = begin; k < end; ++k) {
     Vector<T> b_k[N];
 #pragma GCC unroll 8
     for (int n = 0; n < N; ++n) b_k[n] = load(b.at(k) + n * kLanes<T>);
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
-      const T a_rk = a[r * a_row + k * a_column];
+      const T a_rk = a_i[r * a_row + k * a_column];
 #pragma GCC unroll 8
       for (int n = 0; n < N; ++n) block[r][n] += a_rk * b_k[n];
     }
@@ -65,14 +67,15 @@ inline void multiply_add(Block<T, R, N>& block, const T* a, std::int64_t a_row, 
 
 // The part of a triangular sum that crosses the diagonal: k = i … i+R−1, each row with its own side of it.
 template <Sum kSum, int R, int N, class T>
-inline void multiply_add_diagonal(Block<T, R, N>& block, const T* a_i, std::int64_t i, Operand<T> a,
-                                  Tile<const T> b) {
+inline void multiply_add_diagonal(Block<T, R, N>& block, std::int64_t i, const Operand<T>& a,
+                                  const Tile<const T>& b) {
+  const T* const corner = a.data + i * a.row + i * a.column;
 #pragma GCC unroll 8
   for (int k = 0; k < R; ++k) {
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
       if (kSum == Sum::to_row ? k > r : k < r) continue;
-      const T a_rk = a_i[r * a.row + (i + k) * a.column];
+      const T a_rk = corner[r * a.row + k * a.column];
 #pragma GCC unroll 8
       for (int n = 0; n < N; ++n) block[r][n] += a_rk * load(b.at(i + k) + n * kLanes<T>);
     }
@@ -80,7 +83,7 @@ inline void multiply_add_diagonal(Block<T, R, N>& block, const T* a_i, std::int6
 }
 
 template <int R, int N, class T>
-inline void read_block(Tile<const T> tile, std::int64_t i, Block<T, R, N>& block) {
+inline void read_block(const Tile<T>& tile, std::int64_t i, Block<T, R, N>& block) {
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 8
@@ -89,7 +92,7 @@ inline void read_block(Tile<const T> tile, std::int64_t i, Block<T, R, N>& block
 }
 
 template <int R, int N, class T>
-inline void write_block(const Block<T, R, N>& block, Tile<T> tile, std::int64_t i) {
+inline void write_block(const Block<T, R, N>& block, const Tile<T>& tile, std::int64_t i) {
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 8
@@ -107,7 +110,7 @@ inline void scale_block(Block<T, R, N>& block, const T* scale) {
 }
 
 template <int R, int N, class T>
-inline void add_block(Tile<const T> tile, std::int64_t i, Block<T, R, N>& block) {
+inline void add_block(const Tile<T>& tile, std::int64_t i, Block<T, R, N>& block) {
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 8
@@ -115,64 +118,89 @@ inline void add_block(Tile<const T> tile, std::int64_t i, Block<T, R, N>& block)
   }
 }
 
-// Rows i … i+R−1, N vectors.
+// A few vectors' width of a product; b and c begin there.
+template <class T>
+struct Column {
+  Ahead& ahead;
+  std::int64_t rows, inner;
+  std::int64_t first;  // of C's columns
+  Operand<T> a;
+  Tile<const T> b;
+  Target<T> c;
+};
+
+// Rows i … i+R−1 of a column.
 template <Sum kSum, int R, int N, class T>
-inline void product_block(Ahead& ahead, std::int64_t i, std::int64_t inner, Operand<T> a, Tile<const T> b,
-                          const Target<T>& c) {
-  ahead.ask();
+inline void product_block(const Column<T>& x, std::int64_t i) {
+  x.ahead.ask();
   Block<T, R, N> block = {};
-  if (c.add && !c.scale) read_block<R, N, T>(read_only(c.tile), i, block);
-  const T* a_i = a.data + i * a.row;
+  if (x.c.add && !x.c.scale) read_block<R, N, T>(x.c.tile, i, block);
   if constexpr (kSum == Sum::all) {
-    multiply_add<R, N, T>(block, a_i, a.row, a.column, b, 0, inner);
+    multiply_add<R, N, T>(block, i, x.a, x.b, 0, x.inner);
   } else {
-    multiply_add_diagonal<kSum, R, N, T>(block, a_i, i, a, b);
+    multiply_add_diagonal<kSum, R, N, T>(block, i, x.a, x.b);
     const bool before = kSum == Sum::to_row;
-    multiply_add<R, N, T>(block, a_i, a.row, a.column, b, before ? 0 : i + R, before ? i : inner);
+    multiply_add<R, N, T>(block, i, x.a, x.b, before ? 0 : i + R, before ? i : x.inner);
   }
-  if (c.scale) {
-    scale_block<R, N, T>(block, c.scale + i);
-    if (c.add) add_block<R, N, T>(read_only(c.tile), i, block);
+  if (x.c.scale) {
+    scale_block<R, N, T>(block, x.c.scale + i);
+    if (x.c.add) add_block<R, N, T>(x.c.tile, i, block);
   }
-  write_block<R, N, T>(block, c.tile, i);
+  write_block<R, N, T>(block, x.c.tile, i);
+}
+
+// The R rows at i of a column of N vectors, or, where only n ≤ i is needed, of the vectors that hold some of
+// it.
+template <Sum kSum, Columns kColumns, int R, int N, class T>
+inline void product_rows(const Column<T>& x, std::int64_t i) {
+  if constexpr (kColumns == Columns::to_row && N > 1) {
+    if (i + R <= x.first + (N - 1) * kLanes<T>) return product_rows<kSum, kColumns, R, N - 1>(x, i);
+  }
+  product_block<kSum, R, N>(x, i);
 }
 
 // The last rows, fewer than a block.
-template <Sum kSum, int R, int N, class T>
-void product_rest(Ahead& ahead, std::int64_t i, std::int64_t rows, std::int64_t inner, Operand<T> a,
-                  Tile<const T> b, const Target<T>& c) {
+template <Sum kSum, Columns kColumns, int R, int N, class T>
+void product_last_rows(const Column<T>& x, std::int64_t i) {
   if constexpr (R > 0) {
-    if (rows == R) {
-      product_block<kSum, R, N>(ahead, i, inner, a, b, c);
+    if (x.rows - i == R) {
+      product_rows<kSum, kColumns, R, N>(x, i);
     } else {
-      product_rest<kSum, R - 1, N>(ahead, i, rows, inner, a, b, c);
+      product_last_rows<kSum, kColumns, R - 1, N>(x, i);
     }
   }
 }
 
 template <Sum kSum, Columns kColumns, int N, class T>
-void product_column(Ahead& ahead, const Extent& extent, std::int64_t column, Operand<T> a, Tile<const T> b,
-                    Target<T> c) {
-  b.data += column;
-  c.tile.data += column;
-  std::int64_t i = kColumns == Columns::to_row ? column / kBlockRows * kBlockRows : 0;
-  for (; i + kBlockRows <= extent.rows; i += kBlockRows) {
-    product_block<kSum, kBlockRows, N>(ahead, i, extent.inner, a, b, c);
+void product_column(const Column<T>& x) {
+  std::int64_t i = kColumns == Columns::to_row ? x.first / kBlockRows * kBlockRows : 0;
+  for (; i + kBlockRows <= x.rows; i += kBlockRows) product_rows<kSum, kColumns, kBlockRows, N>(x, i);
+  product_last_rows<kSum, kColumns, kBlockRows - 1, N>(x, i);
+}
+
+// The last vectors, fewer than a block.
+template <Sum kSum, Columns kColumns, int N, class T>
+void product_last_column(const Column<T>& x, std::int64_t vectors) {
+  if constexpr (N > 0) {
+    if (vectors == N) {
+      product_column<kSum, kColumns, N>(x);
+    } else {
+      product_last_column<kSum, kColumns, N - 1>(x, vectors);
+    }
   }
-  product_rest<kSum, kBlockRows - 1, N>(ahead, i, extent.rows - i, extent.inner, a, b, c);
 }
 
 template <Sum kSum = Sum::all, Columns kColumns = Columns::all, class T>
-void product(Ahead& ahead, const Extent& extent, std::type_identity_t<Operand<T>> a,
-             std::type_identity_t<Tile<const T>> b, const Target<T>& c) {
+void product(Ahead& ahead, const Extent& extent, const std::type_identity_t<Operand<T>>& a,
+             const std::type_identity_t<Tile<const T>>& b, const Target<T>& c) {
   constexpr std::int64_t block_columns = kBlockVectors * kLanes<T>;
-  std::int64_t column = 0;
-  for (; column + block_columns <= extent.columns; column += block_columns) {
-    product_column<kSum, kColumns, kBlockVectors>(ahead, extent, column, a, b, c);
+  Column<T> x{ahead, extent.rows, extent.inner, 0, a, b, c};
+  for (; x.first + block_columns <= extent.columns; x.first += block_columns) {
+    product_column<kSum, kColumns, kBlockVectors>(x);
+    x.b.data += block_columns;
+    x.c.tile.data += block_columns;
   }
-  for (; column < extent.columns; column += kLanes<T>) {
-    product_column<kSum, kColumns, 1>(ahead, extent, column, a, b, c);
-  }
+  product_last_column<kSum, kColumns, kBlockVectors - 1>(x, (extent.columns - x.first) / kLanes<T>);
 }
 
 }  // namespace

@@ -11,8 +11,8 @@ namespace {
 
 #if defined(__AVX512F__)
 constexpr int kVectorBytes = 64;
-constexpr int kBlockRows = 8;  // rows and vectors of a product's block that stays in registers
-constexpr int kBlockVectors = 2;
+constexpr int kBlockRows = 6;  // rows and vectors of a product's block that stays in registers
+constexpr int kBlockVectors = 4;
 #elif defined(__AVX2__)
 constexpr int kVectorBytes = 32;
 constexpr int kBlockRows = 6;
@@ -43,6 +43,13 @@ inline Vector<T> load(const T* source) {
 template <class T>
 inline void store(T* target, Vector<T> value) {
   std::memcpy(target, &value, sizeof value);
+}
+
+template <class T>
+inline Vector<T> lane_numbers() {
+  Vector<T> lane;
+  for (int i = 0; i < kLanes<T>; ++i) lane[i] = static_cast<T>(i);
+  return lane;
 }
 
 template <class T, int kHalf, std::size_t... kLane>
