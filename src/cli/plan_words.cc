@@ -19,8 +19,9 @@ std::vector<PlannedRun> read_plan(const Arguments& arguments, const Plugins& plu
     throw Error(Code::usage, {.what = "--shard is no part of a plan", .found = quote(arguments.text("shard")), .expected = "I/N with 0 ≤ I < N"});
   }
   std::vector<PlannedRun> plan = make_plan(arguments.text("FILE"), plugins);
-  keep_shard(plan, index, count);
+  // A filter may name what only other shards have; shards count by the whole plan, so the order changes nothing else.
   keep_only(plan, arguments.texts("only"));
+  keep_shard(plan, index, count);
   return plan;
 }
 

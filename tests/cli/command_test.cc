@@ -2,6 +2,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "../unit/temporary_folder.h"
+#include "markdown.h"
 #include "process.h"
 
 namespace mdnlab {
@@ -47,6 +53,98 @@ INSTANTIATE_TEST_SUITE_P(
       for (const std::string& word : info.param) name += word;
       return name;
     });
+
+struct Refusal {
+  std::vector<std::string> words;
+  int code;
+  std::string message;
+};
+
+TEST(Words, ThatNobodyKnowsAreRefusedWithTheNearest) {
+  const std::string plan = (source_folder() / "experiments/quickstart.yaml").string();
+  const std::vector<Refusal> refusals{
+      {{"statsu"}, 2, "unknown command; found 'statsu'; did you mean 'status'?"},
+      {{"rules", "lst"}, 2, "rules: unknown word; found 'lst'; did you mean 'list'?"},
+      {{"data", "sampel"}, 2, "data: unknown word; found 'sampel'; did you mean 'sample'?"},
+      {{"plan", plan, "--josn"}, 2, "unknown option; found '--josn'; did you mean 'json'?"},
+      {{"rules", "show", "mdm"}, 2, "unknown rule; found 'mdm'; did you mean 'mdn'?"},
+      {{"data", "sample", "--task", "mqra"}, 2, "unknown task; found 'mqra'; did you mean 'mqar'?"},
+      {{"run"}, 2, "FILE is missing; usage: mdnlab run FILE.yaml"},
+      {{"plan"}, 2, "FILE is missing; usage: mdnlab plan FILE.yaml"},
+      {{"run", "a.yaml", "b.yaml"}, 2, "too many words; usage: mdnlab run FILE.yaml"},
+      {{"run", "nowhere.yaml"}, 2, "nowhere.yaml: cannot read the file: No such file or directory"},
+      {{"run", "/"}, 2, "/: cannot read the file: Is a directory"},
+      {{"run", plan, "--jobs", "0"}, 2, "--jobs is no number; found '0', expected a whole number, 1 or more"},
+      {{"plan", plan, "--shard", "2/2"}, 2, "--shard is no part of a plan; found '2/2', expected I/N with 0 ≤ I < N"},
+      {{"plan", plan, "--only", "rule.nme=mdn"}, 2, "--only names a path that no run has; found 'rule.nme'"},
+      {{"plan", plan, "--device", "tpu"}, 2, "unknown device; found --device tpu, expected auto or cpu"},
+      {{"plan", plan, "--device", "cuda"}, 3, "found --device cuda, expected auto or cpu"},
+      {{"report", "-o", "table.pdf"}, 2, "a report is Markdown or CSV; found table.pdf"},
+      {{"merge", "one.db"}, 2, "DATABASE is missing; usage: mdnlab merge INTO.db FROM.db…"}};
+  const TemporaryFolder folder;
+  for (const auto& [words, code, message] : refusals) {
+    const Finished run = run_mdnlab(words, {.folder = folder.path()});
+    EXPECT_EQ(run.code, code) << run.err;
+    EXPECT_EQ(run.out, "");
+    EXPECT_THAT(run.err, AllOf(StartsWith("mdnlab: "), HasSubstr(message)));
+    EXPECT_EQ(std::ranges::count(run.err, '\n'), 1) << run.err;
+  }
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+}
+
+TEST(Words, WithoutAnyTheOverviewIsShownAsAMistake) {
+  const Finished nothing = run_mdnlab({});
+  EXPECT_EQ(nothing.code, 2);
+  EXPECT_THAT(nothing.out, StartsWith("usage: mdnlab COMMAND"));
+}
+
+TEST(Plan, AFilterMayNameWhatOtherShardsHave) {
+  const TemporaryFolder folder;
+  std::ofstream(folder / "two.yaml") << "schema: 1\nmodel: {hidden_size: 8, num_hidden_layers: 1, num_heads: 1}\n"
+                                        "task: {name: mqar, vocabulary: 16, pairs: 1}\ntrain: {batch_size: 1, seq_len: 8, steps: 1}\n"
+                                        "sweep: {rule: [mdn, attention]}\n";
+  const std::vector<std::string> words{"plan", "two.yaml", "--csv", "--only", "rule.tau_factor=1", "--shard"};
+  for (const auto& [shard, lines] : std::vector<std::pair<std::string, int>>{{"0/2", 2}, {"1/2", 1}}) {
+    std::vector<std::string> with_shard = words;
+    with_shard.push_back(shard);
+    const Finished plan = run_mdnlab(with_shard, {.folder = folder.path()});
+    EXPECT_EQ(plan.code, 0) << plan.err;
+    EXPECT_EQ(std::ranges::count(plan.out, '\n'), lines) << plan.out;
+  }
+}
+
+TEST(Output, ToAClosedPipeEndsQuietly) {
+  const TemporaryFolder folder;
+  const std::string program = (build_folder() / "mdnlab").string();
+  // More than a pipe holds, so that the reader is gone before the end.
+  const Finished piped = run({"sh", "-c", "(" + program + " data sample --task mqar --seq-len 4096 --count 64; echo $? > code) | head -n 1 | cut -c 1-6"},
+                             {.folder = folder.path()});
+  EXPECT_EQ(piped.out, "tokens\n");
+  EXPECT_EQ(piped.err, "");
+  EXPECT_EQ(read_text(folder / "code"), "141\n");
+}
+
+TEST(Output, ThatCannotBeWrittenIsAnError) {
+  const Finished full = run({"sh", "-c", (build_folder() / "mdnlab").string() + " plan --reference > /dev/full"});
+  EXPECT_EQ(full.code, 4);
+  EXPECT_THAT(full.err, HasSubstr("cannot write to standard output: No space left on device"));
+}
+
+TEST(Output, JsonIsOneObjectWhateverTheCommand) {
+  const std::string text = (source_folder() / "experiments/data/tinyshakespeare.txt").string();
+  for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
+           {"plan", (source_folder() / "experiments/quickstart.yaml").string()},
+           {"rules", "list"},
+           {"data", "info", text},
+           {"data", "sample", "--task", "text", "--path", text},
+           {"doctor"}}) {
+    std::vector<std::string> with_json = words;
+    with_json.emplace_back("--json");
+    const Finished done = run_mdnlab(with_json);
+    EXPECT_EQ(done.code, 0) << done.err;
+    EXPECT_FALSE(nlohmann::json::parse(done.out, nullptr, false).is_discarded()) << words[0] << ": " << done.out;
+  }
+}
 
 }  // namespace
 }  // namespace mdnlab
