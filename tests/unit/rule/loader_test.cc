@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "../error_of.h"
@@ -41,7 +42,8 @@ class PluginPath {
 
 TEST(Loader, FindsTheRulesOfTheBuildSortedByName) {
   const Plugins plugins;
-  EXPECT_THAT(names(plugins), ElementsAre("attention", "decay_momentum", "delta_momentum", "gated_deltanet", "mamba2", "mdn"));
+  EXPECT_THAT(names(plugins), testing::IsSupersetOf({"attention", "decay_momentum", "delta_momentum", "gated_deltanet", "mamba2", "mdn"}));
+  EXPECT_TRUE(std::ranges::is_sorted(names(plugins)));
   EXPECT_THAT(plugins.refusals(), IsEmpty());
   EXPECT_EQ(plugins.find("mdn").file(), build_folder() / "plugins/mdn.so");
   EXPECT_TRUE(plugins.has("mdn"));
@@ -116,7 +118,7 @@ TEST(Loader, TwoModulesOfOneNameAreAnErrorThatNamesBoth) {
 
 TEST(Loader, TheSameFileTwiceIsOnePlugin) {
   const fs::path named[] = {build_folder() / "plugins/mdn.so", build_folder() / "tests/../plugins/mdn.so"};
-  EXPECT_EQ(names(Plugins(named)).size(), 6u);
+  EXPECT_EQ(names(Plugins(named)), names(Plugins()));
 }
 
 TEST(Loader, SearchesTheFoldersOfThePathAndKeepsWhatItRefuses) {
