@@ -163,7 +163,9 @@ TEST_P(ResumeAfterKill, EndsWithTheSameBits) {
   }
   const Finished run = sweep.run({});
   ASSERT_EQ(run.code, 0) << run.err;
-  if (checkpoints > 0) EXPECT_THAT(run.err, HasSubstr("goes on from step"));
+  if (checkpoints > 0) {
+    EXPECT_THAT(run.err, HasSubstr("goes on from step"));
+  }
   expect_same(sweep);
 }
 
