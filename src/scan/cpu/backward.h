@@ -61,7 +61,6 @@ void prefetch(const Scan<T>& scan, const Document& document, const Chunk& at, co
               const Adjoints<T>& adjoints, const Gradients<T>& gradients, BackwardTiles<T>& x) {
   const std::int64_t K = scan.key_width, V = scan.value_width;
   x.ahead.clear();
-  for (int h = 0; h < scan.halves(); ++h) x.ahead.add(x.state_before[h].data, K * x.state_before[h].row);
   x.ahead.add_rows(gradients.v, at.token, at.head, at.count, V);
   x.ahead.add_rows(gradients.q, at.token, at.key_head, at.count, K);
   x.ahead.add_rows(gradients.k, at.token, at.key_head, at.count, K);
@@ -75,6 +74,8 @@ void prefetch(const Scan<T>& scan, const Document& document, const Chunk& at, co
     x.ahead.add_rows(scan.v, next.token, next.head, next.count, V);
   }
   x.ahead.add_rows(adjoints.o, next.token, next.head, next.count, V);
+  const T* state = saved.states + saved.state_at(scan, next.head, document.first_chunk + next.n);
+  x.ahead.add(state, scan.halves() * K * x.d_state[kS].row);
 }
 
 template <class T>
@@ -102,7 +103,6 @@ void backward_head(const Scan<T>& scan, const Document& document, std::int64_t h
     adjoint_of_residuals(scan, at, x);
     adjoint_within_chunk(scan, at, x);
     for (int h = 0; h < scan.halves(); ++h) adjoint_through_state(scan, at, h, x);
-    adjoint_of_erase_key(scan, at, x);
     adjoint_of_scalars(scan, at, x);
     if (n > 0 || state_wanted) adjoint_of_state(scan, at, x);
     store_gradients(scan, at, x, gradients);

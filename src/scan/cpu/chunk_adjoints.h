@@ -11,7 +11,7 @@ namespace {
 template <class T>
 struct BackwardTiles : ChunkTiles<T> {
   CoefficientAdjoints<T> adjoints;
-  Tile<T> dq, dk, dp;       // [C,K]; dp of the tile P
+  Tile<T> dq, dk, dp;       // [C,K]; dp, of the tile P, is dk where that holds k
   Tile<T> keys;             // [2C,K] short-lived: products, or scaled rows
   Tile<T> w, own_w;         // [C,V]; w where forward saved it, or in own_w
   Tile<T> dO, dr;           // [C,V]; dr follows the last row of dO, so that both can be one operand
@@ -25,7 +25,8 @@ struct BackwardTiles : ChunkTiles<T> {
   BackwardTiles(Scratch<T>& scratch, const Scan<T>& scan)
       : ChunkTiles<T>(scratch, scan), adjoints(scratch, scan.chunk_size) {
     const std::int64_t C = scan.chunk_size, K = scan.key_width, V = scan.value_width;
-    for (Tile<T>* tile : {&dq, &dk, &dp}) *tile = scratch.tile(C, K);
+    for (Tile<T>* tile : {&dq, &dk}) *tile = scratch.tile(C, K);
+    dp = scan.p.data ? scratch.tile(C, K) : dk;
     keys = scratch.tile(2 * C, K);
     w = own_w = scratch.tile(C, V);
     dr = dO = scratch.tile(2 * C, V);
@@ -68,7 +69,7 @@ void adjoint_within_chunk(const Scan<T>& scan, const Chunk& at, BackwardTiles<T>
   if (!scan.has_delta) return;
   product<Sum::all, Columns::to_row>(x.ahead, square, x.dr, read_only(x.w_t), Target<T>{x.dN});
   adjoint_of_minus_A(c, at.count, x.pk, x.dN, x.adjoints);
-  product<Sum::to_row>(x.ahead, keys, x.dN, read_only(x.k), Target<T>{x.dp});
+  product<Sum::to_row>(x.ahead, keys, x.dN, read_only(x.k), Target<T>{x.dp, !scan.p.data});
   product<Sum::from_row>(x.ahead, keys, transposed(x.dN), read_only(x.p), Target<T>{x.dk, true});
 }
 
@@ -115,16 +116,7 @@ void adjoint_through_state(const Scan<T>& scan, const Chunk& at, int half, Backw
   }
 }
 
-// 4. Where p = αk, dP belongs to k and α: dk += dP, and α dα gets ⟨dP_t, k_t⟩ (the tile P holds k, e = α).
-template <class T>
-void adjoint_of_erase_key(const Scan<T>& scan, const Chunk& at, BackwardTiles<T>& x) {
-  std::fill_n(x.adjoints.log_alpha, at.count, T(0));
-  if (!scan.has_delta || scan.p.data) return;
-  for (std::int64_t t = 0; t < at.count; ++t) x.adjoints.log_alpha[t] = dot(x.dp.at(t), x.k.at(t), x.k.row);
-  combine(T(1), x.dk, T(1), x.dp, at.count, x.dk);
-}
-
-// 5. The gates.
+// 4. The gates.
 template <class T>
 void adjoint_of_scalars(const Scan<T>& scan, const Chunk& at, BackwardTiles<T>& x) {
   CoefficientAdjoints<T>& d = x.adjoints;
@@ -142,10 +134,10 @@ void adjoint_of_scalars(const Scan<T>& scan, const Chunk& at, BackwardTiles<T>& 
     }
   }
   adjoint_of_row_factors(scan, x.coefficients, at.count, d);
-  adjoint_of_gates(x.coefficients, at.count, scan.has_momentum, d);
+  adjoint_of_gates(scan, x.coefficients, at.count, d);
 }
 
-// 6. The state before the chunk: dX = Φᵀ dX⁺ + Q̂ᵀ dO − Dᵀ dr.
+// 5. The state before the chunk: dX = Φᵀ dX⁺ + Q̂ᵀ dO − Dᵀ dr.
 template <class T>
 void adjoint_of_state(const Scan<T>& scan, const Chunk& at, BackwardTiles<T>& x) {
   const Coefficients<T>& c = x.coefficients;

@@ -13,6 +13,7 @@ struct CoefficientAdjoints {
   Tile<T> G;
   T *eta, *alpha_bar, *b;
   typename Coefficients<T>::RowFactors half[2];
+  T* log_erase;                  // [C] of log e: e_t de_t
   T mu_bar_end;                  // of m̄ after the last token, the only m̄ with an adjoint of its own
   T *lambda, *rho;               // [C] running adjoints of a row of G and of R
   T *log_alpha, *log_mu, *beta;  // [C] the gates' gradients, with eta
@@ -23,7 +24,8 @@ struct CoefficientAdjoints {
     for (auto& factors : half) {
       for (T** piece : {&factors.read, &factors.erase, &factors.write}) *piece = scratch.take(chunk_size);
     }
-    for (T** piece : {&eta, &lambda, &rho, &log_alpha, &log_mu, &beta}) *piece = scratch.take(chunk_size);
+    for (T** piece : {&eta, &log_erase, &lambda, &rho, &log_alpha, &log_mu, &beta})
+      *piece = scratch.take(chunk_size);
   }
 };
 
@@ -56,18 +58,21 @@ void adjoint_of_L(const Coefficients<T>& c, std::int64_t count, Tile<T> qk, Tile
 template <class T>
 void adjoint_of_minus_A(const Coefficients<T>& c, std::int64_t count, Tile<T> pk, Tile<T> dN,
                         const CoefficientAdjoints<T>& d) {
-  dN.at(0)[0] = 0;
+  dN.at(0)[0] = d.log_erase[0] = 0;
   for (std::int64_t t = 1; t < count; ++t) {
+    Vector<T> log_erase = {};
     for (std::int64_t j = 0; j < t; j += kLanes<T>) {
       const Vector<T> dA_tj = keep_to<T>(t - 1, j, load(dN.at(t) + j)) * -c.erase[t];
       const Vector<T> pk_tj = keep_to<T>(t - 1, j, load(pk.at(t) + j));
-      const Vector<T> eta = load(c.eta + j), dA_G = dA_tj * load(c.G.at(t - 1) + j);
+      const Vector<T> eta = load(c.eta + j), dA_G = dA_tj * load(c.G.at(t - 1) + j), factor = dA_G * eta;
       T* dG = d.G.at(t - 1) + j;
-      store<T>(dN.at(t) + j, dA_G * eta);
+      store<T>(dN.at(t) + j, factor);
+      log_erase += factor * pk_tj;
       store<T>(dG, load(dG) + dA_tj * pk_tj * eta);
       store<T>(d.eta + j, load(d.eta + j) + dA_G * pk_tj);
     }
     dN.at(t)[t] = 0;
+    d.log_erase[t] = sum<T>(log_erase);
   }
 }
 
@@ -81,12 +86,18 @@ void adjoint_of_row_factors(const Scan<T>& scan, const Coefficients<T>& c, std::
   T* d_last_G = d.G.at(count - 1);
   for (std::int64_t t = 0; t < count; ++t) {
     d.alpha_bar[t + 1] += S.read[t];
-    if (scan.has_delta) d.alpha_bar[t] -= c.erase[t] * S.erase[t];
+    if (scan.has_delta) {
+      d.alpha_bar[t] -= c.erase[t] * S.erase[t];
+      d.log_erase[t] += c.half[kS].erase[t] * S.erase[t];
+    }
     d_last_G[t] += c.eta[t] * S.write[t];
     d.eta[t] += last_G[t] * S.write[t];
     if (!scan.has_momentum) continue;
     d.b[t + 1] -= M.read[t];
-    if (scan.has_delta) d.b[t] += c.erase[t] * M.erase[t];
+    if (scan.has_delta) {
+      d.b[t] += c.erase[t] * M.erase[t];
+      d.log_erase[t] += c.half[kM].erase[t] * M.erase[t];
+    }
     d.rho[t] = -c.eta[t] * M.write[t];
     d.eta[t] -= last_R[t] * M.write[t];
   }
@@ -107,10 +118,11 @@ void advance(T* to, T factor, const T* other, T other_factor, std::int64_t end) 
 //   dα_t = Σ_{j<t} λ_j G_{t−1,j} + λb b_{t−1} + λa ā_{t−1}
 //   dβ_t = Σ_{j≤t} λ_j R_tj + λb m̄_t
 //   dμ_t = Σ_{j<t} ρ_j R_{t−1,j} + λm m̄_{t−1}
-// d.log_alpha holds ⟨dP_t, P_t⟩ where p = αk, which is α_t times p's part of dα_t; α_t dα_t is added to it.
+// Where p = αk, e is α too.
 template <class T>
-void adjoint_of_gates(const Coefficients<T>& c, std::int64_t count, bool has_momentum,
+void adjoint_of_gates(const Scan<T>& scan, const Coefficients<T>& c, std::int64_t count,
                       const CoefficientAdjoints<T>& d) {
+  const bool erases_by_alpha = scan.has_delta && !scan.p.data;
   std::fill_n(d.lambda, padded(count), T(0));
   double lambda_a = 0, lambda_b = 0, lambda_m = d.mu_bar_end;
   for (std::int64_t t = count - 1; t >= 0; --t) {
@@ -123,7 +135,7 @@ void adjoint_of_gates(const Coefficients<T>& c, std::int64_t count, bool has_mom
     lambda_a = d.alpha_bar[t + 1] + next_alpha * lambda_a;
     double d_alpha = dot(d.lambda, c.G.at(before), before_end) + lambda_a * c.alpha_bar[t];
     double d_beta = d.lambda[t], d_mu = 0;
-    if (has_momentum) {
+    if (scan.has_momentum) {
       advance(d.rho, next_mu, d.lambda, c.beta[t], end);
       lambda_b = d.b[t + 1] + next_alpha * lambda_b;
       lambda_m = c.beta[t] * lambda_b + next_mu * lambda_m;
@@ -131,7 +143,7 @@ void adjoint_of_gates(const Coefficients<T>& c, std::int64_t count, bool has_mom
       d_beta = dot(d.lambda, c.R.at(t), end) + lambda_b * c.mu_bar[t + 1];
       d_mu = dot(d.rho, c.R.at(before), before_end) + lambda_m * c.mu_bar[t];
     }
-    d.log_alpha[t] += static_cast<T>(c.alpha[t] * d_alpha);
+    d.log_alpha[t] = static_cast<T>(c.alpha[t] * d_alpha) + (erases_by_alpha ? d.log_erase[t] : T(0));
     d.beta[t] = static_cast<T>(d_beta);
     d.log_mu[t] = static_cast<T>(c.mu[t] * d_mu);
   }

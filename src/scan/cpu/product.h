@@ -132,7 +132,7 @@ struct Column {
 // Rows i … i+R−1 of a column.
 template <Sum kSum, int R, int N, class T>
 inline void product_block(const Column<T>& x, std::int64_t i) {
-  x.ahead.ask();
+  if constexpr (kSum == Sum::all) x.ahead.ask();  // triangles are too short to hide it
   Block<T, R, N> block = {};
   if (x.c.add && !x.c.scale) read_block<R, N, T>(x.c.tile, i, block);
   if constexpr (kSum == Sum::all) {

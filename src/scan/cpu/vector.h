@@ -67,12 +67,19 @@ inline T sum(Vector<T> value) {
   }
 }
 
-// Widths here and below are multiples of the lanes.
+// `width` is a multiple of the lanes. Four sums at once, or each addition would wait for the one before.
 template <class T>
 inline T dot(const T* a, const T* b, std::int64_t width) {
-  Vector<T> total = {};
-  for (std::int64_t i = 0; i < width; i += kLanes<T>) total += load(a + i) * load(b + i);
-  return sum<T>(total);
+  constexpr std::int64_t lanes = kLanes<T>;
+  Vector<T> total[4] = {};
+  std::int64_t i = 0;
+  for (; i + 4 * lanes <= width; i += 4 * lanes) {
+#pragma GCC unroll 4
+    for (int part = 0; part < 4; ++part)
+      total[part] += load(a + i + part * lanes) * load(b + i + part * lanes);
+  }
+  for (; i < width; i += lanes) total[0] += load(a + i) * load(b + i);
+  return sum<T>((total[0] + total[1]) + (total[2] + total[3]));
 }
 
 }  // namespace
