@@ -1,12 +1,12 @@
-// Softmax attention with rotary positions, causal, with a cache of keys and values. README.md has the formulas.
-// S is the length of keys seen: the cache, then this call's T tokens.
-#include <array>
-#include <cmath>
-
+// Softmax attention with rotary positions, causal, with a cache of keys and values. README.md has the
+// formulas. S is the length of keys seen: the cache, then this call's T tokens.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
+
+#include <array>
+#include <cmath>
 
 #include "ops/layer.h"
 #include "rule/abi.h"
@@ -15,13 +15,19 @@ namespace {
 
 using namespace mdnlab;
 
-constexpr std::array fields{
-    Field{.name = "rope_theta", .type = Type::real, .preset = "10000", .doc = "base of the rotary angles", .least = 1}};
+constexpr std::array fields{Field{.name = "rope_theta",
+                                  .type = Type::real,
+                                  .preset = "10000",
+                                  .doc = "base of the rotary angles",
+                                  .least = 1}};
 
 class Attention final : public Rule {
  public:
   Attention(const Params& params, const LayerShape& shape)
-      : hidden_(shape.hidden_size), heads_(shape.num_heads), width_(shape.head_dim), theta_(params.real("rope_theta")) {
+      : hidden_(shape.hidden_size),
+        heads_(shape.num_heads),
+        width_(shape.head_dim),
+        theta_(params.real("rope_theta")) {
     if (width_ % 2 != 0) throw params.error("rope_theta", "rotary positions need an even head_dim");
   }
 
@@ -35,7 +41,8 @@ class Attention final : public Rule {
   }
 
   std::vector<StateSpec> state(std::int64_t context_tokens, at::ScalarType dtype) const override {
-    return {{"keys", {heads_, context_tokens, width_}, dtype}, {"values", {heads_, context_tokens, width_}, dtype}};
+    return {{"keys", {heads_, context_tokens, width_}, dtype},
+            {"values", {heads_, context_tokens, width_}, dtype}};
   }
 
   double mixing_flops(std::int64_t context_tokens) const override {

@@ -1,8 +1,9 @@
-// Decay + momentum, no delta: M_t = μ_t M_{t−1} − k_t v_tᵀ, S_t = α_t S_{t−1} − β_t M_t. README.md derives it.
-#include <array>
-
+// Decay + momentum, no delta: M_t = μ_t M_{t−1} − k_t v_tᵀ, S_t = α_t S_{t−1} − β_t M_t. README.md derives
+// it.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/sigmoid.h>
+
+#include <array>
 
 #include "rule/abi.h"
 #include "rule/linear_mixer.h"
@@ -13,9 +14,13 @@ namespace {
 using namespace mdnlab;
 
 constexpr std::array fields{
-    Field{.name = "gate_constraint", .type = Type::text, .preset = "effective_step",
-          .doc = "effective_step: β = sigmoid(b)·(1−μ), so that a write adds up to sigmoid(b); none: β = sigmoid(b)",
-          .choices = "none|effective_step"},
+    Field{
+        .name = "gate_constraint",
+        .type = Type::text,
+        .preset = "effective_step",
+        .doc =
+            "effective_step: β = sigmoid(b)·(1−μ), so that a write adds up to sigmoid(b); none: β = sigmoid(b)",
+        .choices = "none|effective_step"},
     published::min_log_mu, published::output_correction("false")};
 
 class DecayMomentum final : public CoefficientRule {
@@ -23,7 +28,8 @@ class DecayMomentum final : public CoefficientRule {
   DecayMomentum(const Params& options, const LayerShape& shape) : options_(options), shape_(shape) {}
 
   LayerNeeds needs() const override {
-    return {.gates = {"a", "b", "m"}, .has_momentum = true,
+    return {.gates = {"a", "b", "m"},
+            .has_momentum = true,
             .output_correction = options_.boolean("output_correction")};
   }
 

@@ -1,10 +1,10 @@
 // Delta + momentum, no decay: M_t = μ_t M_{t−1} − η_t k_t (v_t − S_{t−1}ᵀk_t)ᵀ, S_t = S_{t−1} − β_t M_t.
 // README.md derives it.
-#include <array>
-
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/sigmoid.h>
 #include <ATen/ops/clamp_min.h>
+#include <ATen/ops/sigmoid.h>
+
+#include <array>
 
 #include "rule/abi.h"
 #include "rule/linear_mixer.h"
@@ -15,9 +15,12 @@ namespace {
 using namespace mdnlab;
 
 constexpr std::array fields{
-    Field{.name = "gate_constraint", .type = Type::text, .preset = "effective_step",
-          .doc = "effective_step: β = sigmoid(b)·(1−μ)/η, so βη ≤ 1−μ; none: β = sigmoid(b); paper is refused",
-          .choices = "none|paper|effective_step"},
+    Field{
+        .name = "gate_constraint",
+        .type = Type::text,
+        .preset = "effective_step",
+        .doc = "effective_step: β = sigmoid(b)·(1−μ)/η, so βη ≤ 1−μ; none: β = sigmoid(b); paper is refused",
+        .choices = "none|paper|effective_step"},
     published::min_log_mu, published::tau_factor, published::output_correction("false")};
 
 // β divides by η, which tanh can bring to 0 in float32.
@@ -34,7 +37,9 @@ class DeltaMomentum final : public CoefficientRule {
   }
 
   LayerNeeds needs() const override {
-    return {.gates = {"b", "m", "e"}, .has_delta = true, .has_momentum = true,
+    return {.gates = {"b", "m", "e"},
+            .has_delta = true,
+            .has_momentum = true,
             .output_correction = options_.boolean("output_correction")};
   }
 

@@ -1,8 +1,8 @@
 // Gated DeltaNet: S_t = α_t S_{t−1} + β_t k_t (v_t − α_t S_{t−1}ᵀ k_t)ᵀ. README.md derives it.
-#include <array>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/sigmoid.h>
+
+#include <array>
 
 #include "rule/abi.h"
 #include "rule/linear_mixer.h"
@@ -12,17 +12,20 @@ namespace {
 
 using namespace mdnlab;
 
-constexpr std::array fields{
-    Field{.name = "allow_neg_eigval", .type = Type::boolean, .preset = "false",
-          .doc = "β in (0,2) instead of (0,1): eigenvalues down to −1"},
-    published::output_correction("false")};
+constexpr std::array fields{Field{.name = "allow_neg_eigval",
+                                  .type = Type::boolean,
+                                  .preset = "false",
+                                  .doc = "β in (0,2) instead of (0,1): eigenvalues down to −1"},
+                            published::output_correction("false")};
 
 class GatedDeltaNet final : public CoefficientRule {
  public:
   GatedDeltaNet(const Params& options, const LayerShape& shape) : options_(options), shape_(shape) {}
 
   LayerNeeds needs() const override {
-    return {.gates = {"a", "b"}, .output_gate = OutputGate::silu, .has_delta = true,
+    return {.gates = {"a", "b"},
+            .output_gate = OutputGate::silu,
+            .has_delta = true,
             .output_correction = options_.boolean("output_correction")};
   }
 

@@ -1,12 +1,12 @@
 // Mamba2 as published: one input projection to (z, x, B, C, Δt), convolution over (x, B, C), the scalar scan
-// S_t = exp(Δt·A) S_{t−1} + Δt B xᵀ, y = Sᵀ C + D x, and a gated norm over all of d_inner. README.md derives it.
-// E = d_inner = expand · hidden, P head width, H = E/P heads, N state width, G groups of B and C.
-#include <array>
-#include <cmath>
-
+// S_t = exp(Δt·A) S_{t−1} + Δt B xᵀ, y = Sᵀ C + D x, and a gated norm over all of d_inner. README.md derives
+// it. E = d_inner = expand · hidden, P head width, H = E/P heads, N state width, G groups of B and C.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/silu.h>
 #include <ATen/ops/softplus.h>
+
+#include <array>
+#include <cmath>
 
 #include "ops/layer.h"
 #include "rule/abi.h"
@@ -18,10 +18,20 @@ using namespace mdnlab;
 
 constexpr std::array fields{
     Field{.name = "expand", .type = Type::real, .preset = "2", .doc = "d_inner / hidden_size", .least = 0.01},
-    Field{.name = "head_width", .type = Type::integer, .preset = "64", .doc = "channels of a head", .least = 1},
-    Field{.name = "state_size", .type = Type::integer, .preset = "128", .doc = "width of B and C", .least = 1},
-    Field{.name = "n_groups", .type = Type::integer, .preset = "1", .doc = "heads share B and C by group", .least = 1},
-    Field{.name = "gated_norm_eps", .type = Type::real, .preset = "1e-5", .doc = "eps of the gated norm", .least = 0}};
+    Field{
+        .name = "head_width", .type = Type::integer, .preset = "64", .doc = "channels of a head", .least = 1},
+    Field{
+        .name = "state_size", .type = Type::integer, .preset = "128", .doc = "width of B and C", .least = 1},
+    Field{.name = "n_groups",
+          .type = Type::integer,
+          .preset = "1",
+          .doc = "heads share B and C by group",
+          .least = 1},
+    Field{.name = "gated_norm_eps",
+          .type = Type::real,
+          .preset = "1e-5",
+          .doc = "eps of the gated norm",
+          .least = 0}};
 
 class Mamba2 final : public Rule {
  public:
@@ -41,9 +51,11 @@ class Mamba2 final : public Rule {
                          "a divisor of " + std::to_string(inner_));
     }
     if (heads_ % groups_ != 0) {
-      throw params.error("n_groups", "n_groups does not divide the heads", "a divisor of " + std::to_string(heads_));
+      throw params.error("n_groups", "n_groups does not divide the heads",
+                         "a divisor of " + std::to_string(heads_));
     }
-    if (taps_ < 1) throw params.error("expand", "its short convolution needs a model.conv_size of at least 1");
+    if (taps_ < 1)
+      throw params.error("expand", "its short convolution needs a model.conv_size of at least 1");
   }
 
   std::vector<ParameterSpec> parameters() const override {
@@ -62,12 +74,15 @@ class Mamba2 final : public Rule {
   }
 
   std::vector<StateSpec> state(std::int64_t, at::ScalarType dtype) const override {
-    std::vector<StateSpec> list{{"S", {heads_, state_, width_}, dtype == at::kDouble ? at::kDouble : at::kFloat}};
+    std::vector<StateSpec> list{
+        {"S", {heads_, state_, width_}, dtype == at::kDouble ? at::kDouble : at::kFloat}};
     if (taps_ > 1) list.push_back({"convolution", {taps_ - 1, channels_}, dtype});
     return list;
   }
 
-  double mixing_flops(std::int64_t) const override { return 4.0 * static_cast<double>(heads_ * state_ * width_); }
+  double mixing_flops(std::int64_t) const override {
+    return 4.0 * static_cast<double>(heads_ * state_ * width_);
+  }
 
   at::Tensor forward(const at::Tensor& x_BTD, const Weights& weights, const ops::Documents& documents,
                      LayerState* state) const override {
@@ -78,8 +93,8 @@ class Mamba2 final : public Rule {
     const at::Tensor &z = parts[0], &dt = parts[2];
 
     at::Tensor carried = resumes && taps_ > 1 ? state->tensors[1] : at::Tensor();
-    const at::Tensor mixed = ops::short_convolution(parts[1], weights["conv1d.weight"], weights["conv1d.bias"],
-                                                    documents, state ? &carried : nullptr);
+    const at::Tensor mixed = ops::short_convolution(
+        parts[1], weights["conv1d.weight"], weights["conv1d.bias"], documents, state ? &carried : nullptr);
     const auto streams = mixed.split_with_sizes({inner_, groups_ * state_, groups_ * state_}, -1);
     const at::Tensor x_BTHP = streams[0].reshape({batch, tokens, heads_, width_});
 
@@ -92,9 +107,8 @@ class Mamba2 final : public Rule {
                         .beta_BTH = delta_t,
                         .cu_seqlens = documents.cu_seqlens};
     if (resumes) inputs.initial_S_NHKV = state->tensors[0];
-    const scan::Outputs outputs = resumes && tokens == 1
-                                      ? scan::step(inputs)
-                                      : scan::chunk(inputs, {.want_state = state != nullptr});
+    const scan::Outputs outputs =
+        resumes && tokens == 1 ? scan::step(inputs) : scan::chunk(inputs, {.want_state = state != nullptr});
     if (state) {
       state->tensors = {outputs.final_S_NHKV};
       if (taps_ > 1) state->tensors.push_back(carried);
@@ -103,7 +117,8 @@ class Mamba2 final : public Rule {
 
     const at::Tensor skip = weights["D"].to(x_BTHP.scalar_type()).unsqueeze(-1) * x_BTHP;
     const at::Tensor y = (outputs.o_BTHV + skip).reshape({batch, tokens, inner_});
-    return ops::linear(ops::rms_norm(y * at::silu(z), weights["norm.weight"], eps_), weights["out_proj.weight"]);
+    return ops::linear(ops::rms_norm(y * at::silu(z), weights["norm.weight"], eps_),
+                       weights["out_proj.weight"]);
   }
 
  private:

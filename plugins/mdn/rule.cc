@@ -1,10 +1,10 @@
 // Momentum DeltaNet: M_t = μ_t M_{t−1} − η_t k_t (v_t − α_t S_{t−1}ᵀk_t)ᵀ, S_t = α_t S_{t−1} − β_t M_t.
 // README.md derives it.
-#include <array>
-
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/sigmoid.h>
 #include <ATen/ops/log1p.h>
+#include <ATen/ops/sigmoid.h>
+
+#include <array>
 
 #include "rule/abi.h"
 #include "rule/linear_mixer.h"
@@ -15,7 +15,9 @@ namespace {
 using namespace mdnlab;
 
 constexpr std::array fields{
-    Field{.name = "gate_constraint", .type = Type::text, .preset = "paper",
+    Field{.name = "gate_constraint",
+          .type = Type::text,
+          .preset = "paper",
           .doc = "paper: β ≤ sin²θ and α ≤ cos²θ with θ = atan(η·exp(log_factor)); none: β = sigmoid(b)",
           .choices = "none|paper"},
     published::min_log_mu, published::tau_factor, published::output_correction("true")};
@@ -26,7 +28,9 @@ class MomentumDeltaNet final : public CoefficientRule {
       : options_(options), shape_(shape), is_constrained_(options.text("gate_constraint") == "paper") {}
 
   LayerNeeds needs() const override {
-    return {.gates = {"a", "b", "m", "e"}, .has_delta = true, .has_momentum = true,
+    return {.gates = {"a", "b", "m", "e"},
+            .has_delta = true,
+            .has_momentum = true,
             .output_correction = options_.boolean("output_correction")};
   }
 
@@ -34,7 +38,8 @@ class MomentumDeltaNet final : public CoefficientRule {
     std::vector<ParameterSpec> list = published::decay_parameters(shape_.num_heads);
     for (ParameterSpec& spec : published::momentum_parameters(shape_.num_heads)) list.push_back(spec);
     if (is_constrained_) {
-      list.push_back({"log_factor", {shape_.num_heads}, {.kind = Initial::Kind::log_uniform, .a = 0, .b = 4}});
+      list.push_back(
+          {"log_factor", {shape_.num_heads}, {.kind = Initial::Kind::log_uniform, .a = 0, .b = 4}});
     }
     return list;
   }

@@ -1,10 +1,10 @@
 #include "cli/arguments.h"
 
-#include <cstdlib>
-#include <sstream>
+#include <fmt/format.h>
 
 #include <boost/program_options.hpp>
-#include <fmt/format.h>
+#include <cstdlib>
+#include <sstream>
 
 #include "base/log.h"
 #include "base/text.h"
@@ -57,12 +57,14 @@ void Arguments::positional(const char* name, const char* doc, int least, int mos
 }
 
 void Arguments::add_database() {
-  state_->visible.add_options()("db", po::value<std::string>()->value_name("FILE"), "the database; else MDNLAB_DB, else ./mdnlab.db");
+  state_->visible.add_options()("db", po::value<std::string>()->value_name("FILE"),
+                                "the database; else MDNLAB_DB, else ./mdnlab.db");
   state_->names.emplace_back("db");
 }
 
 void Arguments::add_plugins() {
-  state_->visible.add_options()("plugin", po::value<std::vector<std::string>>()->value_name("FILE.so"), "a rule plugin to load beside those installed");
+  state_->visible.add_options()("plugin", po::value<std::vector<std::string>>()->value_name("FILE.so"),
+                                "a rule plugin to load beside those installed");
   state_->names.emplace_back("plugin");
 }
 
@@ -73,7 +75,8 @@ void Arguments::check_device() const {
   if (device == "auto" || device == "cpu") return;
   throw Error(device.starts_with("cuda") ? Code::machine : Code::usage,
               {.what = device.starts_with("cuda") ? "this build runs on the CPU only" : "unknown device",
-               .found = "--device " + device, .expected = "auto or cpu"});
+               .found = "--device " + device,
+               .expected = "auto or cpu"});
 }
 
 void Arguments::add_formats() {
@@ -90,18 +93,23 @@ bool Arguments::parse(std::span<const std::string> words) {
   }
   const auto fail = [&](std::string what, std::string found, std::string hint) {
     if (!hint.empty()) hint += "; ";
-    throw Error(Code::usage, {{}, std::move(what), std::move(found), {}, hint + "usage: " + state_->help.usage});
+    throw Error(Code::usage,
+                {{}, std::move(what), std::move(found), {}, hint + "usage: " + state_->help.usage});
   };
   try {
     using namespace po::command_line_style;
     po::store(po::command_line_parser(std::vector<std::string>(words.begin(), words.end()))
-                  .options(all).positional(order)
-                  .style(allow_long | allow_short | allow_dash_for_short | long_allow_adjacent | long_allow_next | short_allow_next).run(),
+                  .options(all)
+                  .positional(order)
+                  .style(allow_long | allow_short | allow_dash_for_short | long_allow_adjacent |
+                         long_allow_next | short_allow_next)
+                  .run(),
               state_->values);
     po::notify(state_->values);
   } catch (const po::unknown_option& error) {
     const std::string word = error.get_option_name();
-    fail("unknown option", quote(word), suggestion(word.substr(std::min(word.find_first_not_of('-'), word.size())), state_->names));
+    fail("unknown option", quote(word),
+         suggestion(word.substr(std::min(word.find_first_not_of('-'), word.size())), state_->names));
   } catch (const po::too_many_positional_options_error&) {
     fail("too many words", {}, {});
   } catch (const po::error& error) {
@@ -110,13 +118,15 @@ bool Arguments::parse(std::span<const std::string> words) {
   if (state_->values.count("help")) {
     std::ostringstream text;
     text << "usage: " << state_->help.usage << "\n\n" << state_->help.about << "\n\n";
-    for (const auto& positional : state_->positionals) text << fmt::format("  {:<14} {}\n", positional.name, positional.doc);
+    for (const auto& positional : state_->positionals)
+      text << fmt::format("  {:<14} {}\n", positional.name, positional.doc);
     text << "\n" << state_->visible << "\nexamples:\n" << state_->help.examples;
     print(text.str());
     return false;
   }
   for (const auto& positional : state_->positionals) {
-    if (std::ssize(texts(positional.name.c_str())) < positional.least) fail(positional.name + " is missing", {}, {});
+    if (std::ssize(texts(positional.name.c_str())) < positional.least)
+      fail(positional.name + " is missing", {}, {});
   }
   return true;
 }
@@ -133,7 +143,8 @@ std::string Arguments::text(const char* name) const {
 std::int64_t Arguments::integer(const char* name, std::int64_t least) const {
   std::int64_t value = 0;
   if (!parse_integer(text(name), value) || value < least) {
-    throw Error(Code::usage, {.what = fmt::format("--{} is no number", name), .found = quote(text(name)),
+    throw Error(Code::usage, {.what = fmt::format("--{} is no number", name),
+                              .found = quote(text(name)),
                               .expected = fmt::format("a whole number, {} or more", least)});
   }
   return value;

@@ -1,4 +1,5 @@
-// Command-line words, by Boost.Program_options, with the errors, the --help and the common options of every command.
+// Command-line words, by Boost.Program_options, with the errors, the --help and the common options of every
+// command.
 #pragma once
 
 #include <filesystem>

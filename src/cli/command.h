@@ -8,7 +8,7 @@ namespace mdnlab {
 
 struct Command {
   const char* name;
-  const char* summary;  // one line
+  const char* summary;                             // one line
   int (*run)(std::span<const std::string> words);  // without the command's own name; returns the exit code
   bool is_internal = false;                        // not listed
 };

@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+
 #include <nlohmann/json.hpp>
 
 #include "base/log.h"
@@ -20,28 +21,35 @@ void add_text_words(Arguments& arguments) {
 }
 
 Params data_params(const Arguments& arguments, const std::string& path) {
-  const std::string words[] = {"path=" + path, "tokenizer=" + arguments.text("tokenizer"), "text_field=" + arguments.text("text-field")};
+  const std::string words[] = {"path=" + path, "tokenizer=" + arguments.text("tokenizer"),
+                               "text_field=" + arguments.text("text-field")};
   return read_settings(words, "data", data_fields());
 }
 
 int pack(std::span<const std::string> words) {
-  Arguments arguments({.usage = "mdnlab data pack PATH -o FILE.bin [options]",
-                       .about = "Tokenises a text once, into a file that training maps into memory.",
-                       .examples = "  mdnlab data pack books/ -o books.bin --tokenizer gpt2:experiments/data/gpt2\n"});
+  Arguments arguments(
+      {.usage = "mdnlab data pack PATH -o FILE.bin [options]",
+       .about = "Tokenises a text once, into a file that training maps into memory.",
+       .examples = "  mdnlab data pack books/ -o books.bin --tokenizer gpt2:experiments/data/gpt2\n"});
   arguments.positional("PATH", "a .txt or .jsonl file, or a folder of them");
   arguments.option("output,o", "the packed file");
   add_text_words(arguments);
   if (!arguments.parse(words)) return 0;
   if (!arguments.has("output")) throw Error(Code::usage, {.what = "where to? -o FILE.bin is missing"});
-  const PackedCounts counts = pack_corpus(data_params(arguments, arguments.text("PATH")), ".", arguments.text("output"));
-  print(fmt::format("{}: {} documents, {} tokens\n", arguments.text("output"), grouped(counts.documents), grouped(counts.tokens)));
+  const PackedCounts counts =
+      pack_corpus(data_params(arguments, arguments.text("PATH")), ".", arguments.text("output"));
+  print(fmt::format("{}: {} documents, {} tokens\n", arguments.text("output"), grouped(counts.documents),
+                    grouped(counts.tokens)));
   return 0;
 }
 
 int info(std::span<const std::string> words) {
-  Arguments arguments({.usage = "mdnlab data info PATH [options]",
-                       .about = "Counts a text: bytes, tokens, documents, splits, and the unigram entropy that a model must beat.",
-                       .examples = "  mdnlab data info experiments/data/tinyshakespeare.txt\n  mdnlab data info books.bin --tokenizer gpt2:experiments/data/gpt2 --json\n"});
+  Arguments arguments(
+      {.usage = "mdnlab data info PATH [options]",
+       .about =
+           "Counts a text: bytes, tokens, documents, splits, and the unigram entropy that a model must beat.",
+       .examples =
+           "  mdnlab data info experiments/data/tinyshakespeare.txt\n  mdnlab data info books.bin --tokenizer gpt2:experiments/data/gpt2 --json\n"});
   arguments.positional("PATH", "a .txt, .jsonl or packed .bin file, or a folder");
   add_text_words(arguments);
   arguments.flag("json", "print JSON");
@@ -65,7 +73,10 @@ int info(std::span<const std::string> words) {
   }
   std::string text;
   for (const auto& [key, value] : json.items()) {
-    text += fmt::format("{:<22} {}\n", key, value.is_string() ? value.get<std::string>() : value.is_number_float() ? fmt::format("{:.4f}", value.get<double>()) : grouped(value.get<std::int64_t>()));
+    text += fmt::format("{:<22} {}\n", key,
+                        value.is_string()         ? value.get<std::string>()
+                        : value.is_number_float() ? fmt::format("{:.4f}", value.get<double>())
+                                                  : grouped(value.get<std::int64_t>()));
   }
   print(text);
   return 0;
@@ -73,10 +84,12 @@ int info(std::span<const std::string> words) {
 
 // Items as a model meets them: tokens, and the label of each position that has one.
 int sample(std::span<const std::string> words) {
-  Arguments arguments({.usage = "mdnlab data sample --task TASK [options]",
-                       .about = "Prints items that a task makes: token ids, and [position, label] pairs.",
-                       .examples = "  mdnlab data sample --task mqar --set pairs=4 --set vocabulary=64 --seq-len 32 --count 2\n"
-                                   "  mdnlab data sample --task text --path experiments/data/tinyshakespeare.txt --seq-len 32 --json\n"});
+  Arguments arguments(
+      {.usage = "mdnlab data sample --task TASK [options]",
+       .about = "Prints items that a task makes: token ids, and [position, label] pairs.",
+       .examples =
+           "  mdnlab data sample --task mqar --set pairs=4 --set vocabulary=64 --seq-len 32 --count 2\n"
+           "  mdnlab data sample --task text --path experiments/data/tinyshakespeare.txt --seq-len 32 --json\n"});
   arguments.option("task", "the task");
   arguments.list("set", "KEY=VALUE: a setting of the task");
   arguments.option("count", "items", "1");
@@ -86,14 +99,19 @@ int sample(std::span<const std::string> words) {
   arguments.flag("json", "print JSON");
   add_text_words(arguments);
   if (!arguments.parse(words)) return 0;
-  if (!arguments.has("task")) throw Error(Code::usage, {.what = "which task? --task is missing", .expected = "e.g. --task mqar"});
+  if (!arguments.has("task"))
+    throw Error(Code::usage, {.what = "which task? --task is missing", .expected = "e.g. --task mqar"});
   const TaskKind& kind = find_task(arguments.text("task"), {});
-  TaskContext context{.seq_len = arguments.integer("seq-len", 1), .seed = static_cast<std::uint64_t>(arguments.integer("seed", 0))};
+  TaskContext context{.seq_len = arguments.integer("seq-len", 1),
+                      .seed = static_cast<std::uint64_t>(arguments.integer("seed", 0))};
   if (kind.needs_corpus) {
-    if (!arguments.has("path")) throw Error(Code::usage, {.what = fmt::format("the task '{}' reads a text", kind.name), .expected = "--path FILE"});
+    if (!arguments.has("path"))
+      throw Error(Code::usage,
+                  {.what = fmt::format("the task '{}' reads a text", kind.name), .expected = "--path FILE"});
     context.corpus = std::make_shared<const Corpus>(data_params(arguments, arguments.text("path")), ".");
   }
-  const std::unique_ptr<Task> task = kind.make(read_settings(arguments.texts("set"), "task", kind.fields), context);
+  const std::unique_ptr<Task> task =
+      kind.make(read_settings(arguments.texts("set"), "task", kind.fields), context);
   const Batch batch = task->training(0, arguments.integer("count", 1));
 
   nlohmann::ordered_json items = nlohmann::ordered_json::array();
@@ -110,7 +128,8 @@ int sample(std::span<const std::string> words) {
   if (arguments.has("json")) {
     print(nlohmann::ordered_json{{"task", kind.name}, {"items", items}}.dump() + "\n");
   } else {
-    for (const auto& item : items) print(fmt::format("tokens {}\nlabels {}\n", item["tokens"].dump(), item["labels"].dump()));
+    for (const auto& item : items)
+      print(fmt::format("tokens {}\nlabels {}\n", item["tokens"].dump(), item["labels"].dump()));
   }
   return 0;
 }
@@ -123,15 +142,19 @@ int run(std::span<const std::string> words) {
   if (verb == "info") return info(words.subspan(1));
   if (verb == "sample") return sample(words.subspan(1));
   if (verb == "--help" || verb == "-h") {
-    print(fmt::format("usage: {}\n\n  pack    tokenise a text into a file that training maps\n  info    count a text\n"
-                      "  sample  print items that a task makes\n\nEach has its own --help.\n\nexamples:\n"
-                      "  mdnlab data info experiments/data/tinyshakespeare.txt\n"
-                      "  mdnlab data sample --task mqar --set pairs=4 --seq-len 32\n", usage));
+    print(fmt::format(
+        "usage: {}\n\n  pack    tokenise a text into a file that training maps\n  info    count a text\n"
+        "  sample  print items that a task makes\n\nEach has its own --help.\n\nexamples:\n"
+        "  mdnlab data info experiments/data/tinyshakespeare.txt\n"
+        "  mdnlab data sample --task mqar --set pairs=4 --seq-len 32\n",
+        usage));
     return 0;
   }
   const std::string verbs[] = {"pack", "info", "sample"};
-  throw Error(Code::usage, {.what = verb.empty() ? "data: what?" : "data: unknown word", .found = verb.empty() ? "" : quote(verb),
-                            .hint = (verb.empty() ? "" : suggestion(verb, verbs) + "; ") + std::string("usage: ") + usage});
+  throw Error(Code::usage, {.what = verb.empty() ? "data: what?" : "data: unknown word",
+                            .found = verb.empty() ? "" : quote(verb),
+                            .hint = (verb.empty() ? "" : suggestion(verb, verbs) + "; ") +
+                                    std::string("usage: ") + usage});
 }
 
 }  // namespace

@@ -1,10 +1,10 @@
-#include <dlfcn.h>
-
 #include <ATen/Context.h>
 #include <ATen/Version.h>
+#include <dlfcn.h>
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 #include <sqlite3.h>
+
+#include <nlohmann/json.hpp>
 
 #include "base/log.h"
 #include "base/text.h"
@@ -41,7 +41,8 @@ Finding plugin_finding(const Plugins& plugins) {
     finding.found = "none";
     finding.cure = "build them (ninja -C build), or name their folder in MDNLAB_PLUGIN_PATH";
   }
-  for (const std::string& refusal : plugins.refusals()) finding.cure += (finding.cure.empty() ? "" : "; ") + ("refused: " + refusal);
+  for (const std::string& refusal : plugins.refusals())
+    finding.cure += (finding.cure.empty() ? "" : "; ") + ("refused: " + refusal);
   return finding;
 }
 
@@ -59,15 +60,18 @@ Finding sentencepiece_finding() {
 Finding folder_finding(const std::filesystem::path& database) {
   const std::filesystem::path folder = std::filesystem::absolute(database).parent_path();
   const std::string network = network_file_system(folder);
-  Finding finding{.what = "database folder", .found = folder.string() + (network.empty() ? "" : " (" + network + ")")};
-  if (!network.empty()) finding.cure = "a write-ahead log is not safe there: use --db with a local file, and `mdnlab merge`";
+  Finding finding{.what = "database folder",
+                  .found = folder.string() + (network.empty() ? "" : " (" + network + ")")};
+  if (!network.empty())
+    finding.cure = "a write-ahead log is not safe there: use --db with a local file, and `mdnlab merge`";
   return finding;
 }
 
 int run(std::span<const std::string> words) {
-  Arguments arguments({.usage = "mdnlab doctor [options]",
-                       .about = "Prints what this program runs on and with, what is missing and how to get it.",
-                       .examples = "  mdnlab doctor\n  mdnlab doctor --json\n"});
+  Arguments arguments(
+      {.usage = "mdnlab doctor [options]",
+       .about = "Prints what this program runs on and with, what is missing and how to get it.",
+       .examples = "  mdnlab doctor\n  mdnlab doctor --json\n"});
   arguments.add_database();
   arguments.add_plugins();
   arguments.flag("json", "print JSON");
@@ -75,11 +79,16 @@ int run(std::span<const std::string> words) {
   const MachineFacts machine = machine_facts();
   const BuildFacts build = build_facts();
   const std::vector<Finding> findings{
-      {"mdnlab", build.version + (build.git_commit.empty() ? "" : " (" + build.git_commit + ")") + ", " + build.compiler, {}},
+      {"mdnlab",
+       build.version + (build.git_commit.empty() ? "" : " (" + build.git_commit + ")") + ", " +
+           build.compiler,
+       {}},
       {"LibTorch", build.libtorch, {}},
       {"SQLite", sqlite3_libversion(), {}},
       {"system", machine.system, {}},
-      {"processor", fmt::format("{}, {} cores, {}", machine.cpu, machine.cpu_cores, bytes_text(machine.memory_mib << 20)), {}},
+      {"processor",
+       fmt::format("{}, {} cores, {}", machine.cpu, machine.cpu_cores, bytes_text(machine.memory_mib << 20)),
+       {}},
       {"vector unit", at::get_cpu_capability(), {}},
       cuda_finding(),
       plugin_finding(arguments.plugins()),

@@ -1,11 +1,10 @@
 #include <dlfcn.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
 #include <cstdio>
 #include <exception>
-
-#include <fmt/format.h>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -16,8 +15,9 @@ namespace mdnlab {
 
 namespace {
 
-constexpr std::array commands{&run_command,  &plan_command,  &status_command, &query_command, &report_command,
-                              &rules_command, &data_command, &merge_command,  &doctor_command, &worker_command};
+constexpr std::array commands{&run_command,    &plan_command,  &status_command, &query_command,
+                              &report_command, &rules_command, &data_command,   &merge_command,
+                              &doctor_command, &worker_command};
 
 std::string overview() {
   std::string text = "usage: mdnlab COMMAND …\n\nA laboratory for linear-attention recurrence rules.\n\n";
@@ -40,7 +40,8 @@ int dispatch(std::span<const std::string> words) {
     if (words[0] == command->name) return command->run(words.subspan(1));
     if (!command->is_internal) names.emplace_back(command->name);
   }
-  throw Error(Code::usage, {.what = "unknown command", .found = quote(words[0]), .hint = suggestion(words[0], names)});
+  throw Error(Code::usage,
+              {.what = "unknown command", .found = quote(words[0]), .hint = suggestion(words[0], names)});
 }
 
 int run_main(int count, char** arguments) {
@@ -66,8 +67,8 @@ int run_main(int count, char** arguments) {
 }  // namespace mdnlab
 
 int main(int count, char** arguments) {
-  // The CUDA half of LibTorch joins before anything asks for devices (its hooks are looked up once); without it the
-  // program goes on on the CPU.
+  // The CUDA half of LibTorch joins before anything asks for devices (its hooks are looked up once); without
+  // it the program goes on on the CPU.
   dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL);
   return mdnlab::run_main(count, arguments);
 }

@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+
 #include <nlohmann/json.hpp>
 
 #include "base/log.h"
@@ -38,24 +39,37 @@ nlohmann::ordered_json plan_json(const std::vector<PlannedRun>& plan, Store* sto
 }
 
 Table plan_table(const std::vector<PlannedRun>& plan, Store* store) {
-  Table table{{{"index", true}, {"key"}, {"run"}, {"rule"}, {"kernel"}, {"parameters", true}, {"state_bytes", true},
-               {"mflops_per_token", true}, {"tokens", true}, {"memory_mib", true}, {"state"}}, {}};
+  Table table{{{"index", true},
+               {"key"},
+               {"run"},
+               {"rule"},
+               {"kernel"},
+               {"parameters", true},
+               {"state_bytes", true},
+               {"mflops_per_token", true},
+               {"tokens", true},
+               {"memory_mib", true},
+               {"state"}},
+              {}};
   for (const PlannedRun& run : plan) {
-    table.rows.push_back({std::to_string(run.index), run.row.key.substr(0, 8), run.row.name, run.row.rule, run.kernel,
-                          std::to_string(run.row.parameters), std::to_string(run.row.state_bytes),
-                          fmt::format("{:.2f}", run.flops_per_token / 1e6), std::to_string(run.row.steps * run.row.tokens_per_step),
+    table.rows.push_back({std::to_string(run.index), run.row.key.substr(0, 8), run.row.name, run.row.rule,
+                          run.kernel, std::to_string(run.row.parameters), std::to_string(run.row.state_bytes),
+                          fmt::format("{:.2f}", run.flops_per_token / 1e6),
+                          std::to_string(run.row.steps * run.row.tokens_per_step),
                           std::to_string(run.memory_bytes >> 20), state_of(store, run.row.key)});
   }
   return table;
 }
 
 int run(std::span<const std::string> words) {
-  Arguments arguments({.usage = "mdnlab plan FILE.yaml [options]",
-                       .about = "Prints every run of the sweep: key, rule, kernel, parameters, state bytes, training FLOPs a token,\n"
-                                "tokens, a memory estimate, and where the run stands in the database. Runs nothing.",
-                       .examples = "  mdnlab plan experiments/quickstart.yaml\n"
-                                   "  mdnlab plan experiments/quickstart.yaml --json --only rule.name=mdn\n"
-                                   "  mdnlab plan --reference\n"});
+  Arguments arguments(
+      {.usage = "mdnlab plan FILE.yaml [options]",
+       .about =
+           "Prints every run of the sweep: key, rule, kernel, parameters, state bytes, training FLOPs a token,\n"
+           "tokens, a memory estimate, and where the run stands in the database. Runs nothing.",
+       .examples = "  mdnlab plan experiments/quickstart.yaml\n"
+                   "  mdnlab plan experiments/quickstart.yaml --json --only rule.name=mdn\n"
+                   "  mdnlab plan --reference\n"});
   arguments.positional("FILE", "the experiment", 0);
   add_plan_words(arguments);
   arguments.add_database();
@@ -66,12 +80,14 @@ int run(std::span<const std::string> words) {
     print(yaml_reference(arguments.plugins()));
     return 0;
   }
-  if (!arguments.has("FILE")) throw Error(Code::usage, {.what = "FILE is missing", .hint = "usage: mdnlab plan FILE.yaml [options]"});
+  if (!arguments.has("FILE"))
+    throw Error(Code::usage, {.what = "FILE is missing", .hint = "usage: mdnlab plan FILE.yaml [options]"});
   const std::vector<PlannedRun> plan = read_plan(arguments, arguments.plugins());
   std::optional<Store> store;
   if (std::filesystem::exists(arguments.database())) store = Store::open_reading(arguments.database());
   Store* known = store ? &*store : nullptr;
-  print(arguments.has("json") ? plan_json(plan, known).dump(2) + "\n" : plan_table(plan, known).text(arguments.format()));
+  print(arguments.has("json") ? plan_json(plan, known).dump(2) + "\n"
+                              : plan_table(plan, known).text(arguments.format()));
   return 0;
 }
 

@@ -15,8 +15,9 @@ volatile std::sig_atomic_t stopped = 0;
 
 int run(std::span<const std::string> words) {
   Arguments arguments({.usage = "mdnlab query \"SELECT …\" | NAME | --list [options]",
-                       .about = "Runs one reading SQL statement, or a named one of analysis/, on the database.\n"
-                                "Nothing can be written and no other file be reached.",
+                       .about =
+                           "Runs one reading SQL statement, or a named one of analysis/, on the database.\n"
+                           "Nothing can be written and no other file be reached.",
                        .examples = "  mdnlab query --list\n"
                                    "  mdnlab query leaderboard\n"
                                    "  mdnlab query \"select name, state, step from run\" --csv\n"});
@@ -27,7 +28,8 @@ int run(std::span<const std::string> words) {
   if (!arguments.parse(words)) return 0;
   if (arguments.has("list") || !arguments.has("SQL")) {
     Table table{{{"name"}, {"answers"}, {"from"}}, {}};
-    for (const NamedQuery& named : named_queries()) table.rows.push_back({named.name, named.summary, named.origin});
+    for (const NamedQuery& named : named_queries())
+      table.rows.push_back({named.name, named.summary, named.origin});
     print(table.text(arguments.format()));
     return arguments.has("list") ? 0 : static_cast<int>(Code::usage);
   }

@@ -12,12 +12,13 @@ namespace mdnlab {
 namespace {
 
 int run(std::span<const std::string> words) {
-  Arguments arguments({.usage = "mdnlab run FILE.yaml [options]",
-                       .about = "Plans the sweep of FILE.yaml and runs what is not done, each run from its last checkpoint.\n"
-                                "Ctrl-C ends each run after its step, with a checkpoint; the same command goes on.",
-                       .examples = "  mdnlab run experiments/quickstart.yaml --jobs 2\n"
-                                   "  mdnlab run experiments/quickstart.yaml --only rule.name=mdn --only task.name=text\n"
-                                   "  mdnlab run sweep.yaml --db results.db --shard 0/4\n"});
+  Arguments arguments(
+      {.usage = "mdnlab run FILE.yaml [options]",
+       .about = "Plans the sweep of FILE.yaml and runs what is not done, each run from its last checkpoint.\n"
+                "Ctrl-C ends each run after its step, with a checkpoint; the same command goes on.",
+       .examples = "  mdnlab run experiments/quickstart.yaml --jobs 2\n"
+                   "  mdnlab run experiments/quickstart.yaml --only rule.name=mdn --only task.name=text\n"
+                   "  mdnlab run sweep.yaml --db results.db --shard 0/4\n"});
   arguments.positional("FILE", "the experiment");
   add_plan_words(arguments);
   arguments.add_database();
@@ -31,9 +32,12 @@ int run(std::span<const std::string> words) {
                                               .base = std::filesystem::absolute(file).parent_path(),
                                               .plugin_words = arguments.plugin_words(),
                                               .jobs = jobs});
-  note(fmt::format("runs: {} planned, {} done before, {} done now, {} failed", plan.size(), result.done_before, result.done, result.failed));
-  if (result.exit_code == static_cast<int>(Code::interrupted)) note("interrupted: the same command goes on from the checkpoints");
-  if (result.exit_code == static_cast<int>(Code::store)) note("stopped: once its cause is mended, the same command goes on");
+  note(fmt::format("runs: {} planned, {} done before, {} done now, {} failed", plan.size(),
+                   result.done_before, result.done, result.failed));
+  if (result.exit_code == static_cast<int>(Code::interrupted))
+    note("interrupted: the same command goes on from the checkpoints");
+  if (result.exit_code == static_cast<int>(Code::store))
+    note("stopped: once its cause is mended, the same command goes on");
   if (result.failed > 0) note("`mdnlab status` says what failed");
   return result.exit_code;
 }

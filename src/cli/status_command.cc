@@ -11,9 +11,11 @@ namespace mdnlab {
 namespace {
 
 int run(std::span<const std::string> words) {
-  Arguments arguments({.usage = "mdnlab status [options]",
-                       .about = "Prints every run of the database: state, progress, time left, and the error of those that failed.",
-                       .examples = "  mdnlab status\n  mdnlab status --db results.db --json\n"});
+  Arguments arguments(
+      {.usage = "mdnlab status [options]",
+       .about =
+           "Prints every run of the database: state, progress, time left, and the error of those that failed.",
+       .examples = "  mdnlab status\n  mdnlab status --db results.db --json\n"});
   arguments.add_database();
   arguments.add_formats();
   if (!arguments.parse(words)) return 0;
@@ -25,8 +27,8 @@ int run(std::span<const std::string> words) {
   }
   Table table{{{"key"}, {"run"}, {"state"}, {"step", true}, {"steps", true}, {"eta"}, {"error"}}, {}};
   for (const StatusRow& row : rows) {
-    table.rows.push_back({row.key.substr(0, 8), row.name, row.state, std::to_string(row.step), std::to_string(row.steps),
-                          row.eta_s ? duration(*row.eta_s) : "", row.error});
+    table.rows.push_back({row.key.substr(0, 8), row.name, row.state, std::to_string(row.step),
+                          std::to_string(row.steps), row.eta_s ? duration(*row.eta_s) : "", row.error});
   }
   print(table.text(arguments.format()));
   return 0;

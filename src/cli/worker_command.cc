@@ -15,8 +15,9 @@ int run(std::span<const std::string> words) {
   arguments.add_database();
   arguments.add_plugins();
   if (!arguments.parse(words)) return 0;
-  return execute_run({.database = arguments.database(), .key = arguments.text("key"), .base = arguments.text("base")},
-                     arguments.plugins());
+  return execute_run(
+      {.database = arguments.database(), .key = arguments.text("key"), .base = arguments.text("base")},
+      arguments.plugins());
 }
 
 }  // namespace

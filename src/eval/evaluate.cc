@@ -1,11 +1,11 @@
 #include "eval/evaluate.h"
 
-#include <algorithm>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/log_softmax.h>
+
+#include <algorithm>
 
 namespace mdnlab {
 
@@ -17,7 +17,8 @@ constexpr std::int64_t positions_at_once = 4096;
 Predictions predict(const LanguageModel& model, const Batch& batch) {
   const at::Tensor labels = batch.labels_BT.flatten();
   const at::Tensor labelled = (labels != no_label).nonzero().squeeze(1);
-  const at::Tensor hidden = model.hidden(batch.tokens_BT, batch.documents).flatten(0, 1).index_select(0, labelled);
+  const at::Tensor hidden =
+      model.hidden(batch.tokens_BT, batch.documents).flatten(0, 1).index_select(0, labelled);
   const at::Tensor wanted = labels.index_select(0, labelled);
   std::vector<at::Tensor> nll, correct;
   for (std::int64_t from = 0; from < wanted.size(0); from += positions_at_once) {
@@ -32,7 +33,8 @@ Predictions predict(const LanguageModel& model, const Batch& batch) {
 
 }  // namespace
 
-std::vector<Score> evaluate(const LanguageModel& model, const Task& task, Split split, std::int64_t batch_tokens) {
+std::vector<Score> evaluate(const LanguageModel& model, const Task& task, Split split,
+                            std::int64_t batch_tokens) {
   const at::NoGradGuard no_grad;
   const std::unique_ptr<Evaluation> evaluation = task.evaluation(split);
   while (const std::optional<Batch> batch = evaluation->next(batch_tokens)) {

@@ -1,10 +1,10 @@
 #include "model/language_model.h"
 
-#include <map>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
+
+#include <map>
 
 #include "ops/layer.h"
 
@@ -36,13 +36,15 @@ LanguageModel::LanguageModel(const ModelSpec& spec, const Plugins& plugins, std:
                 .gate = tensor(layer + "mlp.gate_proj.weight"),
                 .up = tensor(layer + "mlp.up_proj.weight"),
                 .down = tensor(layer + "mlp.down_proj.weight")};
-    for (const ParameterSpec& own : rules[i]->parameters()) block.weights.add(own.name, tensor(layer + "attn." + own.name));
+    for (const ParameterSpec& own : rules[i]->parameters())
+      block.weights.add(own.name, tensor(layer + "attn." + own.name));
     block.rule = std::move(rules[i]);
     blocks_.push_back(std::move(block));
   }
 }
 
-at::Tensor LanguageModel::hidden(const at::Tensor& tokens_BT, const ops::Documents& documents, ModelState* state) const {
+at::Tensor LanguageModel::hidden(const at::Tensor& tokens_BT, const ops::Documents& documents,
+                                 ModelState* state) const {
   if (state && state->layers.empty()) state->layers.resize(blocks_.size());
   at::Tensor x = at::embedding(embedding_, tokens_BT);
   for (std::size_t i = 0; i < blocks_.size(); ++i) {

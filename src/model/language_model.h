@@ -23,13 +23,15 @@ struct ModelState {
 
 class LanguageModel {
  public:
-  // Initial values are a function of the seed and each parameter's name. `dtype` is the compute dtype; the residual
-  // stream and the parameters stay float32 (float64 for f64).
+  // Initial values are a function of the seed and each parameter's name. `dtype` is the compute dtype; the
+  // residual stream and the parameters stay float32 (float64 for f64).
   LanguageModel(const ModelSpec& spec, const Plugins& plugins, std::int64_t vocab_size, at::ScalarType dtype,
                 std::uint64_t seed);
 
-  // tokens int64 (B,T) → final normed hidden states (B,T,D) in the compute dtype. With `state`, goes on from it.
-  at::Tensor hidden(const at::Tensor& tokens_BT, const ops::Documents& documents = {}, ModelState* state = nullptr) const;
+  // tokens int64 (B,T) → final normed hidden states (B,T,D) in the compute dtype. With `state`, goes on from
+  // it.
+  at::Tensor hidden(const at::Tensor& tokens_BT, const ops::Documents& documents = {},
+                    ModelState* state = nullptr) const;
 
   // hidden (…,D) → logits (…,vocabulary) in float32 (float64 for f64).
   at::Tensor logits(const at::Tensor& hidden) const;

@@ -9,18 +9,61 @@ namespace mdnlab {
 namespace {
 
 constexpr Field fields[] = {
-    {.name = "hidden_size", .type = Type::integer, .preset = Field::required, .doc = "width of the residual stream", .least = 1},
-    {.name = "num_hidden_layers", .type = Type::integer, .preset = Field::required, .doc = "blocks", .least = 1},
-    {.name = "num_heads", .type = Type::integer, .preset = Field::required, .doc = "heads of each rule", .least = 1},
-    {.name = "head_dim", .type = Type::integer, .preset = nullptr, .doc = "key width K of a head; hidden_size / num_heads when unset", .least = 1},
-    {.name = "expand_v", .type = Type::real, .preset = "1", .doc = "value width of a head / head_dim", .least = 0.01},
-    {.name = "hidden_ratio", .type = Type::real, .preset = "4", .doc = "the MLP's width is hidden_size · hidden_ratio · 2/3, rounded up to 256; 0: no MLP", .least = 0},
-    {.name = "intermediate_size", .type = Type::integer, .preset = nullptr, .doc = "the MLP's width itself; 0: no MLP", .least = 0},
-    {.name = "conv_size", .type = Type::integer, .preset = "4", .doc = "taps of the short convolution; 0: none", .least = 0, .most = 64},
+    {.name = "hidden_size",
+     .type = Type::integer,
+     .preset = Field::required,
+     .doc = "width of the residual stream",
+     .least = 1},
+    {.name = "num_hidden_layers",
+     .type = Type::integer,
+     .preset = Field::required,
+     .doc = "blocks",
+     .least = 1},
+    {.name = "num_heads",
+     .type = Type::integer,
+     .preset = Field::required,
+     .doc = "heads of each rule",
+     .least = 1},
+    {.name = "head_dim",
+     .type = Type::integer,
+     .preset = nullptr,
+     .doc = "key width K of a head; hidden_size / num_heads when unset",
+     .least = 1},
+    {.name = "expand_v",
+     .type = Type::real,
+     .preset = "1",
+     .doc = "value width of a head / head_dim",
+     .least = 0.01},
+    {.name = "hidden_ratio",
+     .type = Type::real,
+     .preset = "4",
+     .doc = "the MLP's width is hidden_size · hidden_ratio · 2/3, rounded up to 256; 0: no MLP",
+     .least = 0},
+    {.name = "intermediate_size",
+     .type = Type::integer,
+     .preset = nullptr,
+     .doc = "the MLP's width itself; 0: no MLP",
+     .least = 0},
+    {.name = "conv_size",
+     .type = Type::integer,
+     .preset = "4",
+     .doc = "taps of the short convolution; 0: none",
+     .least = 0,
+     .most = 64},
     {.name = "norm_eps", .type = Type::real, .preset = "1e-6", .doc = "eps of every RMSNorm", .least = 0},
-    {.name = "vocab_size", .type = Type::integer, .preset = nullptr, .doc = "rows of the embedding; the task's when unset", .least = 1},
-    {.name = "tie_word_embeddings", .type = Type::boolean, .preset = "false", .doc = "the head is the embedding"},
-    {.name = "ratio", .type = Type::text, .preset = nullptr, .doc = "hybrid 'N:1': N layers of the rule, then one of attention"}};
+    {.name = "vocab_size",
+     .type = Type::integer,
+     .preset = nullptr,
+     .doc = "rows of the embedding; the task's when unset",
+     .least = 1},
+    {.name = "tie_word_embeddings",
+     .type = Type::boolean,
+     .preset = "false",
+     .doc = "the head is the embedding"},
+    {.name = "ratio",
+     .type = Type::text,
+     .preset = nullptr,
+     .doc = "hybrid 'N:1': N layers of the rule, then one of attention"}};
 
 const std::string others[] = {"layers"};
 
@@ -30,7 +73,9 @@ RuleChoice read_rule(const Node& node, const std::string& section, const Plugins
     map = {.kind = Node::Kind::map, .place = node.place, .entries = {{"name", node.place, node}}};
   }
   if (map.kind != Node::Kind::map) {
-    throw Error(Code::usage, {node.place, section + " is no rule", {}, "a name, or a map with `name` and the rule's options"});
+    throw Error(
+        Code::usage,
+        {node.place, section + " is no rule", {}, "a name, or a map with `name` and the rule's options"});
   }
   const Node* name = map.find("name");
   if (!name || name->kind != Node::Kind::scalar) {
@@ -45,8 +90,8 @@ RuleChoice read_rule(const Node& node, const std::string& section, const Plugins
 std::int64_t ratio_of(const Params& options) {
   const std::vector<std::string> words = split(options.text("ratio"), ':');
   std::int64_t linear = 0, attention = 0;
-  if (words.size() != 2 || !parse_integer(words[0], linear) || !parse_integer(words[1], attention) || linear < 1 ||
-      attention != 1) {
+  if (words.size() != 2 || !parse_integer(words[0], linear) || !parse_integer(words[1], attention) ||
+      linear < 1 || attention != 1) {
     throw options.error("ratio", "model.ratio is no ratio", "N:1, e.g. 3:1");
   }
   return linear;
@@ -93,8 +138,8 @@ ModelSpec read_model(const Node& root, const Plugins& plugins) {
   const std::int64_t hidden = options.integer("hidden_size"), heads = options.integer("num_heads");
   if (!options.is_set("head_dim")) {
     if (hidden % heads != 0) {
-      throw options.error("num_heads", "num_heads does not divide hidden_size", "a divisor of " + std::to_string(hidden),
-                          "or give head_dim");
+      throw options.error("num_heads", "num_heads does not divide hidden_size",
+                          "a divisor of " + std::to_string(hidden), "or give head_dim");
     }
     options.set("head_dim", hidden / heads);
   }
@@ -110,18 +155,27 @@ ModelSpec read_model(const Node& root, const Plugins& plugins) {
     throw options.error("ratio", "model.ratio and model.layers both choose the layers' rules", "one of them");
   }
   if (listed) {
-    if (rule) throw Error(Code::usage, {rule->place, "`rule` and model.layers both choose the layers' rules", {}, "one of them"});
+    if (rule)
+      throw Error(Code::usage,
+                  {rule->place, "`rule` and model.layers both choose the layers' rules", {}, "one of them"});
     if (listed->kind != Node::Kind::list || listed->items.size() != count) {
-      throw Error(Code::usage, {listed->place, "model.layers does not match num_hidden_layers",
-                                listed->kind == Node::Kind::list ? std::to_string(listed->items.size()) + " rules" : "no list",
-                                "a list of " + std::to_string(count) + " rules"});
+      throw Error(
+          Code::usage,
+          {listed->place, "model.layers does not match num_hidden_layers",
+           listed->kind == Node::Kind::list ? std::to_string(listed->items.size()) + " rules" : "no list",
+           "a list of " + std::to_string(count) + " rules"});
     }
     for (std::size_t i = 0; i < count; ++i) {
       spec.layers.push_back(read_rule(listed->items[i], "model.layers[" + std::to_string(i) + "]", plugins));
     }
     return spec;
   }
-  if (!rule) throw Error(Code::usage, {root.place, "the section `rule` is missing", {}, "rule: {name: …}", "`mdnlab rules list` names them"});
+  if (!rule)
+    throw Error(Code::usage, {root.place,
+                              "the section `rule` is missing",
+                              {},
+                              "rule: {name: …}",
+                              "`mdnlab rules list` names them"});
   const RuleChoice chosen = read_rule(*rule, "rule", plugins);
   const std::int64_t linear = options.is_set("ratio") ? ratio_of(options) : 0;
   for (std::size_t i = 0; i < count; ++i) {
@@ -152,7 +206,8 @@ std::vector<std::unique_ptr<Rule>> build_rules(const ModelSpec& spec, const Plug
   return rules;
 }
 
-std::vector<ParameterSpec> parameter_specs(const ModelSpec& spec, std::span<const std::unique_ptr<Rule>> rules,
+std::vector<ParameterSpec> parameter_specs(const ModelSpec& spec,
+                                           std::span<const std::unique_ptr<Rule>> rules,
                                            std::int64_t vocab_size) {
   const std::int64_t hidden = spec.hidden_size(), wide = spec.intermediate_size();
   const Initial normal{}, one{.kind = Initial::Kind::constant, .a = 1};
@@ -171,12 +226,13 @@ std::vector<ParameterSpec> parameter_specs(const ModelSpec& spec, std::span<cons
     list.push_back({layer + "mlp.down_proj.weight", {hidden, wide}, normal});
   }
   list.push_back({"model.norm.weight", {hidden}, one, false});
-  if (!spec.options.boolean("tie_word_embeddings")) list.push_back({"lm_head.weight", {vocab_size, hidden}, normal});
+  if (!spec.options.boolean("tie_word_embeddings"))
+    list.push_back({"lm_head.weight", {vocab_size, hidden}, normal});
   return list;
 }
 
-ModelFacts model_facts(const ModelSpec& spec, std::span<const std::unique_ptr<Rule>> rules, std::int64_t vocab_size,
-                       std::int64_t context_tokens, at::ScalarType dtype) {
+ModelFacts model_facts(const ModelSpec& spec, std::span<const std::unique_ptr<Rule>> rules,
+                       std::int64_t vocab_size, std::int64_t context_tokens, at::ScalarType dtype) {
   ModelFacts facts;
   double products = 0;  // multiply-adds of the weight matrices
   for (const ParameterSpec& parameter : parameter_specs(spec, rules, vocab_size)) {
@@ -185,7 +241,8 @@ ModelFacts model_facts(const ModelSpec& spec, std::span<const std::unique_ptr<Ru
       products += static_cast<double>(parameter.count());
     }
   }
-  if (spec.options.boolean("tie_word_embeddings")) products += static_cast<double>(vocab_size * spec.hidden_size());
+  if (spec.options.boolean("tie_word_embeddings"))
+    products += static_cast<double>(vocab_size * spec.hidden_size());
   double mixing = 0;
   for (const auto& rule : rules) {
     mixing += rule->mixing_flops(context_tokens);

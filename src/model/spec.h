@@ -29,24 +29,26 @@ struct ModelSpec {
 
 std::span<const Field> model_fields();
 
-// Reads the sections `rule:` and `model:` of a configuration. A rule is a name or {name: …, options}. Layers follow
-// `model.layers` (a list of rules) or `model.ratio` ("3:1": three of `rule`, then one attention), else all are `rule`.
+// Reads the sections `rule:` and `model:` of a configuration. A rule is a name or {name: …, options}. Layers
+// follow `model.layers` (a list of rules) or `model.ratio` ("3:1": three of `rule`, then one attention), else
+// all are `rule`.
 ModelSpec read_model(const Node& root, const Plugins& plugins);
 
 // The rules of the layers, built: a rule that refuses its options or the shape is an Error.
 std::vector<std::unique_ptr<Rule>> build_rules(const ModelSpec& spec, const Plugins& plugins);
 
 // Every learned tensor of the model, full names, in order.
-std::vector<ParameterSpec> parameter_specs(const ModelSpec& spec, std::span<const std::unique_ptr<Rule>> rules,
+std::vector<ParameterSpec> parameter_specs(const ModelSpec& spec,
+                                           std::span<const std::unique_ptr<Rule>> rules,
                                            std::int64_t vocab_size);
 
 struct ModelFacts {
   std::int64_t parameters = 0;
-  std::int64_t state_bytes = 0;   // everything one sequence needs to go on after context_tokens
-  double flops_per_token = 0;     // of training: 3 × the forward pass; embeddings left out
+  std::int64_t state_bytes = 0;  // everything one sequence needs to go on after context_tokens
+  double flops_per_token = 0;    // of training: 3 × the forward pass; embeddings left out
 };
-ModelFacts model_facts(const ModelSpec& spec, std::span<const std::unique_ptr<Rule>> rules, std::int64_t vocab_size,
-                       std::int64_t context_tokens, at::ScalarType dtype);
+ModelFacts model_facts(const ModelSpec& spec, std::span<const std::unique_ptr<Rule>> rules,
+                       std::int64_t vocab_size, std::int64_t context_tokens, at::ScalarType dtype);
 
 // f32, f64, bf16, f16 as in the YAML.
 at::ScalarType dtype_of(std::string_view word);

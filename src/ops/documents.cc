@@ -1,9 +1,9 @@
 #include "ops/documents.h"
 
+#include <ATen/ops/empty.h>
+
 #include <algorithm>
 #include <numeric>
-
-#include <ATen/ops/empty.h>
 
 namespace mdnlab::ops {
 

@@ -1,15 +1,17 @@
-// Where documents start inside a packed batch: what the scan, the convolutions and attention need to reset there.
+// Where documents start inside a packed batch: what the scan, the convolutions and attention need to reset
+// there.
 #pragma once
+
+#include <ATen/core/Tensor.h>
 
 #include <cstdint>
 #include <vector>
 
-#include <ATen/core/Tensor.h>
-
 namespace mdnlab::ops {
 
 struct Documents {
-  at::Tensor cu_seqlens;   // int32 [N+1] on the CPU, over the flattened (B,T) tokens (scan/chunk.h); undefined: none
+  at::Tensor
+      cu_seqlens;  // int32 [N+1] on the CPU, over the flattened (B,T) tokens (scan/chunk.h); undefined: none
   at::Tensor position_BT;  // int64, the token's place in its document, from 0; undefined: none
 
   bool exist() const { return cu_seqlens.defined(); }

@@ -1,7 +1,5 @@
 #include "ops/layer.h"
 
-#include <cmath>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
@@ -9,6 +7,8 @@
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/silu.h>
 #include <ATen/ops/softplus.h>
+
+#include <cmath>
 
 namespace mdnlab::ops {
 
@@ -41,11 +41,14 @@ at::Tensor rotary(const at::Tensor& x_BTHK, const at::Tensor& position_BT, doubl
   const std::int64_t half = x_BTHK.size(-1) / 2;
   const auto dtype = statistics_dtype(x_BTHK);
   const at::Tensor frequency =
-      (at::arange(half, x_BTHK.options().dtype(at::kDouble)) * (-std::log(theta) / static_cast<double>(half))).exp();
-  const at::Tensor angle = position_BT.to(at::kDouble).unsqueeze(-1).unsqueeze(-1) * frequency;  // (B,T,1,K/2)
+      (at::arange(half, x_BTHK.options().dtype(at::kDouble)) * (-std::log(theta) / static_cast<double>(half)))
+          .exp();
+  const at::Tensor angle =
+      position_BT.to(at::kDouble).unsqueeze(-1).unsqueeze(-1) * frequency;  // (B,T,1,K/2)
   const at::Tensor cosine = angle.cos().to(dtype), sine = angle.sin().to(dtype);
   const at::Tensor first = x_BTHK.narrow(-1, 0, half), second = x_BTHK.narrow(-1, half, half);
-  return at::cat({first * cosine - second * sine, second * cosine + first * sine}, -1).to(x_BTHK.scalar_type());
+  return at::cat({first * cosine - second * sine, second * cosine + first * sine}, -1)
+      .to(x_BTHK.scalar_type());
 }
 
 at::Tensor decay_log_gate(const at::Tensor& x_BTH, const at::Tensor& rate_log_H, const at::Tensor& bias_H) {

@@ -1,10 +1,11 @@
-// The operations between the projections and the scan. B batch, T time, D hidden, H heads, K head width, W taps.
-// Inputs may be any floating dtype; statistics are float32 (float64 for float64) and the result has x's dtype.
+// The operations between the projections and the scan. B batch, T time, D hidden, H heads, K head width, W
+// taps. Inputs may be any floating dtype; statistics are float32 (float64 for float64) and the result has x's
+// dtype.
 #pragma once
 
-#include <cstdint>
-
 #include <ATen/core/Tensor.h>
+
+#include <cstdint>
 
 #include "ops/documents.h"
 
@@ -22,9 +23,9 @@ at::Tensor l2_norm(const at::Tensor& x);
 // silu(gate) ∘ up
 at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up);
 
-// Depthwise causal convolution, then silu: y_t = silu(bias + Σ_i weight[:,0,i] · x_{t−W+1+i}), weight (C,1,W).
-// `carried` holds the W−1 inputs before x (B,W−1,C) and is replaced by the last W−1 when it is defined.
-// A tap never reaches past its document's start. bias may be undefined.
+// Depthwise causal convolution, then silu: y_t = silu(bias + Σ_i weight[:,0,i] · x_{t−W+1+i}), weight
+// (C,1,W). `carried` holds the W−1 inputs before x (B,W−1,C) and is replaced by the last W−1 when it is
+// defined. A tap never reaches past its document's start. bias may be undefined.
 at::Tensor short_convolution(const at::Tensor& x_BTC, const at::Tensor& weight, const at::Tensor& bias,
                              const Documents& documents, at::Tensor* carried);
 

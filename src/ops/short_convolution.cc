@@ -1,6 +1,4 @@
 // C channels, W taps; a tap `back` tokens before the present has weight[:,0,W−1−back].
-#include <algorithm>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty_like.h>
@@ -8,6 +6,8 @@
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/custom_function.h>
+
+#include <algorithm>
 
 #include "ops/layer.h"
 
@@ -75,8 +75,8 @@ void convolve_backward(const Reach& reach, const T* x, const T* weight, const T*
 class Convolution : public torch::autograd::Function<Convolution> {
  public:
   // x (B,T,C) and weight (W,C), the present first; both contiguous, of one dtype (float32 or float64).
-  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
-                            const Documents& documents) {
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x,
+                            const at::Tensor& weight, const Documents& documents) {
     context->save_for_backward({x, weight, documents.position_BT});
     at::Tensor sum = at::empty_like(x);
     const Reach reach(x, weight.size(0), documents.position_BT);
@@ -96,11 +96,11 @@ class Convolution : public torch::autograd::Function<Convolution> {
     at::Tensor dx = at::zeros_like(x), dweight = at::zeros_like(weight);
     const Reach reach(x, weight.size(0), saved[2]);
     if (x.scalar_type() == at::kDouble) {
-      convolve_backward(reach, x.const_data_ptr<double>(), weight.const_data_ptr<double>(), dsum.const_data_ptr<double>(),
-                        dx.data_ptr<double>(), dweight.data_ptr<double>());
+      convolve_backward(reach, x.const_data_ptr<double>(), weight.const_data_ptr<double>(),
+                        dsum.const_data_ptr<double>(), dx.data_ptr<double>(), dweight.data_ptr<double>());
     } else {
-      convolve_backward(reach, x.const_data_ptr<float>(), weight.const_data_ptr<float>(), dsum.const_data_ptr<float>(),
-                        dx.data_ptr<float>(), dweight.data_ptr<float>());
+      convolve_backward(reach, x.const_data_ptr<float>(), weight.const_data_ptr<float>(),
+                        dsum.const_data_ptr<float>(), dx.data_ptr<float>(), dweight.data_ptr<float>());
     }
     return {dx, dweight, at::Tensor()};
   }
@@ -118,7 +118,8 @@ at::Tensor short_convolution(const at::Tensor& x_BTC, const at::Tensor& weight, 
   const at::Tensor weight_WC = weight.to(dtype).squeeze(1).flip(1).t().contiguous();
   at::Tensor sum = Convolution::apply(x.to(dtype).contiguous(), weight_WC, documents);
   if (carried) {
-    const std::int64_t missing = std::max<std::int64_t>(0, past - x.size(1));  // before the first token: zeros
+    const std::int64_t missing =
+        std::max<std::int64_t>(0, past - x.size(1));  // before the first token: zeros
     at::Tensor last = x.narrow(1, x.size(1) - (past - missing), past - missing);
     if (missing > 0) last = at::cat({at::zeros({x.size(0), missing, x.size(2)}, x.options()), last}, 1);
     *carried = last.contiguous();

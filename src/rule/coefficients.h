@@ -1,12 +1,12 @@
-// A coefficient rule: from the layer's gate projections it gives the scan's coefficients. The shared layer around
-// it (rule/linear_mixer.h) and the scan come for free. Most rules are one of these.
+// A coefficient rule: from the layer's gate projections it gives the scan's coefficients. The shared layer
+// around it (rule/linear_mixer.h) and the scan come for free. Most rules are one of these.
 #pragma once
+
+#include <ATen/core/Tensor.h>
 
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <ATen/core/Tensor.h>
 
 #include "rule/rule.h"
 
@@ -31,7 +31,8 @@ struct Coefficients {
   at::Tensor eta;
 };
 
-// The gate projections by name, each (B,T,H) in float32 (float64 in a float64 model), and the learned parameters.
+// The gate projections by name, each (B,T,H) in float32 (float64 in a float64 model), and the learned
+// parameters.
 struct GateInputs {
   Weights projections;
   const Weights& weights;

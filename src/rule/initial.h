@@ -1,11 +1,11 @@
 // Initial values of learned parameters, as data: printable, and a function of the seed and the name alone.
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <cstdint>
 #include <string>
 #include <string_view>
-
-#include <ATen/core/Tensor.h>
 
 namespace mdnlab {
 
@@ -15,8 +15,9 @@ struct Initial {
     normal,            // N(0, a²)
     uniform,           // U(a, b)
     log_uniform,       // log of U(a, b), a bounded away from 0
-    inverse_softplus,  // softplus⁻¹ of max(exp U(log a, log b), 1e-4): softplus of it is log-uniform in (a, b)
-    log_count          // log(1 + i) of the flat index i
+    inverse_softplus,  // softplus⁻¹ of max(exp U(log a, log b), 1e-4): softplus of it is log-uniform in (a,
+                       // b)
+    log_count  // log(1 + i) of the flat index i
   };
   Kind kind = Kind::normal;
   double a = 0.02;

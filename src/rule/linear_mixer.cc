@@ -1,15 +1,15 @@
 // Shape letters as in scan/chunk.h; D hidden, C channels of a convolution.
 #include "rule/linear_mixer.h"
 
-#include <array>
-#include <cmath>
-#include <utility>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/exp.h>
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/silu.h>
+
+#include <array>
+#include <cmath>
+#include <utility>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -29,14 +29,16 @@ class LinearMixer final : public Rule {
         value_width_(shape.value_dim()),
         rule_(std::move(rule)),
         needs_(rule_->needs()) {
-    if (value_width_ < 1 || static_cast<double>(value_width_) != static_cast<double>(key_width_) * shape.expand_v) {
+    if (value_width_ < 1 ||
+        static_cast<double>(value_width_) != static_cast<double>(key_width_) * shape.expand_v) {
       throw Error(Code::usage, {.what = "head_dim · expand_v is no whole number of value channels",
                                 .found = std::to_string(key_width_) + " · " + shortest(shape.expand_v)});
     }
   }
 
   std::vector<ParameterSpec> parameters() const override {
-    const std::int64_t hidden = shape_.hidden_size, keys = heads_ * key_width_, values = heads_ * value_width_;
+    const std::int64_t hidden = shape_.hidden_size, keys = heads_ * key_width_,
+                       values = heads_ * value_width_;
     const Initial normal{}, one{.kind = Initial::Kind::constant, .a = 1};
     std::vector<ParameterSpec> list{{"q_proj.weight", {keys, hidden}, normal},
                                     {"k_proj.weight", {keys, hidden}, normal},
@@ -76,7 +78,8 @@ class LinearMixer final : public Rule {
   }
 
   double mixing_flops(std::int64_t) const override {
-    // Token by token: read with q, and with p; write k rᵀ into the state. Momentum doubles the written state's upkeep.
+    // Token by token: read with q, and with p; write k rᵀ into the state. Momentum doubles the written
+    // state's upkeep.
     const double state = static_cast<double>(heads_ * key_width_ * value_width_);
     return 2 * state * ((needs_.has_delta ? 3 : 2) + (needs_.has_momentum ? 1 : 0));
   }
@@ -106,16 +109,21 @@ class LinearMixer final : public Rule {
     k = ops::l2_norm(k);
 
     const Coefficients gates = rule_->coefficients(project_gates(x_BTD, weights));
-    scan::Inputs inputs{.q_BTGK = q, .k_BTGK = k, .v_BTHV = v, .log_alpha_BTH = gates.log_alpha,
-                        .log_mu_BTH = gates.log_mu, .beta_BTH = gates.beta, .eta_BTH = gates.eta,
-                        .has_delta = needs_.has_delta, .cu_seqlens = documents.cu_seqlens};
+    scan::Inputs inputs{.q_BTGK = q,
+                        .k_BTGK = k,
+                        .v_BTHV = v,
+                        .log_alpha_BTH = gates.log_alpha,
+                        .log_mu_BTH = gates.log_mu,
+                        .beta_BTH = gates.beta,
+                        .eta_BTH = gates.eta,
+                        .has_delta = needs_.has_delta,
+                        .cu_seqlens = documents.cu_seqlens};
     if (resumes) {
       inputs.initial_S_NHKV = state->tensors[0];
       if (needs_.has_momentum) inputs.initial_M_NHKV = state->tensors[1];
     }
-    const scan::Outputs outputs = resumes && tokens == 1
-                                      ? scan::step(inputs)
-                                      : scan::chunk(inputs, {.want_state = state != nullptr});
+    const scan::Outputs outputs =
+        resumes && tokens == 1 ? scan::step(inputs) : scan::chunk(inputs, {.want_state = state != nullptr});
     if (state) {
       state->tensors = {outputs.final_S_NHKV};
       if (needs_.has_momentum) state->tensors.push_back(outputs.final_M_NHKV);

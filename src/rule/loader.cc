@@ -14,14 +14,18 @@ namespace mdnlab {
 namespace fs = std::filesystem;
 
 Plugin::Plugin(const fs::path& file) : file_(fs::absolute(file).lexically_normal()) {
-  const auto refuse = [&](std::string what, std::string found = {}, std::string expected = {}, std::string hint = {}) {
-    throw Error(Code::machine, {{file_.string()}, std::move(what), std::move(found), std::move(expected), std::move(hint)});
+  const auto refuse = [&](std::string what, std::string found = {}, std::string expected = {},
+                          std::string hint = {}) {
+    throw Error(Code::machine,
+                {{file_.string()}, std::move(what), std::move(found), std::move(expected), std::move(hint)});
   };
   void* module = dlopen(file_.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (!module) refuse("the plugin cannot be opened: " + std::string(dlerror()));
   info_ = static_cast<const PluginInfo*>(dlsym(module, "mdnlab_plugin"));
-  if (!info_) refuse("no plugin: it has no symbol mdnlab_plugin", {}, {}, "define it with MDNLAB_PLUGIN (rule/abi.h)");
-  if (info_->interface_version != MDNLAB_INTERFACE_VERSION || info_->build_stamp != std::string_view(MDNLAB_BUILD_STAMP)) {
+  if (!info_)
+    refuse("no plugin: it has no symbol mdnlab_plugin", {}, {}, "define it with MDNLAB_PLUGIN (rule/abi.h)");
+  if (info_->interface_version != MDNLAB_INTERFACE_VERSION ||
+      info_->build_stamp != std::string_view(MDNLAB_BUILD_STAMP)) {
     const bool same_layout = info_->interface_version == MDNLAB_INTERFACE_VERSION;
     refuse("the plugin was built for another program",
            same_layout ? quote(info_->build_stamp) : "interface " + std::to_string(info_->interface_version),
@@ -35,8 +39,9 @@ std::unique_ptr<Rule> Plugin::create(const Params& options, const LayerShape& sh
   if (rule) return rule;
   failure.text.what = "rule " + std::string(info_->name) + ": " + failure.text.what;
   if (failure.code == Code::machine) {
-    failure.text.hint += (failure.text.hint.empty() ? "" : "; ") + ("plugin " + file_.string() + ", built as " +
-                         quote(info_->build_stamp) + ", program " + quote(MDNLAB_BUILD_STAMP));
+    failure.text.hint += (failure.text.hint.empty() ? "" : "; ") +
+                         ("plugin " + file_.string() + ", built as " + quote(info_->build_stamp) +
+                          ", program " + quote(MDNLAB_BUILD_STAMP));
   }
   throw Error(failure.code, std::move(failure.text));
 }
@@ -94,8 +99,11 @@ void Plugins::add(Plugin plugin) {
   for (const Plugin& other : plugins_) {
     if (std::string_view(other.info().name) != plugin.info().name) continue;
     if (other.file() == plugin.file()) return;
-    throw Error(Code::machine, {{plugin.file().string()}, "two plugins are named " + quote(plugin.info().name),
-                                {}, {}, "the other is " + other.file().string()});
+    throw Error(Code::machine, {{plugin.file().string()},
+                                "two plugins are named " + quote(plugin.info().name),
+                                {},
+                                {},
+                                "the other is " + other.file().string()});
   }
   plugins_.push_back(std::move(plugin));
 }

@@ -14,8 +14,8 @@ namespace mdnlab {
 
 class Plugin {
  public:
-  // Opens a module. Code::machine, naming the file: it cannot be opened, lacks the symbol, or has another stamp
-  // (both are printed).
+  // Opens a module. Code::machine, naming the file: it cannot be opened, lacks the symbol, or has another
+  // stamp (both are printed).
   explicit Plugin(const std::filesystem::path& file);
 
   const PluginInfo& info() const { return *info_; }
@@ -30,15 +30,16 @@ class Plugin {
   const PluginInfo* info_;
 };
 
-// All rules there are: from the folder beside libmdnlab, the folders of MDNLAB_PLUGIN_PATH (separated by ':'),
-// and the files given by --plugin, sorted by name.
+// All rules there are: from the folder beside libmdnlab, the folders of MDNLAB_PLUGIN_PATH (separated by
+// ':'), and the files given by --plugin, sorted by name.
 class Plugins {
  public:
   // A module of a folder that cannot be used is kept as a refusal; one that was named is an Error.
   // Two modules of one name are Code::machine, naming both files.
   explicit Plugins(std::span<const std::filesystem::path> named = {});
 
-  const Plugin& find(std::string_view name, const Place& place = {}) const;  // unknown: Code::usage with the nearest
+  const Plugin& find(std::string_view name,
+                     const Place& place = {}) const;  // unknown: Code::usage with the nearest
   bool has(std::string_view name) const;
   const std::vector<Plugin>& all() const { return plugins_; }
   const std::vector<std::string>& refusals() const { return refusals_; }

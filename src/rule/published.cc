@@ -1,10 +1,10 @@
 #include "rule/published.h"
 
-#include <cmath>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/clamp_min.h>
 #include <ATen/ops/tanh.h>
+
+#include <cmath>
 
 #include "ops/layer.h"
 

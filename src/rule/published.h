@@ -1,9 +1,9 @@
 // Initial values and gate forms that several published layers share (recurrences.md's section on gates).
 #pragma once
 
-#include <optional>
-
 #include <ATen/core/Tensor.h>
+
+#include <optional>
 
 #include "config/params.h"
 #include "rule/coefficients.h"
@@ -20,13 +20,20 @@ std::vector<ParameterSpec> decay_parameters(std::int64_t heads);     // A_log, d
 std::vector<ParameterSpec> momentum_parameters(std::int64_t heads);  // Mu_log, mu_bias
 
 // Options that every momentum rule offers, for its table.
-inline constexpr Field min_log_mu{.name = "min_log_mu", .type = Type::real, .preset = nullptr,
-                                  .doc = "floor of log μ; the authors use −2, or −1 at 1.3B", .most = 0};
-inline constexpr Field tau_factor{.name = "tau_factor", .type = Type::real, .preset = "1",
+inline constexpr Field min_log_mu{.name = "min_log_mu",
+                                  .type = Type::real,
+                                  .preset = nullptr,
+                                  .doc = "floor of log μ; the authors use −2, or −1 at 1.3B",
+                                  .most = 0};
+inline constexpr Field tau_factor{.name = "tau_factor",
+                                  .type = Type::real,
+                                  .preset = "1",
                                   .doc = "η = 1 + tanh(e/√(hidden/tau_factor)); the authors use 8 at 1.3B",
                                   .least = 1e-6};
 inline constexpr Field output_correction(const char* preset) {
-  return {.name = "output_correction", .type = Type::boolean, .preset = preset,
+  return {.name = "output_correction",
+          .type = Type::boolean,
+          .preset = preset,
           .doc = "q ← q − exp(D_log)·k before normalisation"};
 }
 

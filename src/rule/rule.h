@@ -1,14 +1,14 @@
-// What a recurrence rule is to the rest of the laboratory: for one layer, its learned parameters, its decoding
-// state, its cost, and its forward pass. A rule holds no tensors of its own; the model owns them.
+// What a recurrence rule is to the rest of the laboratory: for one layer, its learned parameters, its
+// decoding state, its cost, and its forward pass. A rule holds no tensors of its own; the model owns them.
 #pragma once
+
+#include <ATen/core/Tensor.h>
 
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
-
-#include <ATen/core/Tensor.h>
 
 #include "ops/documents.h"
 #include "rule/initial.h"
@@ -24,9 +24,11 @@ struct LayerShape {
   std::int64_t conv_size = 4;  // taps of the short convolution; 0: none
   double norm_eps = 1e-6;
   std::int64_t num_hidden_layers = 1;
-  std::int64_t layer = 0;      // from 0
+  std::int64_t layer = 0;  // from 0
 
-  std::int64_t value_dim() const { return static_cast<std::int64_t>(static_cast<double>(head_dim) * expand_v); }
+  std::int64_t value_dim() const {
+    return static_cast<std::int64_t>(static_cast<double>(head_dim) * expand_v);
+  }
 };
 
 struct ParameterSpec {
@@ -57,8 +59,8 @@ class Weights {
   std::vector<std::pair<std::string, at::Tensor>> tensors_;
 };
 
-// What a layer carries from one call to the next, in the order of Rule::state; each tensor has a leading batch
-// dimension. Empty before the first call, which starts from nothing.
+// What a layer carries from one call to the next, in the order of Rule::state; each tensor has a leading
+// batch dimension. Empty before the first call, which starts from nothing.
 struct LayerState {
   std::vector<at::Tensor> tensors;
   std::int64_t position = 0;  // tokens seen
@@ -77,8 +79,8 @@ class Rule {
   // (the scan, attention over the mean context), at this context length.
   virtual double mixing_flops(std::int64_t context_tokens) const = 0;
 
-  // x (B,T,D) in the compute dtype → y (B,T,D). With `state`, goes on from it and leaves the new one there: any T,
-  // one token included; without, starts from nothing. Documents and a state do not come together.
+  // x (B,T,D) in the compute dtype → y (B,T,D). With `state`, goes on from it and leaves the new one there:
+  // any T, one token included; without, starts from nothing. Documents and a state do not come together.
   virtual at::Tensor forward(const at::Tensor& x_BTD, const Weights& weights, const ops::Documents& documents,
                              LayerState* state) const = 0;
 };

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
@@ -17,18 +16,22 @@ using Json = nlohmann::ordered_json;
 
 void check_document(const Node& root) {
   if (root.kind != Node::Kind::map) {
-    throw Error(Code::usage, {root.place, "a configuration is a map", {}, "schema: 1, rule, model, task, train, …"});
+    throw Error(Code::usage,
+                {root.place, "a configuration is a map", {}, "schema: 1, rule, model, task, train, …"});
   }
   const auto keys = document_keys();
   for (const Node::Entry& entry : root.entries) {
     if (std::ranges::find(keys, entry.key) == keys.end()) {
-      throw Error(Code::usage, {entry.place, "unknown section", quote(entry.key), {}, suggestion(entry.key, keys)});
+      throw Error(Code::usage,
+                  {entry.place, "unknown section", quote(entry.key), {}, suggestion(entry.key, keys)});
     }
   }
   const Node* schema = root.find("schema");
-  if (!schema) throw Error(Code::usage, {root.place, "the document does not say its schema", {}, "schema: 1"});
+  if (!schema)
+    throw Error(Code::usage, {root.place, "the document does not say its schema", {}, "schema: 1"});
   if (schema->scalar != "1") {
-    throw Error(Code::usage, {schema->place, "this program reads schema 1", quote(schema->scalar), "schema: 1"});
+    throw Error(Code::usage,
+                {schema->place, "this program reads schema 1", quote(schema->scalar), "schema: 1"});
   }
 }
 
@@ -58,7 +61,8 @@ Json named(const char* key, const std::string& name, const Params& options) {
 }  // namespace
 
 std::span<const std::string> document_keys() {
-  static const std::array<std::string, 9> keys{"schema", "name", "rule", "model", "data", "task", "train", "eval", "sweep"};
+  static const std::array<std::string, 9> keys{"schema", "name",  "rule", "model", "data",
+                                               "task",   "train", "eval", "sweep"};
   return keys;
 }
 
@@ -66,7 +70,8 @@ RunConfig read_config(const Node& root, const Plugins& plugins) {
   check_document(root);
   RunConfig config;
   if (const Node* name = root.find("name"); name && name->kind != Node::Kind::null) {
-    if (name->kind != Node::Kind::scalar) throw Error(Code::usage, {name->place, "name has the wrong type", {}, "a text"});
+    if (name->kind != Node::Kind::scalar)
+      throw Error(Code::usage, {name->place, "name has the wrong type", {}, "a text"});
     config.name = name->scalar;
   }
   config.task = read_task(section(root, "task"), "task", "name");
@@ -89,8 +94,9 @@ RunConfig read_config(const Node& root, const Plugins& plugins) {
   for (const TaskChoice& choice : config.evaluations) tasks.push_back(&choice);
   for (const TaskChoice* choice : tasks) {
     if (choice->kind->needs_corpus && !config.data) {
-      throw Error(Code::usage, {choice->options.place(), "the task " + quote(choice->kind->name) + " reads a text",
-                                "no section `data`", "data: {path: …}"});
+      throw Error(Code::usage,
+                  {choice->options.place(), "the task " + quote(choice->kind->name) + " reads a text",
+                   "no section `data`", "data: {path: …}"});
     }
   }
   return config;
@@ -107,14 +113,16 @@ std::string RunConfig::json(bool pretty) const {
   if (uniform) {
     root["rule"] = named("name", model.layers[0].name, model.layers[0].options);
   } else {
-    for (const RuleChoice& layer : model.layers) options["layers"].push_back(named("name", layer.name, layer.options));
+    for (const RuleChoice& layer : model.layers)
+      options["layers"].push_back(named("name", layer.name, layer.options));
   }
   root["model"] = std::move(options);
   if (data) root["data"] = Json::parse(data->json());
   root["task"] = named("name", task.kind->name, task.options);
   root["train"] = Json::parse(train.json());
   root["eval"] = Json::array();
-  for (const TaskChoice& choice : evaluations) root["eval"].push_back(named("task", choice.kind->name, choice.options));
+  for (const TaskChoice& choice : evaluations)
+    root["eval"].push_back(named("task", choice.kind->name, choice.options));
   return root.dump(pretty ? 2 : -1);
 }
 

@@ -20,9 +20,10 @@ struct RunConfig {
   std::string name;  // of the experiment
   ModelSpec model;
   std::optional<Params> data;
-  TaskChoice task;                      // trained on
+  TaskChoice task;  // trained on
   Params train;
-  std::vector<TaskChoice> evaluations;  // at the end, on the test split; the task itself when `eval:` is absent
+  std::vector<TaskChoice>
+      evaluations;  // at the end, on the test split; the task itself when `eval:` is absent
 
   // The resolved form: reading it again gives the same. `pretty` for people, one line otherwise.
   std::string json(bool pretty = false) const;

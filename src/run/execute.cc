@@ -1,17 +1,16 @@
 #include "run/execute.h"
 
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <csignal>
 #include <cstdio>
-#include <thread>
-
-#include <ATen/Context.h>
-#include <ATen/Parallel.h>
-#include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "base/text.h"
 #include "eval/evaluate.h"
@@ -46,10 +45,12 @@ void tell(const nlohmann::ordered_json& line) {
 
 void tell(const std::string& message) { tell(nlohmann::ordered_json{{"message", message}}); }
 
-// Gathers metrics and writes them in batches: every few seconds, and whenever a checkpoint needs them to be there.
+// Gathers metrics and writes them in batches: every few seconds, and whenever a checkpoint needs them to be
+// there.
 class StoreSink final : public Sink {
  public:
-  StoreSink(Store& store, std::int64_t run_id, const EvaluatedModel& model) : store_(store), run_id_(run_id), model_(model) {}
+  StoreSink(Store& store, std::int64_t run_id, const EvaluatedModel& model)
+      : store_(store), run_id_(run_id), model_(model) {}
 
   void metric(std::int64_t step, std::string_view name, double value) override {
     waiting_.push_back({step, std::string(name), value});
@@ -79,7 +80,8 @@ void claim(Store& store, const RunRow& run, std::int64_t machine, std::int64_t b
   while (!claim_run(store, run.id, this_worker(), machine, build)) {
     const std::optional<RunRow> now = find_run(store, run.plan.key);
     if (stop_requested || Clock::now() > give_up) {
-      throw Error(Code::failed, fmt::format("another process trains this run: pid {}", now && now->worker ? now->worker->pid : 0));
+      throw Error(Code::failed, fmt::format("another process trains this run: pid {}",
+                                            now && now->worker ? now->worker->pid : 0));
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
@@ -92,8 +94,8 @@ void evaluate_at_end(const LanguageModel& model, const RunConfig& config, TaskMa
   }
 }
 
-TrainingResult train_and_evaluate(const RunOrder& order, const Plugins& plugins, Store& store, const RunRow& run,
-                                  const EvaluatedModel& identity) {
+TrainingResult train_and_evaluate(const RunOrder& order, const Plugins& plugins, Store& store,
+                                  const RunRow& run, const EvaluatedModel& identity) {
   const RunConfig config = read_config(parse_yaml(run.plan.config_json, "run " + run.plan.key), plugins);
   TaskMaker tasks(order.base);
   if (describe_run(config, plugins, tasks).row.key != run.plan.key) {
@@ -103,7 +105,8 @@ TrainingResult train_and_evaluate(const RunOrder& order, const Plugins& plugins,
   at::globalContext().setFlushDenormal(true);  // states that decay to nothing would be slow
 
   const std::unique_ptr<Task> task = tasks.make(config.task, config);
-  LanguageModel model(config.model, plugins, vocabulary_of(config, *task), dtype_of(config.train.text("dtype")),
+  LanguageModel model(config.model, plugins, vocabulary_of(config, *task),
+                      dtype_of(config.train.text("dtype")),
                       static_cast<std::uint64_t>(config.train.integer("seed")));
   Trainer trainer(model, *task, config.train, run_folder(order.database, run.plan.key), run.plan.config_json);
   std::vector<std::string> refused;
@@ -117,13 +120,17 @@ TrainingResult train_and_evaluate(const RunOrder& order, const Plugins& plugins,
   TrainingHooks hooks;
   hooks.should_stop = [] { return stop_requested != 0; };
   hooks.evaluate = [&](std::int64_t at) {
-    for (const Score& score : evaluate(model, *task, Split::valid)) sink.metric(at, "valid/" + score.metric, score.value);
+    for (const Score& score : evaluate(model, *task, Split::valid))
+      sink.metric(at, "valid/" + score.metric, score.value);
   };
   hooks.before_checkpoint = [&](std::int64_t at) { sink.flush(at); };
   hooks.progress = [&](const TrainingProgress& now) {
     if (Clock::now() - told < std::chrono::milliseconds(200) && now.step < now.steps) return;
     told = Clock::now();
-    tell(nlohmann::ordered_json{{"step", now.step}, {"steps", now.steps}, {"loss", now.loss}, {"tokens_per_second", now.tokens_per_second}});
+    tell(nlohmann::ordered_json{{"step", now.step},
+                                {"steps", now.steps},
+                                {"loss", now.loss},
+                                {"tokens_per_second", now.tokens_per_second}});
   };
   const TrainingResult result = trainer.train(sink, hooks);
   sink.flush(result.step);
@@ -144,15 +151,21 @@ int execute_run(const RunOrder& order, const Plugins& plugins) {
   Store store = Store::open(order.database);
   const std::optional<RunRow> run = find_run(store, order.key);
   if (!run) throw Error(Code::store, "no run has the key " + quote(order.key));
-  const std::int64_t machine = ensure_machine(store, machine_facts()), build = ensure_build(store, build_facts());
+  const std::int64_t machine = ensure_machine(store, machine_facts()),
+                     build = ensure_build(store, build_facts());
   claim(store, *run, machine, build);
 
-  EvaluatedModel identity{.run_id = run->id, .step = run->plan.steps, .machine_id = machine, .build_id = build};
+  EvaluatedModel identity{
+      .run_id = run->id, .step = run->plan.steps, .machine_id = machine, .build_id = build};
   try {
     const TrainingResult result = train_and_evaluate(order, plugins, store, *run, identity);
     switch (result.end) {
-      case TrainingEnd::finished: finish_run(store, run->id, RunState::done); return static_cast<int>(Code::ok);
-      case TrainingEnd::interrupted: finish_run(store, run->id, RunState::interrupted); return static_cast<int>(Code::interrupted);
+      case TrainingEnd::finished:
+        finish_run(store, run->id, RunState::done);
+        return static_cast<int>(Code::ok);
+      case TrainingEnd::interrupted:
+        finish_run(store, run->id, RunState::interrupted);
+        return static_cast<int>(Code::interrupted);
       case TrainingEnd::diverged:
         finish_run(store, run->id, RunState::diverged, result.cause);
         tell("diverged: " + result.cause);

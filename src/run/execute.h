@@ -14,12 +14,12 @@ struct RunOrder {
   std::filesystem::path base;  // the folder of the YAML file, for relative paths
 };
 
-// Claims the run, goes on from its newest good checkpoint, trains, evaluates and ends it. Progress and messages go to
-// stdout, a JSON object a line:
+// Claims the run, goes on from its newest good checkpoint, trains, evaluates and ends it. Progress and
+// messages go to stdout, a JSON object a line:
 //   {"step": 12, "steps": 500, "loss": 2.3, "tokens_per_second": 31000}
 //   {"message": "…"}
-// SIGINT and SIGTERM end it after the step, with a checkpoint. A closed stdout counts as SIGTERM. Returns the exit
-// code; a run that fails or diverges is marked so, with its cause, before this returns.
+// SIGINT and SIGTERM end it after the step, with a checkpoint. A closed stdout counts as SIGTERM. Returns the
+// exit code; a run that fails or diverges is marked so, with its cause, before this returns.
 int execute_run(const RunOrder& order, const Plugins& plugins);
 
 // Where a run keeps its checkpoints: `<database without .db>.runs/<key>`.

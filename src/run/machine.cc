@@ -1,12 +1,11 @@
 #include "run/machine.h"
 
 #include <sys/utsname.h>
+#include <torch/version.h>
 #include <unistd.h>
 
 #include <fstream>
 #include <string>
-
-#include <torch/version.h>
 
 #include "base/text.h"
 #include "run/version.h"
@@ -42,7 +41,10 @@ MachineFacts machine_facts() {
 }
 
 BuildFacts build_facts() {
-  return {.version = MDNLAB_VERSION, .git_commit = MDNLAB_GIT_COMMIT, .libtorch = TORCH_VERSION, .compiler = "g++ " __VERSION__};
+  return {.version = MDNLAB_VERSION,
+          .git_commit = MDNLAB_GIT_COMMIT,
+          .libtorch = TORCH_VERSION,
+          .compiler = "g++ " __VERSION__};
 }
 
 }  // namespace mdnlab

@@ -1,11 +1,11 @@
 #include "run/planner.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
-#include <set>
-
-#include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/file.h"
 #include "base/text.h"
@@ -27,15 +27,18 @@ std::string run_key(const RunConfig& config, const Plugins& plugins, const std::
     json["data"].erase("tokenizer");
   }
   nlohmann::json versions{{"model", model_version}};
-  for (const RuleChoice& layer : config.model.layers) versions["rules"][layer.name] = plugins.find(layer.name).info().rule_version;
+  for (const RuleChoice& layer : config.model.layers)
+    versions["rules"][layer.name] = plugins.find(layer.name).info().rule_version;
   versions["tasks"][config.task.kind->name] = config.task.kind->version;
-  for (const TaskChoice& choice : config.evaluations) versions["tasks"][choice.kind->name] = choice.kind->version;
-  const nlohmann::json whole{{"config", json}, {"versions", versions}, {"device", "cpu"}, {"data", data_digest}};
+  for (const TaskChoice& choice : config.evaluations)
+    versions["tasks"][choice.kind->name] = choice.kind->version;
+  const nlohmann::json whole{
+      {"config", json}, {"versions", versions}, {"device", "cpu"}, {"data", data_digest}};
   return sha256(whole.dump()).substr(0, 32);
 }
 
-// What one batch keeps for the backward pass, in elements a token: a block saves about 30 hidden-sized tensors and 4
-// MLP-sized ones; the head, logits and their gradient.
+// What one batch keeps for the backward pass, in elements a token: a block saves about 30 hidden-sized
+// tensors and 4 MLP-sized ones; the head, logits and their gradient.
 std::int64_t estimate_memory(const RunConfig& config, std::int64_t parameters, std::int64_t vocabulary) {
   const Params& train = config.train;
   const std::int64_t hidden = config.model.hidden_size(), wide = config.model.intermediate_size();
@@ -75,7 +78,8 @@ std::int64_t vocabulary_of(const RunConfig& config, const Task& task) {
   const Params& model = config.model.options;
   if (!model.is_set("vocab_size")) return task.vocab_size();
   if (model.integer("vocab_size") < task.vocab_size()) {
-    throw model.error("vocab_size", "vocab_size is smaller than the task's vocabulary", grouped(task.vocab_size()) + " or more");
+    throw model.error("vocab_size", "vocab_size is smaller than the task's vocabulary",
+                      grouped(task.vocab_size()) + " or more");
   }
   return model.integer("vocab_size");
 }
@@ -87,11 +91,13 @@ PlannedRun describe_run(RunConfig config, const Plugins& plugins, TaskMaker& tas
   std::string data_digest = task->data_digest();
   for (const TaskChoice& choice : config.evaluations) {
     const std::unique_ptr<Task> asked = tasks.make(choice, config);
-    if (data_digest.empty()) data_digest = asked->data_digest();  // all tasks that read a text read the same one
+    if (data_digest.empty())
+      data_digest = asked->data_digest();  // all tasks that read a text read the same one
     const std::int64_t needed = asked->vocab_size();
     if (needed > vocabulary) {
-      throw Error(Code::usage, {choice.options.place(), "the evaluation has tokens that the model was not trained with",
-                                "a vocabulary of " + grouped(needed), "at most " + grouped(vocabulary)});
+      throw Error(Code::usage,
+                  {choice.options.place(), "the evaluation has tokens that the model was not trained with",
+                   "a vocabulary of " + grouped(needed), "at most " + grouped(vocabulary)});
     }
   }
   const auto rules = build_rules(config.model, plugins);
@@ -146,22 +152,28 @@ void keep_only(std::vector<PlannedRun>& plan, std::span<const std::string> filte
   for (const std::string& filter : filters) {
     const std::size_t equals = filter.find('=');
     if (equals == std::string::npos) {
-      throw Error(Code::usage, {.what = "--only takes path=value", .found = quote(filter), .expected = "e.g. rule.name=mdn"});
+      throw Error(
+          Code::usage,
+          {.what = "--only takes path=value", .found = quote(filter), .expected = "e.g. rule.name=mdn"});
     }
     wanted[filter.substr(0, equals)].push_back(filter.substr(equals + 1));
   }
   std::vector<Node> resolved;
   for (const PlannedRun& run : plan) resolved.push_back(parse_yaml(run.row.config_json, run.row.name));
   for (const auto& [path, values] : wanted) {
-    if (!plan.empty() && std::ranges::none_of(resolved, [&](const Node& root) { return find_path(root, path) != nullptr; })) {
-      throw Error(Code::usage, {.what = "--only names a path that no run has", .found = quote(path),
+    if (!plan.empty() &&
+        std::ranges::none_of(resolved, [&](const Node& root) { return find_path(root, path) != nullptr; })) {
+      throw Error(Code::usage, {.what = "--only names a path that no run has",
+                                .found = quote(path),
                                 .hint = "`mdnlab plan FILE --json` prints the resolved configurations"});
     }
   }
   const auto matches = [&](const Node& root) {
     return std::ranges::all_of(wanted, [&](const auto& filter) {
       const Node* node = find_path(root, filter.first);
-      return node && std::ranges::any_of(filter.second, [&](const std::string& value) { return equal_values(node->scalar, value); });
+      return node && std::ranges::any_of(filter.second, [&](const std::string& value) {
+               return equal_values(node->scalar, value);
+             });
     });
   };
   std::size_t at = 0;

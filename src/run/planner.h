@@ -28,14 +28,15 @@ class TaskMaker {
 struct PlannedRun {
   std::int64_t index = 0;  // in the whole plan, from 0
   RunConfig config;
-  RunPlan row;             // key and facts, as the store keeps them
-  std::string kernel;      // what the rule's recurrence runs on
+  RunPlan row;         // key and facts, as the store keeps them
+  std::string kernel;  // what the rule's recurrence runs on
   double flops_per_token = 0;
   std::int64_t memory_bytes = 0;  // an estimate: parameters, gradients, moments, activations of one batch
 };
 
-// A run's key and facts from its configuration. The key hashes the resolved options (dtype and threads among them,
-// names and paths left out), the device kind, the versions of rules, tasks and model, and the digest of the data.
+// A run's key and facts from its configuration. The key hashes the resolved options (dtype and threads among
+// them, names and paths left out), the device kind, the versions of rules, tasks and model, and the digest of
+// the data.
 PlannedRun describe_run(RunConfig config, const Plugins& plugins, TaskMaker& tasks);
 
 // The whole plan. Points of the sweep that resolve to the same run appear once.
@@ -44,8 +45,8 @@ std::vector<PlannedRun> make_plan(const std::filesystem::path& file, const Plugi
 // Keeps the runs of shard `index` of `count` (plan index mod count).
 void keep_shard(std::vector<PlannedRun>& plan, std::int64_t index, std::int64_t count);
 
-// Keeps the runs that match `path=value` words: the same path is ORed, different ones are ANDed. A path that no
-// resolved configuration has is Code::usage.
+// Keeps the runs that match `path=value` words: the same path is ORed, different ones are ANDed. A path that
+// no resolved configuration has is Code::usage.
 void keep_only(std::vector<PlannedRun>& plan, std::span<const std::string> filters);
 
 // vocab_size of the options, or the task's; smaller than the task's is an Error.

@@ -1,5 +1,6 @@
 #include "run/runner.h"
 
+#include <fmt/format.h>
 #include <poll.h>
 
 #include <algorithm>
@@ -9,8 +10,6 @@
 #include <deque>
 #include <list>
 #include <map>
-
-#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "base/log.h"
@@ -52,7 +51,8 @@ class InterruptGuard {
   InterruptGuard& operator=(const InterruptGuard&) = delete;
 
  private:
-  struct sigaction before_int_ {}, before_term_ {};
+  struct sigaction before_int_ {
+  }, before_term_{};
 };
 
 class Runner {
@@ -65,7 +65,8 @@ class Runner {
     const InterruptGuard guard;
     bool told_workers = false;
     while (!active_.empty() || (!waiting_.empty() && !interrupted && fatal_ == 0)) {
-      while (!interrupted && fatal_ == 0 && !waiting_.empty() && std::ssize(active_) < options_.jobs) start(*waiting_.front());
+      while (!interrupted && fatal_ == 0 && !waiting_.empty() && std::ssize(active_) < options_.jobs)
+        start(*waiting_.front());
       if ((interrupted || fatal_ != 0) && !told_workers) {
         if (interrupted) note("interrupted: each run ends its step and writes a checkpoint");
         for (const ActiveRun& run : active_) run.process.signal(SIGINT);
@@ -75,7 +76,10 @@ class Runner {
     }
     end_progress();
     result_.interrupted = interrupted != 0;
-    result_.exit_code = fatal_ != 0 ? fatal_ : result_.interrupted ? static_cast<int>(Code::interrupted) : result_.failed > 0 ? 1 : 0;
+    result_.exit_code = fatal_ != 0           ? fatal_
+                        : result_.interrupted ? static_cast<int>(Code::interrupted)
+                        : result_.failed > 0  ? 1
+                                              : 0;
     return result_;
   }
 
@@ -97,7 +101,8 @@ class Runner {
 
   void start(const PlannedRun& run) {
     waiting_.pop_front();
-    std::vector<std::string> words{"worker", "--db", options_.database.string(), "--key", run.row.key, "--base", options_.base.string()};
+    std::vector<std::string> words{"worker",    "--db",   options_.database.string(), "--key",
+                                   run.row.key, "--base", options_.base.string()};
     words.insert(words.end(), options_.plugin_words.begin(), options_.plugin_words.end());
     active_.emplace_back(&run, WorkerProcess(words));
   }
@@ -105,7 +110,8 @@ class Runner {
   void listen() {
     std::vector<pollfd> ready;
     for (const ActiveRun& run : active_) ready.push_back({run.process.output(), POLLIN, 0});
-    if (ready.empty() || poll(ready.data(), ready.size(), 1000) < 0) return;  // a signal: the loop looks at it
+    if (ready.empty() || poll(ready.data(), ready.size(), 1000) < 0)
+      return;  // a signal: the loop looks at it
     auto answering = ready.begin();
     for (ActiveRun& run : active_) {
       if ((answering++)->revents == 0) continue;
@@ -135,7 +141,8 @@ class Runner {
     }
   }
 
-  // On a terminal one line that follows all active runs; elsewhere a line whenever a run has done another tenth.
+  // On a terminal one line that follows all active runs; elsewhere a line whenever a run has done another
+  // tenth.
   void show(const ActiveRun& run) {
     const std::int64_t steps = run.run->row.steps;
     const bool is_new_tenth = run.step * 10 / steps > shown_[run.run];
@@ -160,8 +167,10 @@ class Runner {
       names.push_back(run->run->row.name);
       speed += run->tokens_per_second;
     }
-    return fmt::format("run {} of {}  step {}  loss {}  {} tokens/s  ETA {}  {}", join(positions, "+"), plan_.size(), join(steps, "+"),
-                       join(losses, "+"), grouped(static_cast<std::int64_t>(speed)), duration(seconds_left()), join(names, " + "));
+    return fmt::format("run {} of {}  step {}  loss {}  {} tokens/s  ETA {}  {}", join(positions, "+"),
+                       plan_.size(), join(steps, "+"), join(losses, "+"),
+                       grouped(static_cast<std::int64_t>(speed)), duration(seconds_left()),
+                       join(names, " + "));
   }
 
   // What is left of the active runs and all of the waiting ones, in tokens, at the speed of now.
@@ -171,7 +180,8 @@ class Runner {
       speed += run.tokens_per_second;
       tokens += static_cast<double>((run.run->row.steps - run.step) * run.run->row.tokens_per_step);
     }
-    for (const PlannedRun* run : waiting_) tokens += static_cast<double>(run->row.steps * run->row.tokens_per_step);
+    for (const PlannedRun* run : waiting_)
+      tokens += static_cast<double>(run->row.steps * run->row.tokens_per_step);
     return tokens / speed;
   }
 
@@ -182,7 +192,8 @@ class Runner {
       ++result_.done;
       note(fmt::format("{}: done", name));
     } else if (code < 0) {
-      const std::string cause = fmt::format("the worker was ended by signal {} ({})", -code, strsignal(-code));
+      const std::string cause =
+          fmt::format("the worker was ended by signal {} ({})", -code, strsignal(-code));
       release_dead_runs(store_);
       note(name + ": " + cause + "; the next run goes on from its last checkpoint");
       ++result_.failed;
@@ -207,6 +218,8 @@ class Runner {
 
 }  // namespace
 
-RunnerResult run_plan(const std::vector<PlannedRun>& plan, const RunnerOptions& options) { return Runner(plan, options).run(); }
+RunnerResult run_plan(const std::vector<PlannedRun>& plan, const RunnerOptions& options) {
+  return Runner(plan, options).run();
+}
 
 }  // namespace mdnlab

@@ -1,12 +1,12 @@
 #include "run/step_bench.h"
 
-#include <algorithm>
-#include <chrono>
-
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
 
 #include "base/random.h"
 #include "config/yaml.h"
@@ -55,17 +55,19 @@ struct Candidate {
 
 }  // namespace
 
-std::vector<StepTiming> time_training_steps(std::span<const std::string> rules, const Plugins& plugins, const StepShape& shape) {
+std::vector<StepTiming> time_training_steps(std::span<const std::string> rules, const Plugins& plugins,
+                                            const StepShape& shape) {
   at::set_num_threads(static_cast<int>(shape.threads));
   at::globalContext().setFlushDenormal(true);
   const RandomTokens task(shape.tokens);
   std::vector<std::unique_ptr<Candidate>> candidates;
   for (const std::string& rule : rules) {
-    const Node root = parse_yaml(
-        fmt::format("rule: {}\nmodel: {{hidden_size: {}, num_hidden_layers: {}, num_heads: {}}}\n"
-                    "train: {{batch_size: {}, seq_len: {}, steps: 1000000}}\n",
-                    rule, shape.hidden_size, shape.num_hidden_layers, shape.num_heads, shape.batch, shape.tokens),
-        "bench");
+    const Node root =
+        parse_yaml(fmt::format("rule: {}\nmodel: {{hidden_size: {}, num_hidden_layers: {}, num_heads: {}}}\n"
+                               "train: {{batch_size: {}, seq_len: {}, steps: 1000000}}\n",
+                               rule, shape.hidden_size, shape.num_hidden_layers, shape.num_heads, shape.batch,
+                               shape.tokens),
+                   "bench");
     candidates.push_back(std::make_unique<Candidate>(root, plugins, task));
   }
   for (int sample = -1; sample < shape.samples; ++sample) {
@@ -80,7 +82,8 @@ std::vector<StepTiming> time_training_steps(std::span<const std::string> rules, 
   for (std::size_t i = 0; i < rules.size(); ++i) {
     std::vector<double>& times = candidates[i]->times_ms;
     std::ranges::sort(times);
-    timings.push_back({rules[i], times[times.size() / 2], times[times.size() * 3 / 4] - times[times.size() / 4]});
+    timings.push_back(
+        {rules[i], times[times.size() / 2], times[times.size() * 3 / 4] - times[times.size() / 4]});
   }
   return timings;
 }

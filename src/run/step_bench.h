@@ -23,6 +23,7 @@ struct StepTiming {
 };
 
 // The rules take turns, step by step, so that a slow moment of the machine meets all of them.
-std::vector<StepTiming> time_training_steps(std::span<const std::string> rules, const Plugins& plugins, const StepShape& shape);
+std::vector<StepTiming> time_training_steps(std::span<const std::string> rules, const Plugins& plugins,
+                                            const StepShape& shape);
 
 }  // namespace mdnlab

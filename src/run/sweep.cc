@@ -1,10 +1,10 @@
 #include "run/sweep.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <utility>
-
-#include <fmt/format.h>
 
 #include "base/random.h"
 #include "base/text.h"
@@ -25,10 +25,16 @@ using Axis = std::vector<Point>;
 constexpr std::size_t most_runs = 1'000'000;
 
 constexpr Field of_random[] = {
-    {.name = "samples", .type = Type::integer, .preset = Field::required, .doc = "points", .least = 1, .most = most_runs},
+    {.name = "samples",
+     .type = Type::integer,
+     .preset = Field::required,
+     .doc = "points",
+     .least = 1,
+     .most = most_runs},
     {.name = "seed", .type = Type::integer, .preset = "0", .doc = "of the draws", .least = 0}};
 
-[[noreturn]] void fail(const Place& place, std::string what, std::string found = {}, std::string expected = {}) {
+[[noreturn]] void fail(const Place& place, std::string what, std::string found = {},
+                       std::string expected = {}) {
   throw Error(Code::usage, {place, std::move(what), std::move(found), std::move(expected)});
 }
 
@@ -39,7 +45,8 @@ const std::vector<Node>& values_of(const std::string& path, const Node& node) {
   return node.items;
 }
 
-// Only the first word can be checked before the document is read: sections are known, their keys depend on it.
+// Only the first word can be checked before the document is read: sections are known, their keys depend on
+// it.
 void check_path(const Node::Entry& entry) {
   const std::string first = split(entry.key, '.')[0];
   std::vector<std::string> sections;
@@ -47,25 +54,30 @@ void check_path(const Node::Entry& entry) {
     if (key != "sweep" && key != "schema") sections.push_back(key);
   }
   if (std::ranges::find(sections, first) != sections.end()) return;
-  throw Error(Code::usage, {entry.place, "the sweep path names nothing", quote(entry.key), {}, suggestion(first, sections)});
+  throw Error(
+      Code::usage,
+      {entry.place, "the sweep path names nothing", quote(entry.key), {}, suggestion(first, sections)});
 }
 
 Axis grid_axis(const Node::Entry& entry) {
   check_path(entry);
   Axis axis;
-  for (const Node& value : values_of(entry.key, entry.value)) axis.push_back({{entry.key, entry.place, value}});
+  for (const Node& value : values_of(entry.key, entry.value))
+    axis.push_back({{entry.key, entry.place, value}});
   return axis;
 }
 
 Axis zip_axis(const Node& map) {
-  if (map.kind != Node::Kind::map || map.entries.empty()) fail(map.place, "an item of sweep.zip is no map of lists");
+  if (map.kind != Node::Kind::map || map.entries.empty())
+    fail(map.place, "an item of sweep.zip is no map of lists");
   const std::size_t count = values_of(map.entries[0].key, map.entries[0].value).size();
   Axis axis(count);
   for (const Node::Entry& entry : map.entries) {
     check_path(entry);
     const std::vector<Node>& values = values_of(entry.key, entry.value);
     if (values.size() != count) {
-      fail(entry.place, "the lists of a zip differ in length", fmt::format("{} values of {}", values.size(), entry.key),
+      fail(entry.place, "the lists of a zip differ in length",
+           fmt::format("{} values of {}", values.size(), entry.key),
            fmt::format("{}, as {} has", count, map.entries[0].key));
     }
     for (std::size_t i = 0; i < count; ++i) axis[i].push_back({entry.key, entry.place, values[i]});
@@ -76,7 +88,8 @@ Axis zip_axis(const Node& map) {
 Node draw(const Node::Entry& entry, Random& random) {
   const Node& law = entry.value;
   if (law.kind != Node::Kind::map || law.entries.size() != 1) {
-    fail(law.place, "sweep.random.over." + entry.key + " is no law", {}, "{uniform: [a, b]}, {log_uniform: [a, b]} or {choice: […]}");
+    fail(law.place, "sweep.random.over." + entry.key + " is no law", {},
+         "{uniform: [a, b]}, {log_uniform: [a, b]} or {choice: […]}");
   }
   const auto& [word, place, values] = law.entries[0];
   if (word == "choice") {
@@ -85,16 +98,19 @@ Node draw(const Node::Entry& entry, Random& random) {
   }
   double low = 0, high = 0;
   const bool numbers = values.kind == Node::Kind::list && values.items.size() == 2 &&
-                       parse_real(values.items[0].scalar, low) && parse_real(values.items[1].scalar, high) && low < high;
+                       parse_real(values.items[0].scalar, low) && parse_real(values.items[1].scalar, high) &&
+                       low < high;
   const bool logarithmic = word == "log_uniform";
   if (word != "uniform" && !logarithmic) {
     const std::string laws[] = {"uniform", "log_uniform", "choice"};
     throw Error(Code::usage, {place, "unknown law", quote(word), {}, suggestion(word, laws)});
   }
   if (!numbers || (logarithmic && low <= 0)) {
-    fail(values.place, word + " has no range", {}, logarithmic ? "[a, b] with 0 < a < b" : "[a, b] with a < b");
+    fail(values.place, word + " has no range", {},
+         logarithmic ? "[a, b] with 0 < a < b" : "[a, b] with a < b");
   }
-  const double value = logarithmic ? std::exp(random.uniform(std::log(low), std::log(high))) : random.uniform(low, high);
+  const double value =
+      logarithmic ? std::exp(random.uniform(std::log(low), std::log(high))) : random.uniform(low, high);
   return {.kind = Node::Kind::scalar, .scalar = shortest(value), .place = values.place};
 }
 
@@ -103,11 +119,13 @@ Axis random_axis(const Node& node) {
   const Params params = read_params(node, "sweep.random", random_fields(), own);
   const Node* over = node.find("over");
   if (!over || over->kind != Node::Kind::map || over->entries.empty()) {
-    fail(node.place, "sweep.random has nothing to draw", {}, "over: {path: {uniform|log_uniform: [a, b]} | {choice: […]}}");
+    fail(node.place, "sweep.random has nothing to draw", {},
+         "over: {path: {uniform|log_uniform: [a, b]} | {choice: […]}}");
   }
   Axis axis;
   for (std::int64_t sample = 0; sample < params.integer("samples"); ++sample) {
-    Random random{static_cast<std::uint64_t>(params.integer("seed")), 0x7377656570, static_cast<std::uint64_t>(sample)};
+    Random random{static_cast<std::uint64_t>(params.integer("seed")), 0x7377656570,
+                  static_cast<std::uint64_t>(sample)};
     Point point;
     for (const Node::Entry& entry : over->entries) {
       check_path(entry);
@@ -119,11 +137,13 @@ Axis random_axis(const Node& node) {
 }
 
 std::vector<Axis> axes_of(const Node& sweep) {
-  if (sweep.kind != Node::Kind::map) fail(sweep.place, "sweep is no map", {}, "path: [values], zip: […] or random: {…}");
+  if (sweep.kind != Node::Kind::map)
+    fail(sweep.place, "sweep is no map", {}, "path: [values], zip: […] or random: {…}");
   std::vector<Axis> axes;
   for (const Node::Entry& entry : sweep.entries) {
     if (entry.key == "zip") {
-      if (entry.value.kind != Node::Kind::list) fail(entry.value.place, "sweep.zip is no list", {}, "zip: [{path: […], path2: […]}]");
+      if (entry.value.kind != Node::Kind::list)
+        fail(entry.value.place, "sweep.zip is no list", {}, "zip: [{path: […], path2: […]}]");
       for (const Node& map : entry.value.items) axes.push_back(zip_axis(map));
     } else if (entry.key == "random") {
       axes.push_back(random_axis(entry.value));
@@ -143,7 +163,8 @@ void apply(Node& document, const Setting& setting) {
   set_path(document, setting.path, setting.value);
 }
 
-// A map is called by its name; a list or an unnamed map by nothing, so that its neighbours in a zip speak for it.
+// A map is called by its name; a list or an unnamed map by nothing, so that its neighbours in a zip speak for
+// it.
 std::string label_of(const Setting& setting) {
   if (setting.value.kind == Node::Kind::scalar) return setting.path + "=" + setting.value.scalar;
   const Node* name = setting.value.find("name");
@@ -161,7 +182,8 @@ std::vector<SweepPoint> expand_sweep(const Node& root) {
   const Node* sweep = root.find("sweep");
   if (!sweep || sweep->kind == Node::Kind::null) return points;
   for (const Axis& axis : axes_of(*sweep)) {
-    if (points.size() * axis.size() > most_runs) fail(sweep->place, fmt::format("the sweep has more than {} runs", most_runs));
+    if (points.size() * axis.size() > most_runs)
+      fail(sweep->place, fmt::format("the sweep has more than {} runs", most_runs));
     std::vector<SweepPoint> crossed;
     for (const SweepPoint& point : points) {
       for (const Point& settings : axis) {
@@ -175,7 +197,8 @@ std::vector<SweepPoint> expand_sweep(const Node& root) {
           ++labels;
         }
         if (labels == 0) {
-          next.label += fmt::format("{}{}#{}", next.label.empty() ? "" : ", ", settings[0].path, &settings - axis.data());
+          next.label += fmt::format("{}{}#{}", next.label.empty() ? "" : ", ", settings[0].path,
+                                    &settings - axis.data());
         }
         crossed.push_back(std::move(next));
       }

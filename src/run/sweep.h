@@ -4,9 +4,11 @@
 //     train.lr: [1e-3, 3e-3]                    a list is an axis of the grid
 //     zip:                                      the lists of one map advance together; each map is an axis
 //       - {task: [{…}, {…}], train: [{…}, {…}]}
-//     random: {samples: 8, seed: 1, over: {train.lr: {log_uniform: [1e-4, 1e-2]}, rule.name: {choice: [mdn, mamba2]}}}
+//     random: {samples: 8, seed: 1, over: {train.lr: {log_uniform: [1e-4, 1e-2]}, rule.name: {choice: [mdn,
+//     mamba2]}}}
 //
-// The axes are crossed in the order of the file, the last one fastest; `random` is one axis of `samples` points.
+// The axes are crossed in the order of the file, the last one fastest; `random` is one axis of `samples`
+// points.
 #pragma once
 
 #include <span>
@@ -23,8 +25,8 @@ struct SweepPoint {
   std::string label;  // "rule.name=mdn, train.lr=0.001"; "" without a sweep
 };
 
-// Faults of the sweep itself are Code::usage with their place; what a swept value breaks is found when the document
-// is read, at the value's place.
+// Faults of the sweep itself are Code::usage with their place; what a swept value breaks is found when the
+// document is read, at the value's place.
 std::vector<SweepPoint> expand_sweep(const Node& root);
 
 std::span<const Field> random_fields();  // the options of `sweep.random` beside `over`

@@ -18,7 +18,8 @@ namespace mdnlab {
 
 WorkerProcess::WorkerProcess(const std::vector<std::string>& words) {
   int pipe_ends[2];
-  if (pipe2(pipe_ends, O_CLOEXEC) != 0) throw Error(Code::machine, std::string("no pipe for a worker: ") + std::strerror(errno));
+  if (pipe2(pipe_ends, O_CLOEXEC) != 0)
+    throw Error(Code::machine, std::string("no pipe for a worker: ") + std::strerror(errno));
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);

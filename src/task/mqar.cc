@@ -1,14 +1,15 @@
-// Multi-query associative recall: D key–value pairs, then each key again somewhere in what follows; the model names
-// its value there. Keys and values are drawn without replacement from {1 … V/2−1} and {V/2 … V−1}. With
-// space = (L − 2D)/2 slots, D different slots x ∈ 1…space are drawn without replacement with weights ∝ a·x^(a−1);
-// the query of a slot stands at 2D + 2(x−1) and its label at the same position. Everything else is filler.
-#include <algorithm>
-#include <cmath>
-#include <numeric>
-
+// Multi-query associative recall: D key–value pairs, then each key again somewhere in what follows; the model
+// names its value there. Keys and values are drawn without replacement from {1 … V/2−1} and {V/2 … V−1}. With
+// space = (L − 2D)/2 slots, D different slots x ∈ 1…space are drawn without replacement with weights ∝
+// a·x^(a−1); the query of a slot stands at 2D + 2(x−1) and its label at the same position. Everything else is
+// filler.
 #include <ATen/ops/full.h>
 #include <ATen/ops/zeros.h>
 #include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
 
 #include "base/random.h"
 #include "task/tasks.h"
@@ -18,15 +19,43 @@ namespace mdnlab {
 namespace {
 
 constexpr Field fields[] = {
-    {.name = "vocabulary", .type = Type::integer, .preset = "8192", .doc = "V: keys are below V/2, values above", .least = 4},
-    {.name = "pairs", .type = Type::integer, .preset = "8", .doc = "D: key–value pairs in a sequence", .least = 1},
-    {.name = "length", .type = Type::integer, .preset = nullptr, .doc = "L: tokens of a sequence; train.seq_len when unset", .least = 4},
-    {.name = "power", .type = Type::real, .preset = "0.01", .doc = "a: small values put queries close to the pairs", .least = 1e-6, .most = 1},
-    {.name = "filler", .type = Type::text, .preset = "reserved",
-     .doc = "zero: id 0; reserved: 64 further ids V…V+63 at random; random: ids of the whole vocabulary at random, live keys among them",
+    {.name = "vocabulary",
+     .type = Type::integer,
+     .preset = "8192",
+     .doc = "V: keys are below V/2, values above",
+     .least = 4},
+    {.name = "pairs",
+     .type = Type::integer,
+     .preset = "8",
+     .doc = "D: key–value pairs in a sequence",
+     .least = 1},
+    {.name = "length",
+     .type = Type::integer,
+     .preset = nullptr,
+     .doc = "L: tokens of a sequence; train.seq_len when unset",
+     .least = 4},
+    {.name = "power",
+     .type = Type::real,
+     .preset = "0.01",
+     .doc = "a: small values put queries close to the pairs",
+     .least = 1e-6,
+     .most = 1},
+    {.name = "filler",
+     .type = Type::text,
+     .preset = "reserved",
+     .doc =
+         "zero: id 0; reserved: 64 further ids V…V+63 at random; random: ids of the whole vocabulary at random, live keys among them",
      .choices = "zero|reserved|random"},
-    {.name = "train_examples", .type = Type::integer, .preset = "100000", .doc = "different training sequences; then they repeat", .least = 1},
-    {.name = "test_examples", .type = Type::integer, .preset = "1000", .doc = "sequences of each evaluation", .least = 1}};
+    {.name = "train_examples",
+     .type = Type::integer,
+     .preset = "100000",
+     .doc = "different training sequences; then they repeat",
+     .least = 1},
+    {.name = "test_examples",
+     .type = Type::integer,
+     .preset = "1000",
+     .doc = "sequences of each evaluation",
+     .least = 1}};
 
 constexpr std::int64_t reserved_fillers = 64;
 
@@ -43,21 +72,26 @@ class Mqar final : public Task {
         seed_(context.seed) {
     const std::int64_t slots = (length_ - 2 * pairs_) / 2;
     if (slots < pairs_) {
-      throw options.error("pairs", fmt::format("{} pairs and their queries do not fit in {} tokens", pairs_, length_),
+      throw options.error("pairs",
+                          fmt::format("{} pairs and their queries do not fit in {} tokens", pairs_, length_),
                           fmt::format("at most {}", length_ / 4));
     }
     if (pairs_ > vocabulary_ / 2 - 1) {
-      throw options.error("pairs", fmt::format("a vocabulary of {} has {} keys", vocabulary_, vocabulary_ / 2 - 1),
+      throw options.error("pairs",
+                          fmt::format("a vocabulary of {} has {} keys", vocabulary_, vocabulary_ / 2 - 1),
                           fmt::format("at most {} pairs", vocabulary_ / 2 - 1));
     }
   }
 
-  std::int64_t vocab_size() const override { return filler_ == "reserved" ? vocabulary_ + reserved_fillers : vocabulary_; }
+  std::int64_t vocab_size() const override {
+    return filler_ == "reserved" ? vocabulary_ + reserved_fillers : vocabulary_;
+  }
   std::string data_digest() const override { return {}; }
 
   Batch training(std::int64_t first, std::int64_t count) const override {
     std::vector<std::int64_t> indices(static_cast<std::size_t>(count));
-    for (std::int64_t i = 0; i < count; ++i) indices[static_cast<std::size_t>(i)] = (first + i) % train_examples_;
+    for (std::int64_t i = 0; i < count; ++i)
+      indices[static_cast<std::size_t>(i)] = (first + i) % train_examples_;
     return batch(indices, Split::train);
   }
 
@@ -79,8 +113,8 @@ class Mqar final : public Task {
 
   std::string settings_json() const {
     const std::int64_t values = vocabulary_ - vocabulary_ / 2;
-    return fmt::format(R"({{"pairs":{},"vocabulary":{},"power":{},"filler":"{}","seed":{},"chance":{}}})", pairs_,
-                       vocabulary_, power_, filler_, seed_, 1.0 / static_cast<double>(values));
+    return fmt::format(R"({{"pairs":{},"vocabulary":{},"power":{},"filler":"{}","seed":{},"chance":{}}})",
+                       pairs_, vocabulary_, power_, filler_, seed_, 1.0 / static_cast<double>(values));
   }
 
  private:
@@ -90,7 +124,8 @@ class Mqar final : public Task {
     if (filler_ != "zero") {
       const std::int64_t lowest = filler_ == "reserved" ? vocabulary_ : 0;
       const auto choices = static_cast<std::uint64_t>(filler_ == "reserved" ? reserved_fillers : vocabulary_);
-      for (std::int64_t t = 2 * pairs_; t < length_; ++t) tokens[t] = lowest + static_cast<std::int64_t>(random.below(choices));
+      for (std::int64_t t = 2 * pairs_; t < length_; ++t)
+        tokens[t] = lowest + static_cast<std::int64_t>(random.below(choices));
     }
     const std::vector<std::int64_t> keys = random.sample(vocabulary_ / 2 - 1, pairs_);
     const std::vector<std::int64_t> values = random.sample(vocabulary_ - vocabulary_ / 2, pairs_);
@@ -116,7 +151,8 @@ class Mqar final : public Task {
     }
     std::vector<std::int64_t> slots(space);
     std::iota(slots.begin(), slots.end(), 0);
-    std::ranges::partial_sort(slots, slots.begin() + pairs_, {}, [&](std::int64_t x) { return arrival[static_cast<std::size_t>(x)]; });
+    std::ranges::partial_sort(slots, slots.begin() + pairs_, {},
+                              [&](std::int64_t x) { return arrival[static_cast<std::size_t>(x)]; });
     slots.resize(static_cast<std::size_t>(pairs_));
     return slots;
   }
@@ -134,7 +170,8 @@ class MqarEvaluation final : public Evaluation {
   MqarEvaluation(const Mqar& task, Split split) : task_(task), split_(split) {}
 
   std::optional<Batch> next(std::int64_t most_tokens) override {
-    const std::int64_t rows = std::min(std::max<std::int64_t>(1, most_tokens / task_.length()), task_.test_examples() - done_);
+    const std::int64_t rows =
+        std::min(std::max<std::int64_t>(1, most_tokens / task_.length()), task_.test_examples() - done_);
     if (rows == 0) return std::nullopt;
     std::vector<std::int64_t> indices(static_cast<std::size_t>(rows));
     std::iota(indices.begin(), indices.end(), done_);
@@ -158,8 +195,13 @@ class MqarEvaluation final : public Evaluation {
     const auto n = static_cast<double>(done_);
     const double mean = sum_ / n;
     const double variance = done_ > 1 ? std::max(0.0, squares_ / n - mean * mean) * n / (n - 1) : 0;
-    const Score accuracy{.task = "mqar", .metric = "accuracy", .length = task_.length(), .n = done_, .value = mean,
-                         .stderr_value = std::sqrt(variance / n), .settings_json = task_.settings_json()};
+    const Score accuracy{.task = "mqar",
+                         .metric = "accuracy",
+                         .length = task_.length(),
+                         .n = done_,
+                         .value = mean,
+                         .stderr_value = std::sqrt(variance / n),
+                         .settings_json = task_.settings_json()};
     Score loss = accuracy;
     loss.metric = "loss";
     loss.n = labels_;
@@ -185,6 +227,7 @@ std::unique_ptr<Task> make(const Params& options, const TaskContext& context) {
 
 }  // namespace
 
-const TaskKind mqar_task{"mqar", 1, "multi-query associative recall: name the value of each key again", false, fields, make};
+const TaskKind mqar_task{"mqar", 1,      "multi-query associative recall: name the value of each key again",
+                         false,  fields, make};
 
 }  // namespace mdnlab

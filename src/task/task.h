@@ -1,6 +1,8 @@
-// A task makes batches to train on and scores predictions. It never sees a model: eval/ brings the two together.
-// A task is one file and one row of the table in tasks.cc.
+// A task makes batches to train on and scores predictions. It never sees a model: eval/ brings the two
+// together. A task is one file and one row of the table in tasks.cc.
 #pragma once
+
+#include <ATen/core/Tensor.h>
 
 #include <cstdint>
 #include <memory>
@@ -9,8 +11,6 @@
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <ATen/core/Tensor.h>
 
 #include "config/params.h"
 #include "data/corpus.h"
@@ -21,8 +21,8 @@ namespace mdnlab {
 
 inline constexpr std::int64_t no_label = -100;
 
-// Row b, position t: the model reads tokens up to and including t and predicts labels[b,t] (already shifted), where
-// that is not no_label.
+// Row b, position t: the model reads tokens up to and including t and predicts labels[b,t] (already shifted),
+// where that is not no_label.
 struct Batch {
   at::Tensor tokens_BT;  // int64
   at::Tensor labels_BT;  // int64
@@ -40,7 +40,8 @@ struct Predictions {
 class Evaluation {
  public:
   virtual ~Evaluation() = default;
-  virtual std::optional<Batch> next(std::int64_t most_tokens) = 0;  // about this many tokens a batch, one row at least
+  virtual std::optional<Batch> next(
+      std::int64_t most_tokens) = 0;  // about this many tokens a batch, one row at least
   virtual void add(const Batch& batch, const Predictions& predictions) = 0;
   virtual std::vector<Score> scores() const = 0;
 };
@@ -49,7 +50,8 @@ class Task {
  public:
   virtual ~Task() = default;
   virtual std::int64_t vocab_size() const = 0;
-  // Identifies everything behind the batches that the task's options do not say (the corpus); "" when nothing.
+  // Identifies everything behind the batches that the task's options do not say (the corpus); "" when
+  // nothing.
   virtual std::string data_digest() const = 0;
   // Training sequences first … first+count−1: a function of the task's seed and their indices alone.
   virtual Batch training(std::int64_t first, std::int64_t count) const = 0;
@@ -65,7 +67,7 @@ struct TaskContext {
 
 struct TaskKind {
   const char* name;
-  int version;            // raised whenever its batches or scores change: it is part of every run's key
+  int version;  // raised whenever its batches or scores change: it is part of every run's key
   const char* summary;
   bool needs_corpus;
   std::span<const Field> fields;
@@ -73,6 +75,7 @@ struct TaskKind {
 };
 
 std::span<const TaskKind> task_kinds();
-const TaskKind& find_task(std::string_view name, const Place& place);  // unknown: Code::usage with the nearest
+const TaskKind& find_task(std::string_view name,
+                          const Place& place);  // unknown: Code::usage with the nearest
 
 }  // namespace mdnlab

@@ -1,13 +1,13 @@
-// Language modelling: the next token everywhere, but across a document's start. Evaluated on windows of one or more
-// times the training length: loss (nats a token), bits per byte of the text, perplexity, and perplexity by position
-// in buckets of one training length.
-#include <algorithm>
-#include <cmath>
-#include <numbers>
-
+// Language modelling: the next token everywhere, but across a document's start. Evaluated on windows of one
+// or more times the training length: loss (nats a token), bits per byte of the text, perplexity, and
+// perplexity by position in buckets of one training length.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
 
 #include "data/windows.h"
 #include "task/tasks.h"
@@ -17,10 +17,17 @@ namespace mdnlab {
 namespace {
 
 constexpr Field fields[] = {
-    {.name = "length_factors", .type = Type::integers, .preset = "[1, 4]",
-     .doc = "test windows, as multiples of the training length", .least = 1, .most = 4096},
-    {.name = "most_tokens", .type = Type::integer, .preset = "0",
-     .doc = "tokens of each evaluation, from the split's beginning; 0: the whole split", .least = 0}};
+    {.name = "length_factors",
+     .type = Type::integers,
+     .preset = "[1, 4]",
+     .doc = "test windows, as multiples of the training length",
+     .least = 1,
+     .most = 4096},
+    {.name = "most_tokens",
+     .type = Type::integer,
+     .preset = "0",
+     .doc = "tokens of each evaluation, from the split's beginning; 0: the whole split",
+     .least = 0}};
 
 // Sequences as rows: `read(i, tokens, starts)` gives window i (data/windows.h).
 template <class Read>
@@ -51,16 +58,18 @@ class Text final : public Task {
         most_tokens_(options.integer("most_tokens")),
         training_(*corpus_, Split::train, seq_len_, context.seed) {
     if (factors_.empty()) throw options.error("length_factors", "length_factors is empty", "[1, 4]");
-    for (const std::int64_t factor : factors_) (void)Windows(*corpus_, Split::test, factor * seq_len_);  // long enough
+    for (const std::int64_t factor : factors_)
+      (void)Windows(*corpus_, Split::test, factor * seq_len_);  // long enough
   }
 
   std::int64_t vocab_size() const override { return corpus_->vocab_size(); }
   std::string data_digest() const override { return corpus_->digest(); }
 
   Batch training(std::int64_t first, std::int64_t count) const override {
-    return windows_batch(seq_len_, count, [&](std::int64_t row, std::int64_t* tokens, std::vector<std::int32_t>& starts) {
-      training_.training(first + row, tokens, starts);
-    });
+    return windows_batch(seq_len_, count,
+                         [&](std::int64_t row, std::int64_t* tokens, std::vector<std::int32_t>& starts) {
+                           training_.training(first + row, tokens, starts);
+                         });
   }
 
   std::unique_ptr<Evaluation> evaluation(Split split) const override;
@@ -94,7 +103,9 @@ class TextEvaluation final : public Evaluation {
   TextEvaluation(const Text& task, Split split, std::vector<std::int64_t> factors, bool by_position)
       : task_(task), split_(split), by_position_(by_position) {
     for (const std::int64_t factor : factors) {
-      passes_.push_back({factor, Windows(task.corpus(), split, factor * task.seq_len()), {},
+      passes_.push_back({factor,
+                         Windows(task.corpus(), split, factor * task.seq_len()),
+                         {},
                          std::vector<Sums>(static_cast<std::size_t>(factor))});
     }
   }
@@ -103,15 +114,18 @@ class TextEvaluation final : public Evaluation {
     while (pass_ < passes_.size()) {
       const Windows& windows = passes_[pass_].windows;
       const std::int64_t length = windows.seq_len();
-      const std::int64_t wanted = task_.most_tokens() == 0 ? windows.count()
-                                                           : std::min(windows.count(), std::max<std::int64_t>(1, task_.most_tokens() / length));
+      const std::int64_t wanted =
+          task_.most_tokens() == 0
+              ? windows.count()
+              : std::min(windows.count(), std::max<std::int64_t>(1, task_.most_tokens() / length));
       const std::int64_t rows = std::min(std::max<std::int64_t>(1, most_tokens / length), wanted - done_);
       if (rows > 0) {
         const std::int64_t first = done_;
         done_ += rows;
-        return windows_batch(length, rows, [&](std::int64_t row, std::int64_t* tokens, std::vector<std::int32_t>& starts) {
-          windows.sequential(first + row, tokens, starts);
-        });
+        return windows_batch(length, rows,
+                             [&](std::int64_t row, std::int64_t* tokens, std::vector<std::int32_t>& starts) {
+                               windows.sequential(first + row, tokens, starts);
+                             });
       }
       ++pass_;
       done_ = 0;
@@ -137,10 +151,15 @@ class TextEvaluation final : public Evaluation {
     std::vector<Score> list;
     for (const Pass& pass : passes_) {
       const auto score = [&](const char* metric, const Sums& sums, double value, std::string settings) {
-        list.push_back({.task = "text", .metric = metric, .length = pass.factor * task_.seq_len(), .n = sums.tokens,
-                        .value = value, .settings_json = std::move(settings)});
+        list.push_back({.task = "text",
+                        .metric = metric,
+                        .length = pass.factor * task_.seq_len(),
+                        .n = sums.tokens,
+                        .value = value,
+                        .settings_json = std::move(settings)});
       };
-      const std::string whole = fmt::format(R"({{"length_factor":{},"split":"{}"}})", pass.factor, split_name(split_));
+      const std::string whole =
+          fmt::format(R"({{"length_factor":{},"split":"{}"}})", pass.factor, split_name(split_));
       const double loss = pass.all.nll / static_cast<double>(pass.all.tokens);
       score("loss", pass.all, loss, whole);
       score("bits_per_byte", pass.all, pass.all.nll / std::numbers::ln2 / pass.all.bytes, whole);
@@ -149,8 +168,8 @@ class TextEvaluation final : public Evaluation {
         const Sums& bucket = pass.buckets[b];
         if (bucket.tokens == 0) continue;
         score("perplexity", bucket, std::exp(bucket.nll / static_cast<double>(bucket.tokens)),
-              fmt::format(R"({{"length_factor":{},"split":"{}","position_from":{},"position_to":{}}})", pass.factor,
-                          split_name(split_), static_cast<std::int64_t>(b) * task_.seq_len(),
+              fmt::format(R"({{"length_factor":{},"split":"{}","position_from":{},"position_to":{}}})",
+                          pass.factor, split_name(split_), static_cast<std::int64_t>(b) * task_.seq_len(),
                           static_cast<std::int64_t>(b + 1) * task_.seq_len()));
       }
     }
@@ -176,7 +195,8 @@ class TextEvaluation final : public Evaluation {
 // While training, one number at the training length; afterwards, all of it.
 std::unique_ptr<Evaluation> Text::evaluation(Split split) const {
   const bool is_test = split == Split::test;
-  return std::make_unique<TextEvaluation>(*this, split, is_test ? factors_ : std::vector<std::int64_t>{1}, is_test);
+  return std::make_unique<TextEvaluation>(*this, split, is_test ? factors_ : std::vector<std::int64_t>{1},
+                                          is_test);
 }
 
 std::unique_ptr<Task> make(const Params& options, const TaskContext& context) {
@@ -185,6 +205,7 @@ std::unique_ptr<Task> make(const Params& options, const TaskContext& context) {
 
 }  // namespace
 
-const TaskKind text_task{"text", 1, "language modelling: loss, bits per byte, perplexity by position", true, fields, make};
+const TaskKind text_task{"text", 1,      "language modelling: loss, bits per byte, perplexity by position",
+                         true,   fields, make};
 
 }  // namespace mdnlab

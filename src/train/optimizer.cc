@@ -1,7 +1,5 @@
 #include "train/optimizer.h"
 
-#include <cmath>
-
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/_foreach_mul.h>
 #include <ATen/ops/_fused_adamw.h>
@@ -9,6 +7,8 @@
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
+
+#include <cmath>
 
 namespace mdnlab {
 
@@ -62,8 +62,8 @@ void AdamW::step(double learning_rate) {
   for (Group& group : groups_) {
     if (group.parameters.empty()) continue;
     for (at::Tensor& count : group.steps) count.add_(1);
-    at::_fused_adamw_(group.parameters, gradients(group), group.first_moments, group.second_moments, {}, group.steps,
-                      learning_rate, beta1_, beta2_, group.weight_decay, eps_, false, false);
+    at::_fused_adamw_(group.parameters, gradients(group), group.first_moments, group.second_moments, {},
+                      group.steps, learning_rate, beta1_, beta2_, group.weight_decay, eps_, false, false);
     for (const at::Tensor& parameter : group.parameters) parameter.mutable_grad() = at::Tensor();
   }
 }

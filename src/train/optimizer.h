@@ -22,7 +22,8 @@ class AdamW {
   // The name of the first parameter whose gradient is not finite, or "".
   std::string first_not_finite() const;
 
-  // The moments and the step count, by name; load() is the inverse. A missing or misshapen tensor is Code::failed.
+  // The moments and the step count, by name; load() is the inverse. A missing or misshapen tensor is
+  // Code::failed.
   TensorMap state() const;
   void load(const TensorMap& state);
 

@@ -10,8 +10,8 @@ namespace mdnlab {
 
 std::span<const Field> train_fields();
 
-// Reads `train:` and resolves what follows from other options: tokens_per_step unset is one batch. An error when
-// batch_size · seq_len does not divide tokens_per_step.
+// Reads `train:` and resolves what follows from other options: tokens_per_step unset is one batch. An error
+// when batch_size · seq_len does not divide tokens_per_step.
 Params read_train(const Node& map);
 
 // Batches whose gradients one step adds up (world size 1).

@@ -1,12 +1,12 @@
 #include "train/trainer.h"
 
-#include <chrono>
-#include <cmath>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cross_entropy_loss.h>
 #include <fmt/format.h>
+
+#include <chrono>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "train/checkpoint.h"
@@ -14,8 +14,8 @@
 
 namespace mdnlab {
 
-Trainer::Trainer(LanguageModel& model, const Task& task, const Params& train, std::filesystem::path run_folder,
-                 std::string config_json)
+Trainer::Trainer(LanguageModel& model, const Task& task, const Params& train,
+                 std::filesystem::path run_folder, std::string config_json)
     : model_(model),
       task_(task),
       options_(train),
@@ -31,9 +31,11 @@ std::int64_t Trainer::resume(std::vector<std::string>& refused) {
   for (const Parameter& parameter : model_.parameters()) {
     const auto found = latest.checkpoint->model.find(parameter.name);
     if (found == latest.checkpoint->model.end() || found->second.sizes() != parameter.tensor.sizes()) {
-      throw Error(Code::failed, {{latest.folder.string()}, "the checkpoint does not fit the model",
-                                 found == latest.checkpoint->model.end() ? "no tensor " + parameter.name
-                                                                         : "another shape of " + parameter.name});
+      throw Error(Code::failed,
+                  {{latest.folder.string()},
+                   "the checkpoint does not fit the model",
+                   found == latest.checkpoint->model.end() ? "no tensor " + parameter.name
+                                                           : "another shape of " + parameter.name});
     }
     at::Tensor(parameter.tensor).copy_(found->second);
   }
@@ -42,8 +44,8 @@ std::int64_t Trainer::resume(std::vector<std::string>& refused) {
   return step_;
 }
 
-// The data position and the random state are both functions of the seed and the step: batches are drawn from streams
-// numbered by sequence, and nothing else in a step is random.
+// The data position and the random state are both functions of the seed and the step: batches are drawn from
+// streams numbered by sequence, and nothing else in a step is random.
 void Trainer::checkpoint(const TrainingHooks& hooks) {
   if (saved_step_ == step_) return;
   if (hooks.before_checkpoint) hooks.before_checkpoint(step_);
@@ -52,14 +54,18 @@ void Trainer::checkpoint(const TrainingHooks& hooks) {
                              {"sequence", sequences},
                              {"tokens", step_ * options_.integer("tokens_per_step")},
                              {"random", {{"seed", options_.integer("seed")}, {"stream", sequences}}}};
-  Checkpoint content{.step = step_, .optimizer = optimizer_.state(), .state_json = state.dump(), .config_json = config_json_};
-  for (const Parameter& parameter : model_.parameters()) content.model[parameter.name] = parameter.tensor.detach();
+  Checkpoint content{.step = step_,
+                     .optimizer = optimizer_.state(),
+                     .state_json = state.dump(),
+                     .config_json = config_json_};
+  for (const Parameter& parameter : model_.parameters())
+    content.model[parameter.name] = parameter.tensor.detach();
   save_checkpoint(run_folder_, content);
   saved_step_ = step_;
 }
 
-// The mean loss over the step's labels; leaves its gradient. Every label of the step weighs the same, however the
-// labels fall into batches.
+// The mean loss over the step's labels; leaves its gradient. Every label of the step weighs the same, however
+// the labels fall into batches.
 double Trainer::forward_backward(std::int64_t step) {
   const std::int64_t batch_size = options_.integer("batch_size"), batches = accumulation(options_);
   std::vector<Batch> list;
@@ -75,8 +81,8 @@ double Trainer::forward_backward(std::int64_t step) {
     const at::Tensor hidden = model_.hidden(batch.tokens_BT, batch.documents).flatten(0, 1);
     // Every position may be labelled (text) or few (recall): only those reach the head.
     const at::Tensor chosen = labelled.numel() == hidden.size(0) ? hidden : hidden.index_select(0, labelled);
-    const at::Tensor sum = at::cross_entropy_loss(model_.logits(chosen), batch.labels_BT.flatten().index_select(0, labelled),
-                                                  {}, at::Reduction::Sum);
+    const at::Tensor sum = at::cross_entropy_loss(
+        model_.logits(chosen), batch.labels_BT.flatten().index_select(0, labelled), {}, at::Reduction::Sum);
     const at::Tensor share = sum / static_cast<double>(labels);
     share.backward();
     loss += share.item<double>();
@@ -92,7 +98,8 @@ StepResult Trainer::step() {
   }
   result.grad_norm = optimizer_.clip();
   if (!std::isfinite(result.grad_norm)) {
-    result.fault = fmt::format("the gradient of {} is not finite at step {}", optimizer_.first_not_finite(), step_ + 1);
+    result.fault =
+        fmt::format("the gradient of {} is not finite at step {}", optimizer_.first_not_finite(), step_ + 1);
     return result;
   }
   optimizer_.step(result.learning_rate);

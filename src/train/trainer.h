@@ -1,5 +1,5 @@
-// Trains a model on a task. On the CPU every number it gives is a function of the options, the model's initial
-// values and the task alone; a training that was stopped and resumed ends with the same bits.
+// Trains a model on a task. On the CPU every number it gives is a function of the options, the model's
+// initial values and the task alone; a training that was stopped and resumed ends with the same bits.
 #pragma once
 
 #include <cstdint>
@@ -23,17 +23,18 @@ struct TrainingProgress {
 };
 
 struct TrainingHooks {
-  std::function<bool()> should_stop;                          // asked after every step
-  std::function<void(std::int64_t step)> evaluate;            // every evaluate_every steps
-  std::function<void(const TrainingProgress&)> progress;      // after every step
-  std::function<void(std::int64_t step)> before_checkpoint;   // every metric up to `step` must be durable after it
+  std::function<bool()> should_stop;                      // asked after every step
+  std::function<void(std::int64_t step)> evaluate;        // every evaluate_every steps
+  std::function<void(const TrainingProgress&)> progress;  // after every step
+  std::function<void(std::int64_t step)>
+      before_checkpoint;  // every metric up to `step` must be durable after it
 };
 
 struct StepResult {
-  double loss = 0;           // the mean over the step's labels
-  double grad_norm = 0;      // before clipping
+  double loss = 0;       // the mean over the step's labels
+  double grad_norm = 0;  // before clipping
   double learning_rate = 0;
-  std::string fault;         // not finite: what, and nothing was changed
+  std::string fault;  // not finite: what, and nothing was changed
 };
 
 enum class TrainingEnd { finished, interrupted, diverged };
@@ -57,7 +58,8 @@ class Trainer {
   // One optimizer step.
   StepResult step();
 
-  // Emits train/loss, train/grad_norm, train/learning_rate and train/tokens_per_second at every step (counted from 1).
+  // Emits train/loss, train/grad_norm, train/learning_rate and train/tokens_per_second at every step (counted
+  // from 1).
   TrainingResult train(Sink& sink, const TrainingHooks& hooks);
 
  private:
@@ -70,8 +72,8 @@ class Trainer {
   std::filesystem::path run_folder_;
   std::string config_json_;
   AdamW optimizer_;
-  std::int64_t step_ = 0;           // done
-  std::int64_t saved_step_ = -1;    // of the newest checkpoint
+  std::int64_t step_ = 0;         // done
+  std::int64_t saved_step_ = -1;  // of the newest checkpoint
 };
 
 }  // namespace mdnlab

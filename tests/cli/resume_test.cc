@@ -1,5 +1,5 @@
-// A sweep that is stopped (killed, interrupted, its checkpoint damaged) and run again ends with the bits of one that
-// was never stopped.
+// A sweep that is stopped (killed, interrupted, its checkpoint damaged) and run again ends with the bits of
+// one that was never stopped.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -18,7 +18,8 @@ namespace {
 namespace fs = std::filesystem;
 using testing::HasSubstr;
 
-// Two rules × two workloads, seconds long: momentum with a text, attention with recall, and the other way round.
+// Two rules × two workloads, seconds long: momentum with a text, attention with recall, and the other way
+// round.
 constexpr const char* sweep_yaml = R"(
 schema: 1
 name: resume
@@ -56,14 +57,17 @@ class Resume : public testing::Test {
     explicit Sweep(const std::string& name) : database(folder / (name + ".db")) {
       std::ofstream(folder / "sweep.yaml") << sweep_yaml;
       std::ofstream text(folder / "text.txt");
-      for (int i = 0; i < 700; ++i) text << "line " << i * i % 977 << " of a text that repeats itself a little\n";
+      for (int i = 0; i < 700; ++i)
+        text << "line " << i * i % 977 << " of a text that repeats itself a little\n";
     }
     std::vector<std::string> words(std::vector<std::string> more) const {
       std::vector<std::string> all{"run", (folder / "sweep.yaml").string(), "--db", database.string()};
       all.insert(all.end(), more.begin(), more.end());
       return all;
     }
-    Finished run(std::vector<std::string> more) const { return run_mdnlab(words(std::move(more)), {.timeout = std::chrono::seconds(120)}); }
+    Finished run(std::vector<std::string> more) const {
+      return run_mdnlab(words(std::move(more)), {.timeout = std::chrono::seconds(120)});
+    }
     std::string rows(const std::string& sql) const {
       const Finished query = run_mdnlab({"query", sql, "--csv", "--db", database.string()});
       EXPECT_EQ(query.code, 0) << query.err;
@@ -71,12 +75,14 @@ class Resume : public testing::Test {
     }
     // All that a run measured, but for times.
     std::string metrics() const {
-      return rows("select key, metric.step, metric.name, value from metric join run on run.id = run_id "
-                  "where metric.name <> 'train/tokens_per_second' order by key, metric.name, metric.step");
+      return rows(
+          "select key, metric.step, metric.name, value from metric join run on run.id = run_id "
+          "where metric.name <> 'train/tokens_per_second' order by key, metric.name, metric.step");
     }
     std::string scores() const {
-      return rows("select key, evaluation.task, metric, length, n, value, stderr, settings_json from evaluation "
-                  "join run on run.id = run_id order by 1, 2, 3, 4, 8");
+      return rows(
+          "select key, evaluation.task, metric, length, n, value, stderr, settings_json from evaluation "
+          "join run on run.id = run_id order by 1, 2, 3, 4, 8");
     }
     std::string states() const { return rows("select name, state, step from run order by key"); }
     // The weights of each run's newest checkpoint, by key.
@@ -87,7 +93,8 @@ class Resume : public testing::Test {
       for (const auto& run : fs::directory_iterator(runs)) {
         fs::path newest;
         for (const auto& step : fs::directory_iterator(run)) newest = std::max(newest, step.path());
-        all[run.path().filename()] = newest.filename().string() + read(newest / "model.safetensors") + read(newest / "optimizer.safetensors");
+        all[run.path().filename()] = newest.filename().string() + read(newest / "model.safetensors") +
+                                     read(newest / "optimizer.safetensors");
       }
       return all;
     }
@@ -96,7 +103,8 @@ class Resume : public testing::Test {
       fs::path runs = database;
       runs.replace_extension(".runs");
       std::error_code ignored;
-      for (auto it = fs::recursive_directory_iterator(runs, ignored); it != fs::recursive_directory_iterator(); it.increment(ignored)) {
+      for (auto it = fs::recursive_directory_iterator(runs, ignored);
+           it != fs::recursive_directory_iterator(); it.increment(ignored)) {
         count += it->path().filename().string().starts_with("step-");  // a folder under way has another name
       }
       return count;
@@ -155,7 +163,8 @@ TEST_P(ResumeAfterKill, EndsWithTheSameBits) {
   const Sweep sweep("killed");
   {
     Process process(mdnlab_words(sweep.words({})), {.timeout = std::chrono::seconds(120)});
-    while (process.is_running() && sweep.checkpoints() < checkpoints) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    while (process.is_running() && sweep.checkpoints() < checkpoints)
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
     std::this_thread::sleep_for(std::chrono::milliseconds(pause_ms));
     ASSERT_TRUE(process.is_running()) << "the sweep was over before it could be killed";
     process.signal_group(SIGKILL);
@@ -170,14 +179,16 @@ TEST_P(ResumeAfterKill, EndsWithTheSameBits) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Points, ResumeAfterKill,
-                         testing::Values(std::pair{0, 150}, std::pair{1, 0}, std::pair{2, 13}, std::pair{2, 47}, std::pair{3, 5}, std::pair{5, 29}));
+                         testing::Values(std::pair{0, 150}, std::pair{1, 0}, std::pair{2, 13},
+                                         std::pair{2, 47}, std::pair{3, 5}, std::pair{5, 29}));
 
 // The parent alone dies: its worker must not go on beside the next sweep.
 TEST_F(Resume, AfterOnlyTheParentWasKilled) {
   const Sweep sweep("orphan");
   {
     Process process(mdnlab_words(sweep.words({})), {.timeout = std::chrono::seconds(120)});
-    while (process.is_running() && sweep.checkpoints() < 1) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    while (process.is_running() && sweep.checkpoints() < 1)
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
     process.signal(SIGKILL);
     process.wait();
     const Finished run = sweep.run({});
@@ -190,7 +201,8 @@ TEST_F(Resume, AfterCtrlC) {
   const Sweep sweep("interrupted");
   {
     Process process(mdnlab_words(sweep.words({"--jobs", "2"})), {.timeout = std::chrono::seconds(120)});
-    while (process.is_running() && sweep.checkpoints() < 1) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    while (process.is_running() && sweep.checkpoints() < 1)
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
     process.signal_group(SIGINT);
     const Finished stopped = process.wait();
     EXPECT_EQ(stopped.code, 130) << stopped.err;
@@ -205,7 +217,8 @@ TEST_F(Resume, ADamagedCheckpointIsRefusedByNameAndTheOneBeforeUsed) {
   const Sweep sweep("damaged");
   {
     Process process(mdnlab_words(sweep.words({})), {.timeout = std::chrono::seconds(120)});
-    while (process.is_running() && sweep.checkpoints() < 2) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    while (process.is_running() && sweep.checkpoints() < 2)
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
     process.signal_group(SIGINT);
     ASSERT_EQ(process.wait().code, 130);
   }
@@ -241,9 +254,11 @@ sweep: {train.lr: [1e38, 1e-3]}
 )";
   const Finished run = sweep.run({});
   EXPECT_EQ(run.code, 1) << run.err;
-  EXPECT_EQ(sweep.rows("select name, state, step > 0, error like '%not finite at step%' or error like 'the loss is % at step%' as told "
-                       "from run order by id"),
-            "name,state,step > 0,told\ntrain.lr=1e38,diverged,1,1\ntrain.lr=1e-3,done,1,\n");
+  EXPECT_EQ(
+      sweep.rows(
+          "select name, state, step > 0, error like '%not finite at step%' or error like 'the loss is % at step%' as told "
+          "from run order by id"),
+      "name,state,step > 0,told\ntrain.lr=1e38,diverged,1,1\ntrain.lr=1e-3,done,1,\n");
   EXPECT_EQ(sweep.run({}).code, 1) << "a diverged run stays a failure";
 }
 

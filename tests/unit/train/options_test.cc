@@ -24,25 +24,30 @@ TEST(TrainOptions, AccumulationFollowsFromTokensPerStep) {
 }
 
 TEST(TrainOptions, TokensPerStepMustDivide) {
-  const Error error = error_of([] { read("{batch_size: 4, seq_len: 128, steps: 10,\n tokens_per_step: 1000}"); });
+  const Error error =
+      error_of([] { read("{batch_size: 4, seq_len: 128, steps: 10,\n tokens_per_step: 1000}"); });
   EXPECT_EQ(error.code(), Code::usage);
   EXPECT_THAT(error.what(), HasSubstr("train.yaml:2:"));
   EXPECT_THAT(error.what(), HasSubstr("a multiple of batch_size · seq_len = 512"));
 }
 
 TEST(TrainOptions, BetasAreTwoNumbersBelowOne) {
-  EXPECT_THAT(error_of([] { read("{batch_size: 4, seq_len: 8, steps: 1, betas: [0.9]}"); }).what(), HasSubstr("betas"));
-  EXPECT_THAT(error_of([] { read("{batch_size: 4, seq_len: 8, steps: 1, betas: [0.9, 1.0]}"); }).what(), HasSubstr("below 1"));
+  EXPECT_THAT(error_of([] { read("{batch_size: 4, seq_len: 8, steps: 1, betas: [0.9]}"); }).what(),
+              HasSubstr("betas"));
+  EXPECT_THAT(error_of([] { read("{batch_size: 4, seq_len: 8, steps: 1, betas: [0.9, 1.0]}"); }).what(),
+              HasSubstr("below 1"));
 }
 
 TEST(LearningRate, WarmsUpToThePeakThenFollowsTheCosine) {
-  const Params train = read("{batch_size: 1, seq_len: 1, steps: 110, lr: 2, warmup_steps: 10, min_lr_ratio: 0.1}");
+  const Params train =
+      read("{batch_size: 1, seq_len: 1, steps: 110, lr: 2, warmup_steps: 10, min_lr_ratio: 0.1}");
   EXPECT_DOUBLE_EQ(learning_rate(train, 0), 0.2);
   EXPECT_DOUBLE_EQ(learning_rate(train, 9), 2);
   EXPECT_DOUBLE_EQ(learning_rate(train, 10), 2);
   EXPECT_NEAR(learning_rate(train, 60), 2 * (0.1 + 0.9 * 0.5), 1e-12);
   EXPECT_NEAR(learning_rate(train, 110), 0.2, 1e-12);
-  for (std::int64_t step = 10; step < 110; ++step) EXPECT_GE(learning_rate(train, step), learning_rate(train, step + 1));
+  for (std::int64_t step = 10; step < 110; ++step)
+    EXPECT_GE(learning_rate(train, step), learning_rate(train, step + 1));
 }
 
 }  // namespace

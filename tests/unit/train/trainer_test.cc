@@ -1,16 +1,15 @@
 #include "train/trainer.h"
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
-#include <cmath>
-
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/allclose.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
 
 #include "../temporary_folder.h"
 #include "base/random.h"
@@ -43,8 +42,12 @@ class UnevenLabels final : public Task {
 struct Training {
   Training(const std::string& train, const std::string& rule = "mdn", const char* dtype = "f64")
       : options(read_train(parse_yaml(train, "train"))),
-        model(read_model(parse_yaml("rule: " + rule + "\nmodel: {hidden_size: 16, num_hidden_layers: 2, num_heads: 2, hidden_ratio: 1}", "model"),
-                         plugins),
+        model(read_model(
+                  parse_yaml(
+                      "rule: " + rule +
+                          "\nmodel: {hidden_size: 16, num_hidden_layers: 2, num_heads: 2, hidden_ratio: 1}",
+                      "model"),
+                  plugins),
               plugins, 16, dtype_of(dtype), 5),
         trainer(model, task, options, folder.path(), "{}") {
     at::set_num_threads(1);
@@ -115,7 +118,8 @@ TEST(Trainer, ALossThatIsNotFiniteChangesNothingAndSaysWhere) {
   {
     const at::NoGradGuard no_grad;
     for (const Parameter& parameter : training.model.parameters()) {
-      if (parameter.name == "lm_head.weight") at::Tensor(parameter.tensor).fill_(std::numeric_limits<double>::infinity());
+      if (parameter.name == "lm_head.weight")
+        at::Tensor(parameter.tensor).fill_(std::numeric_limits<double>::infinity());
     }
   }
   const std::vector<at::Tensor> before = training.weights();
