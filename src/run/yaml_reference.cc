@@ -59,8 +59,9 @@ std::string yaml_reference(const Plugins& plugins) {
   std::string text = document;
   text += "\n## `rule`\n";
   for (const Plugin& plugin : plugins.all()) {
-    text += fmt::format("\n### `{}`: {}\n\n{}", plugin.info().name, plugin.info().summary,
-                        plugin.options().empty() ? "It has no options.\n" : field_reference(plugin.options()));
+    text +=
+        fmt::format("\n### `{}`: {}\n\n{}", plugin.info().name, plugin.info().summary,
+                    plugin.options().empty() ? "It has no options.\n" : field_reference(plugin.options()));
   }
   text += "\n## `model`\n\n" + field_reference(model_fields()) + layers;
   text += "\n## `data`\n\n" + field_reference(data_fields());

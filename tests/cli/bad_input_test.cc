@@ -47,16 +47,16 @@ TEST_P(BadInput, IsRefusedInTheWordsItExpects) {
   const Expectation expected = expectation_of(GetParam());
   ASSERT_GT(expected.code, 0) << "the first line is `# expect CODE: message`";
   const TemporaryFolder folder;
-  const Finished run = run_mdnlab({"run", GetParam(), "--db", folder / "results.db"}, {.folder = data_folder()});
+  const Finished run =
+      run_mdnlab({"run", GetParam(), "--db", folder / "results.db"}, {.folder = data_folder()});
   EXPECT_EQ(run.code, expected.code);
   EXPECT_EQ(run.err, "mdnlab: " + expected.message + "\n");
   EXPECT_EQ(run.out, "");
   EXPECT_TRUE(fs::is_empty(folder.path())) << "nothing is made before the whole file is read";
 }
 
-INSTANTIATE_TEST_SUITE_P(Files, BadInput, testing::ValuesIn(bad_files()), [](const auto& info) {
-  return info.param.substr(4, info.param.size() - 4 - 5);
-});
+INSTANTIATE_TEST_SUITE_P(Files, BadInput, testing::ValuesIn(bad_files()),
+                         [](const auto& info) { return info.param.substr(4, info.param.size() - 4 - 5); });
 
 TEST(BadInput, HasManyFiles) { EXPECT_GT(bad_files().size(), 90u); }
 

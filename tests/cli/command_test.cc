@@ -22,7 +22,8 @@ TEST(Help, OfTheProgramNamesEveryCommand) {
   const Finished help = run_mdnlab({"--help"});
   EXPECT_EQ(help.code, 0);
   EXPECT_THAT(help.err, IsEmpty());
-  for (const char* command : {"run", "plan", "status", "query", "report", "rules", "data", "merge", "doctor"}) {
+  for (const char* command :
+       {"run", "plan", "status", "query", "report", "rules", "data", "merge", "doctor"}) {
     EXPECT_THAT(help.out, HasSubstr(std::string("\n  ") + command + " ")) << command;
   }
 }
@@ -42,12 +43,13 @@ TEST_P(CommandHelp, ShowsItsUseAndAnExample) {
 
 INSTANTIATE_TEST_SUITE_P(
     Commands, CommandHelp,
-    testing::Values(std::vector<std::string>{"run"}, std::vector<std::string>{"plan"}, std::vector<std::string>{"status"},
-                    std::vector<std::string>{"query"}, std::vector<std::string>{"report"},
-                    std::vector<std::string>{"rules", "list"}, std::vector<std::string>{"rules", "show"},
-                    std::vector<std::string>{"rules", "bench"}, std::vector<std::string>{"data", "pack"},
-                    std::vector<std::string>{"data", "info"}, std::vector<std::string>{"data", "sample"},
-                    std::vector<std::string>{"merge"}, std::vector<std::string>{"doctor"}),
+    testing::Values(std::vector<std::string>{"run"}, std::vector<std::string>{"plan"},
+                    std::vector<std::string>{"status"}, std::vector<std::string>{"query"},
+                    std::vector<std::string>{"report"}, std::vector<std::string>{"rules", "list"},
+                    std::vector<std::string>{"rules", "show"}, std::vector<std::string>{"rules", "bench"},
+                    std::vector<std::string>{"data", "pack"}, std::vector<std::string>{"data", "info"},
+                    std::vector<std::string>{"data", "sample"}, std::vector<std::string>{"merge"},
+                    std::vector<std::string>{"doctor"}),
     [](const auto& info) {
       std::string name;
       for (const std::string& word : info.param) name += word;
@@ -75,7 +77,9 @@ TEST(Words, ThatNobodyKnowsAreRefusedWithTheNearest) {
       {{"run", "nowhere.yaml"}, 2, "nowhere.yaml: cannot read the file: No such file or directory"},
       {{"run", "/"}, 2, "/: cannot read the file: Is a directory"},
       {{"run", plan, "--jobs", "0"}, 2, "--jobs is no number; found '0', expected a whole number, 1 or more"},
-      {{"plan", plan, "--shard", "2/2"}, 2, "--shard is no part of a plan; found '2/2', expected I/N with 0 ≤ I < N"},
+      {{"plan", plan, "--shard", "2/2"},
+       2,
+       "--shard is no part of a plan; found '2/2', expected I/N with 0 ≤ I < N"},
       {{"plan", plan, "--only", "rule.nme=mdn"}, 2, "--only names a path that no run has; found 'rule.nme'"},
       {{"plan", plan, "--device", "tpu"}, 2, "unknown device; found --device tpu, expected auto or cpu"},
       {{"plan", plan, "--device", "cuda"}, 3, "found --device cuda, expected auto or cpu"},
@@ -100,9 +104,10 @@ TEST(Words, WithoutAnyTheOverviewIsShownAsAMistake) {
 
 TEST(Plan, AFilterMayNameWhatOtherShardsHave) {
   const TemporaryFolder folder;
-  std::ofstream(folder / "two.yaml") << "schema: 1\nmodel: {hidden_size: 8, num_hidden_layers: 1, num_heads: 1}\n"
-                                        "task: {name: mqar, vocabulary: 16, pairs: 1}\ntrain: {batch_size: 1, seq_len: 8, steps: 1}\n"
-                                        "sweep: {rule: [mdn, attention]}\n";
+  std::ofstream(folder / "two.yaml")
+      << "schema: 1\nmodel: {hidden_size: 8, num_hidden_layers: 1, num_heads: 1}\n"
+         "task: {name: mqar, vocabulary: 16, pairs: 1}\ntrain: {batch_size: 1, seq_len: 8, steps: 1}\n"
+         "sweep: {rule: [mdn, attention]}\n";
   const std::vector<std::string> words{"plan", "two.yaml", "--csv", "--only", "rule.tau_factor=1", "--shard"};
   for (const auto& [shard, lines] : std::vector<std::pair<std::string, int>>{{"0/2", 2}, {"1/2", 1}}) {
     std::vector<std::string> with_shard = words;
@@ -117,15 +122,19 @@ TEST(Output, ToAClosedPipeEndsQuietly) {
   const TemporaryFolder folder;
   const std::string program = (build_folder() / "mdnlab").string();
   // More than a pipe holds, so that the reader is gone before the end.
-  const Finished piped = run({"sh", "-c", "(" + program + " data sample --task mqar --seq-len 4096 --count 64; echo $? > code) | head -n 1 | cut -c 1-6"},
-                             {.folder = folder.path()});
+  const Finished piped = run(
+      {"sh", "-c",
+       "(" + program +
+           " data sample --task mqar --seq-len 4096 --count 64; echo $? > code) | head -n 1 | cut -c 1-6"},
+      {.folder = folder.path()});
   EXPECT_EQ(piped.out, "tokens\n");
   EXPECT_EQ(piped.err, "");
   EXPECT_EQ(read_text(folder / "code"), "141\n");
 }
 
 TEST(Output, ThatCannotBeWrittenIsAnError) {
-  const Finished full = run({"sh", "-c", (build_folder() / "mdnlab").string() + " plan --reference > /dev/full"});
+  const Finished full =
+      run({"sh", "-c", (build_folder() / "mdnlab").string() + " plan --reference > /dev/full"});
   EXPECT_EQ(full.code, 4);
   EXPECT_THAT(full.err, HasSubstr("cannot write to standard output: No space left on device"));
 }
@@ -142,7 +151,8 @@ TEST(Output, JsonIsOneObjectWhateverTheCommand) {
     with_json.emplace_back("--json");
     const Finished done = run_mdnlab(with_json);
     EXPECT_EQ(done.code, 0) << done.err;
-    EXPECT_FALSE(nlohmann::json::parse(done.out, nullptr, false).is_discarded()) << words[0] << ": " << done.out;
+    EXPECT_FALSE(nlohmann::json::parse(done.out, nullptr, false).is_discarded())
+        << words[0] << ": " << done.out;
   }
 }
 

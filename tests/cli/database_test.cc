@@ -24,13 +24,16 @@ class OneRun : public testing::Test {
     folder_ = new TemporaryFolder;
     std::ofstream(*folder_ / "one.yaml")
         << "schema: 1\nrule: mdn\nmodel: {hidden_size: 8, num_hidden_layers: 1, num_heads: 1}\n"
-           "task: {name: mqar, vocabulary: 16, pairs: 1, test_examples: 10}\ntrain: {batch_size: 2, seq_len: 8, steps: 3}\n";
+           "task: {name: mqar, vocabulary: 16, pairs: 1, test_examples: 10}\ntrain: {batch_size: 2, seq_len: "
+           "8, steps: 3}\n";
     const Finished run = mdnlab({"run", "one.yaml"});
     if (run.code != 0) throw std::runtime_error(run.err);
   }
   static void TearDownTestSuite() { delete folder_; }
 
-  static Finished mdnlab(const std::vector<std::string>& words) { return run_mdnlab(words, {.folder = folder_->path()}); }
+  static Finished mdnlab(const std::vector<std::string>& words) {
+    return run_mdnlab(words, {.folder = folder_->path()});
+  }
   static fs::path file() { return *folder_ / "mdnlab.db"; }
 
   static TemporaryFolder* folder_;
@@ -41,7 +44,8 @@ TemporaryFolder* OneRun::folder_ = nullptr;
 void execute(const fs::path& file, const std::string& sql) {
   sqlite3* connection = nullptr;
   ASSERT_EQ(sqlite3_open(file.c_str(), &connection), SQLITE_OK);
-  EXPECT_EQ(sqlite3_exec(connection, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK) << sqlite3_errmsg(connection);
+  EXPECT_EQ(sqlite3_exec(connection, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK)
+      << sqlite3_errmsg(connection);
   sqlite3_close(connection);
 }
 
@@ -59,7 +63,8 @@ TEST_F(OneRun, IsDoneOnceAndSaysSo) {
 }
 
 TEST_F(OneRun, AnswersQueriesInFourForms) {
-  const std::string sql = "select name, value from metric where step = 3 and name like 'train/l%e' order by name";
+  const std::string sql =
+      "select name, value from metric where step = 3 and name like 'train/l%e' order by name";
   EXPECT_EQ(mdnlab({"query", "select rule, step from run", "--csv"}).out, "rule,step\nmdn,3\n");
   EXPECT_EQ(nlohmann::json::parse(mdnlab({"query", "select rule, step from run", "--json"}).out),
             nlohmann::json::parse(R"([{"rule": "mdn", "step": 3}])"));
@@ -76,8 +81,9 @@ TEST_F(OneRun, AnswersQueriesInFourForms) {
 TEST_F(OneRun, AHostileQueryIsRefusedAndChangesNothing) {
   const std::string before = read_text(file());
   for (const char* sql :
-       {"delete from run", "attach 'other.db' as other", "vacuum into 'copy.db'", "select 1; delete from run", "pragma user_version = 9",
-        "select load_extension('x.so')", "with x as (select 1) insert into run default values", "select * from rum"}) {
+       {"delete from run", "attach 'other.db' as other", "vacuum into 'copy.db'", "select 1; delete from run",
+        "pragma user_version = 9", "select load_extension('x.so')",
+        "with x as (select 1) insert into run default values", "select * from rum"}) {
     const Finished query = mdnlab({"query", sql});
     EXPECT_EQ(query.code, 2) << sql << ": " << query.out;
     EXPECT_EQ(query.out, "") << sql;
@@ -88,13 +94,15 @@ TEST_F(OneRun, AHostileQueryIsRefusedAndChangesNothing) {
 }
 
 TEST_F(OneRun, ADatabaseThatIsNotThereIsNotMadeByReading) {
-  for (const std::vector<std::string>& words :
-       std::vector<std::vector<std::string>>{{"status"}, {"query", "leaderboard"}, {"query", "select 1"}, {"report"}}) {
+  for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
+           {"status"}, {"query", "leaderboard"}, {"query", "select 1"}, {"report"}}) {
     std::vector<std::string> elsewhere = words;
     elsewhere.insert(elsewhere.end(), {"--db", "none.db"});
     const Finished asked = mdnlab(elsewhere);
     EXPECT_EQ(asked.code, 4) << words[0];
-    EXPECT_EQ(asked.err, "mdnlab: none.db: there is no database here; `mdnlab run FILE.yaml` makes one; --db names another\n");
+    EXPECT_EQ(
+        asked.err,
+        "mdnlab: none.db: there is no database here; `mdnlab run FILE.yaml` makes one; --db names another\n");
     EXPECT_FALSE(fs::exists(*folder_ / "none.db"));
   }
 }
@@ -104,12 +112,15 @@ TEST_F(OneRun, ADatabaseOfANewerProgramIsRefusedUntouched) {
   fs::copy_file(file(), newer);
   execute(newer, "pragma user_version = 4321");
   const std::string before = read_text(newer);
-  for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{{"status"}, {"query", "select 1"}, {"report"}, {"run", "one.yaml"}}) {
+  for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
+           {"status"}, {"query", "select 1"}, {"report"}, {"run", "one.yaml"}}) {
     std::vector<std::string> there = words;
     there.insert(there.end(), {"--db", "newer.db"});
     const Finished asked = mdnlab(there);
     EXPECT_EQ(asked.code, 4) << words[0];
-    EXPECT_THAT(asked.err, AllOf(testing::StartsWith("mdnlab: newer.db"), HasSubstr("4321"), HasSubstr("newer"))) << words[0];
+    EXPECT_THAT(asked.err,
+                AllOf(testing::StartsWith("mdnlab: newer.db"), HasSubstr("4321"), HasSubstr("newer")))
+        << words[0];
   }
   EXPECT_EQ(read_text(newer), before);
 }
@@ -128,11 +139,13 @@ TEST_F(OneRun, WhatIsNoDatabaseIsRefusedUntouched) {
 TEST_F(OneRun, TheDatabaseIsNamedByOptionVariableOrPlace) {
   const ProcessOptions elsewhere{.folder = "/", .environment = {{"MDNLAB_DB", file().string()}}};
   EXPECT_EQ(run_mdnlab({"status"}, elsewhere).code, 0);
-  EXPECT_EQ(run_mdnlab({"status", "--db", "/none.db"}, elsewhere).code, 4) << "the option wins over the variable";
+  EXPECT_EQ(run_mdnlab({"status", "--db", "/none.db"}, elsewhere).code, 4)
+      << "the option wins over the variable";
 }
 
 TEST_F(OneRun, AMergeAddsItOnce) {
-  EXPECT_THAT(mdnlab({"merge", "all.db", "mdnlab.db"}).out, HasSubstr("mdnlab.db: 1 runs added, 0 replaced, 0 kept"));
+  EXPECT_THAT(mdnlab({"merge", "all.db", "mdnlab.db"}).out,
+              HasSubstr("mdnlab.db: 1 runs added, 0 replaced, 0 kept"));
   EXPECT_THAT(mdnlab({"merge", "all.db", "mdnlab.db"}).out, HasSubstr("0 runs added, 0 replaced, 1 kept"));
   EXPECT_EQ(mdnlab({"report", "--db", "all.db", "--csv"}).out, mdnlab({"report", "--csv"}).out);
 }

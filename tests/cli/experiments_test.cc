@@ -19,7 +19,8 @@ TEST(ExperimentsReadme, HoldsTheReferenceThatTheProgramPrints) {
   ASSERT_EQ(reference.code, 0) << reference.err;
   EXPECT_EQ(between(readme(), "<!-- reference -->\n", "<!-- end of reference -->"), reference.out)
       << "put the output of `mdnlab plan --reference` between the marks";
-  for (const char* option : {"`gate_constraint`", "`hidden_size`", "`tokenizer`", "`length_factors`", "`pairs`", "`seq_len`", "`samples`"}) {
+  for (const char* option : {"`gate_constraint`", "`hidden_size`", "`tokenizer`", "`length_factors`",
+                             "`pairs`", "`seq_len`", "`samples`"}) {
     EXPECT_THAT(reference.out, HasSubstr(option));
   }
 }
@@ -48,7 +49,8 @@ TEST(ExperimentsReadme, ItsCommandsRun) {
   const std::string path = build_folder().string() + ":" + std::getenv("PATH");
   std::string results;
   for (const Block& script : scripts) {
-    const Finished done = run({"sh", "-euc", script.content}, {.folder = folder.path(), .environment = {{"PATH", path}}});
+    const Finished done =
+        run({"sh", "-euc", script.content}, {.folder = folder.path(), .environment = {{"PATH", path}}});
     EXPECT_EQ(done.code, 0) << script.content << done.err;
     results += done.out;
   }

@@ -57,7 +57,8 @@ void write_blocks(const std::vector<Block>& blocks, const std::filesystem::path&
 std::string between(std::string_view text, std::string_view begin, std::string_view end) {
   const std::size_t first = text.find(begin), last = text.find(end);
   if (first == std::string_view::npos || last == std::string_view::npos || last < first) {
-    throw std::runtime_error("the marks " + std::string(begin) + " and " + std::string(end) + " are not there");
+    throw std::runtime_error("the marks " + std::string(begin) + " and " + std::string(end) +
+                             " are not there");
   }
   return std::string(text.substr(first + begin.size(), last - first - begin.size()));
 }

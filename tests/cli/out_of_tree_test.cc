@@ -21,7 +21,8 @@ using testing::SizeIs;
 bool is_found(const std::string& program) { return run({"sh", "-c", "command -v " + program}).code == 0; }
 
 std::string replaced(std::string text, const std::string& from, const std::string& to) {
-  for (std::size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size()) text.replace(at, from.size(), to);
+  for (std::size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size())
+    text.replace(at, from.size(), to);
   return text;
 }
 
@@ -29,7 +30,8 @@ std::string replaced(std::string text, const std::string& from, const std::strin
 class Installation {
  public:
   Installation() {
-    const Finished install = run({std::getenv("MDNLAB_MESON"), "install", "-C", build_folder(), "--no-rebuild", "--quiet", "--destdir", folder_.path()},
+    const Finished install = run({std::getenv("MDNLAB_MESON"), "install", "-C", build_folder(),
+                                  "--no-rebuild", "--quiet", "--destdir", folder_.path()},
                                  {.timeout = std::chrono::seconds(120)});
     if (install.code != 0) throw std::runtime_error("meson install: " + install.out + install.err);
     for (const auto& entry : fs::recursive_directory_iterator(folder_.path())) {
@@ -39,7 +41,8 @@ class Installation {
     // The package says the prefix of the build; the files lie under ours.
     const std::string package = read_text(package_);
     const std::string prefix = between(package, "prefix=", "\n");
-    std::ofstream(package_) << replaced(package, "prefix=" + prefix, "prefix=" + folder_.path().string() + prefix);
+    std::ofstream(package_) << replaced(package, "prefix=" + prefix,
+                                        "prefix=" + folder_.path().string() + prefix);
   }
 
   ProcessOptions options(const fs::path& folder) const {
@@ -74,8 +77,12 @@ TEST(OutOfTreePlugin, IsBuiltFoundAndTrainedAsItsReadmeSays) {
   const Finished built = run({"sh", "-euc", scripts[0].content}, installation.options(folder.path()));
   ASSERT_EQ(built.code, 0) << built.err;
   EXPECT_EQ(built.err, "") << "no warning either";
-  EXPECT_THAT(built.out, AllOf(ContainsRegex("leaky +1 +no +no +scalar +constant +a memory that leaks at a learned rate +leaky.so"),
-                               ContainsRegex("\nmdn +"), HasSubstr("| half_life_log"), HasSubstr("tokens after which half is left")));
+  EXPECT_THAT(
+      built.out,
+      AllOf(ContainsRegex(
+                "leaky +1 +no +no +scalar +constant +a memory that leaks at a learned rate +leaky.so"),
+            ContainsRegex("\nmdn +"), HasSubstr("| half_life_log"),
+            HasSubstr("tokens after which half is left")));
 
   const Finished trained = run({"sh", "-euc", scripts[1].content}, installation.options(folder.path()));
   EXPECT_EQ(trained.code, 0) << trained.err;
@@ -83,8 +90,9 @@ TEST(OutOfTreePlugin, IsBuiltFoundAndTrainedAsItsReadmeSays) {
   EXPECT_THAT(trained.out, ContainsRegex("\\| leaky +\\|"));
 
   // By name on the command line it reaches the workers as well; without it the rule is unknown.
-  const Finished named = run({"sh", "-c", "mdnlab run leaky.yaml --plugin leaky.so --db named.db --only rule.half_life=4"},
-                             installation.options(folder.path()));
+  const Finished named =
+      run({"sh", "-c", "mdnlab run leaky.yaml --plugin leaky.so --db named.db --only rule.half_life=4"},
+          installation.options(folder.path()));
   EXPECT_EQ(named.code, 0) << named.err;
   const Finished without = run({"sh", "-c", "mdnlab plan leaky.yaml"}, installation.options(folder.path()));
   EXPECT_EQ(without.code, 2);

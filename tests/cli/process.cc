@@ -52,7 +52,8 @@ int memory_file() {
 std::string content(int file) {
   std::string text;
   char buffer[4096];
-  for (ssize_t count = 0; (count = pread(file, buffer, sizeof buffer, static_cast<off_t>(text.size()))) > 0;) {
+  for (ssize_t count = 0;
+       (count = pread(file, buffer, sizeof buffer, static_cast<off_t>(text.size()))) > 0;) {
     text.append(buffer, static_cast<std::size_t>(count));
   }
   return text;
@@ -126,7 +127,8 @@ Finished Process::wait() {
   while (!reap()) {
     if (Clock::now() > give_up) {
       give_up = Clock::time_point::max();
-      ADD_FAILURE() << "the process ran longer than " << timeout_.count() << " s and was killed; its messages: " << err();
+      ADD_FAILURE() << "the process ran longer than " << timeout_.count()
+                    << " s and was killed; its messages: " << err();
       signal_group(SIGKILL);
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(2));

@@ -1,4 +1,5 @@
-// Programs as a test runs them: started in a folder and an environment of their own, watched, signalled, ended.
+// Programs as a test runs them: started in a folder and an environment of their own, watched, signalled,
+// ended.
 #pragma once
 
 #include <sys/types.h>
@@ -12,10 +13,10 @@
 namespace mdnlab {
 
 struct ProcessOptions {
-  std::filesystem::path folder;                                 // working directory; the test's own when empty
-  std::vector<std::pair<std::string, std::string>> environment; // added to ours; MDNLAB_DB and MDNLAB_PLUGIN_PATH of
-                                                                // ours are left out
-  std::chrono::seconds timeout{60};                             // then the process is killed and the test fails
+  std::filesystem::path folder;  // working directory; the test's own when empty
+  std::vector<std::pair<std::string, std::string>> environment;  // added to ours; MDNLAB_DB and
+                                                                 // MDNLAB_PLUGIN_PATH of ours are left out
+  std::chrono::seconds timeout{60};  // then the process is killed and the test fails
 };
 
 struct Finished {
@@ -23,7 +24,8 @@ struct Finished {
   std::string out, err;
 };
 
-// A running program. Its stdin is empty. It leads a process group of its own, so that nothing it starts outlives it.
+// A running program. Its stdin is empty. It leads a process group of its own, so that nothing it starts
+// outlives it.
 class Process {
  public:
   // words[0] is a path, or a name that PATH finds. std::runtime_error when it cannot be started.

@@ -16,7 +16,9 @@ inline const Plugins& plugins() {
   return all;
 }
 
-inline ModelSpec spec_of(const std::string& yaml) { return read_model(parse_yaml(yaml, "test.yaml"), plugins()); }
+inline ModelSpec spec_of(const std::string& yaml) {
+  return read_model(parse_yaml(yaml, "test.yaml"), plugins());
+}
 
 inline std::vector<std::string> layer_names(const ModelSpec& spec) {
   std::vector<std::string> names;

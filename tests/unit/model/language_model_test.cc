@@ -1,18 +1,17 @@
 // The language model as a whole: its tensors, its initial values, and that it goes on from its state.
 #include "model/language_model.h"
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
-#include <algorithm>
-#include <set>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/isfinite.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
 
 #include "document.h"
 
@@ -23,7 +22,8 @@ using testing::Contains;
 using testing::Not;
 
 std::string model(const std::string& rule, const std::string& more = "") {
-  return "rule: " + rule + "\nmodel: {hidden_size: 16, num_hidden_layers: 4, num_heads: 2, intermediate_size: 24" + more + "}";
+  return "rule: " + rule +
+         "\nmodel: {hidden_size: 16, num_hidden_layers: 4, num_heads: 2, intermediate_size: 24" + more + "}";
 }
 
 LanguageModel make(const std::string& yaml, std::uint64_t seed = 1, at::ScalarType dtype = at::kFloat) {
@@ -52,7 +52,9 @@ std::int64_t count(const LanguageModel& model) {
   return sum;
 }
 
-double difference(const at::Tensor& a, const at::Tensor& b) { return ((a - b).norm() / b.norm()).item<double>(); }
+double difference(const at::Tensor& a, const at::Tensor& b) {
+  return ((a - b).norm() / b.norm()).item<double>();
+}
 
 TEST(LanguageModel, HasExactlyTheTensorsThatThePlanCounts) {
   for (const char* rule : {"attention", "mdn", "{name: mamba2, head_width: 8}"}) {
@@ -62,17 +64,20 @@ TEST(LanguageModel, HasExactlyTheTensorsThatThePlanCounts) {
       EXPECT_EQ(count(made), parameters_of(yaml, 50)) << yaml;
       const std::vector<std::string> list = names(made);
       EXPECT_EQ(std::set<std::string>(list.begin(), list.end()).size(), list.size());
-      for (const Parameter& parameter : made.parameters()) EXPECT_TRUE(parameter.tensor.is_leaf() && parameter.tensor.requires_grad());
+      for (const Parameter& parameter : made.parameters())
+        EXPECT_TRUE(parameter.tensor.is_leaf() && parameter.tensor.requires_grad());
     }
   }
 }
 
 TEST(LanguageModel, NamesItsTensorsAsTheFieldDoes) {
-  EXPECT_THAT(names(make(model("mdn"))), testing::IsSupersetOf({"model.embeddings.weight", "model.layers.0.attn_norm.weight",
-                                                                "model.layers.3.attn.q_proj.weight", "model.layers.3.attn.A_log",
-                                                                "model.layers.0.mlp_norm.weight", "model.layers.0.mlp.gate_proj.weight",
-                                                                "model.layers.0.mlp.up_proj.weight", "model.layers.0.mlp.down_proj.weight",
-                                                                "model.norm.weight", "lm_head.weight"}));
+  EXPECT_THAT(
+      names(make(model("mdn"))),
+      testing::IsSupersetOf({"model.embeddings.weight", "model.layers.0.attn_norm.weight",
+                             "model.layers.3.attn.q_proj.weight", "model.layers.3.attn.A_log",
+                             "model.layers.0.mlp_norm.weight", "model.layers.0.mlp.gate_proj.weight",
+                             "model.layers.0.mlp.up_proj.weight", "model.layers.0.mlp.down_proj.weight",
+                             "model.norm.weight", "lm_head.weight"}));
 }
 
 TEST(LanguageModel, ATiedHeadIsTheEmbedding) {
@@ -84,7 +89,8 @@ TEST(LanguageModel, ATiedHeadIsTheEmbedding) {
 }
 
 TEST(LanguageModel, EveryParameterHasAGradient) {
-  for (const char* rule : {"attention", "decay_momentum", "delta_momentum", "gated_deltanet", "{name: mamba2, head_width: 8}", "mdn"}) {
+  for (const char* rule : {"attention", "decay_momentum", "delta_momentum", "gated_deltanet",
+                           "{name: mamba2, head_width: 8}", "mdn"}) {
     const LanguageModel made = make(model(rule));
     made.logits(made.hidden(tokens(2, 13))).square().sum().backward();
     for (const Parameter& parameter : made.parameters()) {
@@ -109,8 +115,9 @@ TEST(LanguageModel, InitialValuesDependOnTheSeedAndTheNameAlone) {
 // A run of an ablation starts from the same values in all that it shares with the others.
 TEST(LanguageModel, AChangeOfOneLayerLeavesTheInitialValuesOfTheRest) {
   const LanguageModel base = make(model("mdn"));
-  for (const std::string& yaml : {model("gated_deltanet"), model("mdn", ", tie_word_embeddings: true"), model("mdn", ", ratio: '3:1'"),
-                                  model("{name: mdn, gate_constraint: none}"), model("mdn", ", conv_size: 0")}) {
+  for (const std::string& yaml :
+       {model("gated_deltanet"), model("mdn", ", tie_word_embeddings: true"), model("mdn", ", ratio: '3:1'"),
+        model("{name: mdn, gate_constraint: none}"), model("mdn", ", conv_size: 0")}) {
     const LanguageModel changed = make(yaml);
     std::int64_t shared = 0;
     for (const Parameter& parameter : changed.parameters()) {
@@ -125,8 +132,10 @@ TEST(LanguageModel, AChangeOfOneLayerLeavesTheInitialValuesOfTheRest) {
 
 TEST(LanguageModel, LayersAndTensorsOfOneShapeStartDifferently) {
   const LanguageModel base = make(model("mdn"));
-  EXPECT_FALSE(at::equal(find(base, "model.layers.0.attn.q_proj.weight"), find(base, "model.layers.1.attn.q_proj.weight")));
-  EXPECT_FALSE(at::equal(find(base, "model.layers.0.attn.q_proj.weight"), find(base, "model.layers.0.attn.k_proj.weight")));
+  EXPECT_FALSE(at::equal(find(base, "model.layers.0.attn.q_proj.weight"),
+                         find(base, "model.layers.1.attn.q_proj.weight")));
+  EXPECT_FALSE(at::equal(find(base, "model.layers.0.attn.q_proj.weight"),
+                         find(base, "model.layers.0.attn.k_proj.weight")));
 }
 
 TEST(LanguageModel, GoesOnFromItsState) {
@@ -156,7 +165,8 @@ TEST(LanguageModel, ALaterTokenNeverChangesAnEarlierLogit) {
 
 TEST(LanguageModel, LogitsAreWideWhateverTheComputeDtype) {
   const at::NoGradGuard no_grad;
-  for (const auto& [dtype, wide] : {std::pair{at::kFloat, at::kFloat}, {at::kBFloat16, at::kFloat}, {at::kDouble, at::kDouble}}) {
+  for (const auto& [dtype, wide] :
+       {std::pair{at::kFloat, at::kFloat}, {at::kBFloat16, at::kFloat}, {at::kDouble, at::kDouble}}) {
     const LanguageModel made = make(model("mdn"), 1, dtype);
     const at::Tensor hidden = made.hidden(tokens(2, 5));
     EXPECT_EQ(hidden.scalar_type(), dtype);

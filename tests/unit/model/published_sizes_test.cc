@@ -7,14 +7,20 @@
 namespace mdnlab {
 namespace {
 
-const std::string mdn = "rule: mdn\nmodel: {hidden_size: 1024, num_hidden_layers: 21, num_heads: 6, head_dim: 128, expand_v: 2}";
+const std::string mdn =
+    "rule: mdn\nmodel: {hidden_size: 1024, num_hidden_layers: 21, num_heads: 6, head_dim: 128, expand_v: 2}";
 const std::string gated_deltanet =
-    "rule: gated_deltanet\nmodel: {hidden_size: 1024, num_hidden_layers: 21, num_heads: 6, head_dim: 128, expand_v: 2}";
-const std::string mamba2 = "rule: mamba2\nmodel: {hidden_size: 1024, num_hidden_layers: 48, num_heads: 32, hidden_ratio: 0}";
-const std::string transformer = "rule: attention\nmodel: {hidden_size: 1024, num_hidden_layers: 24, num_heads: 16}";
+    "rule: gated_deltanet\nmodel: {hidden_size: 1024, num_hidden_layers: 21, num_heads: 6, head_dim: 128, "
+    "expand_v: 2}";
+const std::string mamba2 =
+    "rule: mamba2\nmodel: {hidden_size: 1024, num_hidden_layers: 48, num_heads: 32, hidden_ratio: 0}";
+const std::string transformer =
+    "rule: attention\nmodel: {hidden_size: 1024, num_hidden_layers: 24, num_heads: 16}";
 
 std::string hybrid(const std::string& ratio) {
-  return "rule: mdn\nmodel: {hidden_size: 1024, num_hidden_layers: 24, num_heads: 8, head_dim: 128, ratio: '" + ratio + "'}";
+  return "rule: mdn\nmodel: {hidden_size: 1024, num_hidden_layers: 24, num_heads: 8, head_dim: 128, ratio: "
+         "'" +
+         ratio + "'}";
 }
 
 TEST(PublishedSizes, ParametersAreTheAuthors) {
@@ -30,12 +36,16 @@ TEST(PublishedSizes, HybridsAreTheAuthors) {
 }
 
 TEST(PublishedSizes, Of1300MToo) {
-  const std::string shape = "model: {hidden_size: 2048, num_hidden_layers: 21, num_heads: 6, head_dim: 256, expand_v: 2}";
+  const std::string shape =
+      "model: {hidden_size: 2048, num_hidden_layers: 21, num_heads: 6, head_dim: 256, expand_v: 2}";
   EXPECT_NEAR(static_cast<double>(parameters_of("rule: mdn\n" + shape)), 1462.6e6, 0.05e6);
   EXPECT_NEAR(static_cast<double>(parameters_of("rule: gated_deltanet\n" + shape)), 1462.1e6, 0.05e6);
-  EXPECT_NEAR(static_cast<double>(parameters_of("rule: mamba2\nmodel: {hidden_size: 2048, num_hidden_layers: 48, num_heads: 1, "
-                                                "hidden_ratio: 0}")), 1446.6e6, 0.05e6);
-  EXPECT_NEAR(static_cast<double>(parameters_of("rule: attention\nmodel: {hidden_size: 2048, num_hidden_layers: 24, num_heads: 32}")),
+  EXPECT_NEAR(static_cast<double>(parameters_of(
+                  "rule: mamba2\nmodel: {hidden_size: 2048, num_hidden_layers: 48, num_heads: 1, "
+                  "hidden_ratio: 0}")),
+              1446.6e6, 0.05e6);
+  EXPECT_NEAR(static_cast<double>(parameters_of(
+                  "rule: attention\nmodel: {hidden_size: 2048, num_hidden_layers: 24, num_heads: 32}")),
               1439.1e6, 0.05e6);
 }
 
@@ -52,9 +62,9 @@ std::int64_t memory_elements(const std::string& yaml) {
 }
 
 TEST(PublishedSizes, StatesAreTheAuthors) {
-  EXPECT_EQ(memory_elements(mdn), 21 * 2 * 6 * 128 * 256);  // 8.26 M
+  EXPECT_EQ(memory_elements(mdn), 21 * 2 * 6 * 128 * 256);         // 8.26 M
   EXPECT_EQ(memory_elements(gated_deltanet), 21 * 6 * 128 * 256);  // 4.13 M
-  EXPECT_EQ(memory_elements(mamba2), 48 * 32 * 128 * 64);  // 12.58 M
+  EXPECT_EQ(memory_elements(mamba2), 48 * 32 * 128 * 64);          // 12.58 M
 }
 
 TEST(PublishedSizes, StateBytesCountEverythingThatDecodingNeeds) {
@@ -70,10 +80,14 @@ TEST(PublishedSizes, StateBytesCountEverythingThatDecodingNeeds) {
 }
 
 TEST(PublishedSizes, FlopsATokenAreSixTimesTheMatricesAndTheMixing) {
-  const ModelSpec spec = spec_of("rule: attention\nmodel: {hidden_size: 64, num_hidden_layers: 2, num_heads: 4, intermediate_size: 128}");
-  const double matrices = 2 * (4 * 64 * 64 + 3 * 64 * 128) + 100 * 64;  // the embedding is looked up, not multiplied
-  const double mixing = 2 * 2 * 64 * 32;                               // half of the context, two products
-  EXPECT_EQ(model_facts(spec, build_rules(spec, plugins()), 100, 32, at::kFloat).flops_per_token, 3 * (2 * matrices + mixing));
+  const ModelSpec spec = spec_of(
+      "rule: attention\nmodel: {hidden_size: 64, num_hidden_layers: 2, num_heads: 4, intermediate_size: "
+      "128}");
+  const double matrices =
+      2 * (4 * 64 * 64 + 3 * 64 * 128) + 100 * 64;  // the embedding is looked up, not multiplied
+  const double mixing = 2 * 2 * 64 * 32;            // half of the context, two products
+  EXPECT_EQ(model_facts(spec, build_rules(spec, plugins()), 100, 32, at::kFloat).flops_per_token,
+            3 * (2 * matrices + mixing));
 }
 
 }  // namespace

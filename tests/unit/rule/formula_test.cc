@@ -1,10 +1,5 @@
-// Each rule against its README, written down once more as plainly as can be: token by token, head by head, one
-// sequence (T,D) in float64.
-#include <gtest/gtest.h>
-
-#include <cmath>
-#include <functional>
-
+// Each rule against its README, written down once more as plainly as can be: token by token, head by head,
+// one sequence (T,D) in float64.
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
@@ -18,6 +13,10 @@
 #include <ATen/ops/stack.h>
 #include <ATen/ops/tanh.h>
 #include <ATen/ops/zeros_like.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
 
 #include "layer.h"
 
@@ -30,7 +29,9 @@ constexpr std::int64_t T = 9, H = 2, K = 4, V = 6;
 
 Tensor swish(const Tensor& x) { return x * at::sigmoid(x); }
 
-Tensor root_mean_norm(const Tensor& x, const Tensor& weight, double eps) { return x / at::sqrt(x.square().mean(-1, true) + eps) * weight; }
+Tensor root_mean_norm(const Tensor& x, const Tensor& weight, double eps) {
+  return x / at::sqrt(x.square().mean(-1, true) + eps) * weight;
+}
 
 Tensor unit(const Tensor& x) { return x / at::sqrt(x.square().sum() + 1e-6); }
 
@@ -95,7 +96,9 @@ using In = std::function<Tensor(const char*)>;
 
 Tensor alpha(const In& in, const Weights& w) { return decay(in("a"), w["A_log"], w["dt_bias"]); }
 Tensor mu(const In& in, const Weights& w) { return decay(in("m"), w["Mu_log"], w["mu_bias"]); }
-Tensor eta(const In& in, double tau_factor) { return 1 + at::tanh(in("e") / std::sqrt(Layer::hidden / tau_factor)); }
+Tensor eta(const In& in, double tau_factor) {
+  return 1 + at::tanh(in("e") / std::sqrt(Layer::hidden / tau_factor));
+}
 
 Gates paper(const In& in, const Weights& w) {
   const Tensor rate = eta(in, 1), theta = (rate * w["log_factor"].exp()).atan();
@@ -106,32 +109,67 @@ std::vector<Shell> rules() {
   const auto zero = [](const Tensor& x) { return at::zeros_like(x); };
   const auto one = [](const Tensor& x) { return at::zeros_like(x) + 1; };
   return {
-      {"gated_deltanet", {}, true, true, false, [=](const In& in, const Weights& w) {
+      {"gated_deltanet",
+       {},
+       true,
+       true,
+       false,
+       [=](const In& in, const Weights& w) {
          const Tensor a = alpha(in, w);
          return Gates{a, zero(a), at::sigmoid(in("b")), one(a)};
        }},
-      {"gated_deltanet", {"allow_neg_eigval=true", "output_correction=true"}, true, true, true, [=](const In& in, const Weights& w) {
+      {"gated_deltanet",
+       {"allow_neg_eigval=true", "output_correction=true"},
+       true,
+       true,
+       true,
+       [=](const In& in, const Weights& w) {
          const Tensor a = alpha(in, w);
          return Gates{a, zero(a), 2 * at::sigmoid(in("b")), one(a)};
        }},
       {"mdn", {}, true, false, true, paper},
-      {"mdn", {"min_log_mu=-0.02"}, true, false, true, [](const In& in, const Weights& w) {
+      {"mdn",
+       {"min_log_mu=-0.02"},
+       true,
+       false,
+       true,
+       [](const In& in, const Weights& w) {
          Gates gates = paper(in, w);
          gates.mu = gates.mu.clamp_min(std::exp(-0.02));
          return gates;
        }},
-      {"mdn", {"gate_constraint=none", "tau_factor=8", "output_correction=false"}, true, false, false, [](const In& in, const Weights& w) {
+      {"mdn",
+       {"gate_constraint=none", "tau_factor=8", "output_correction=false"},
+       true,
+       false,
+       false,
+       [](const In& in, const Weights& w) {
          return Gates{alpha(in, w), mu(in, w), at::sigmoid(in("b")), eta(in, 8)};
        }},
-      {"delta_momentum", {}, true, false, false, [=](const In& in, const Weights& w) {
+      {"delta_momentum",
+       {},
+       true,
+       false,
+       false,
+       [=](const In& in, const Weights& w) {
          const Tensor m = mu(in, w), e = eta(in, 1).clamp_min(1e-3);
          return Gates{one(m), m, at::sigmoid(in("b")) * (1 - m) / e, e};
        }},
-      {"delta_momentum", {"gate_constraint=none", "output_correction=true"}, true, false, true, [=](const In& in, const Weights& w) {
+      {"delta_momentum",
+       {"gate_constraint=none", "output_correction=true"},
+       true,
+       false,
+       true,
+       [=](const In& in, const Weights& w) {
          const Tensor m = mu(in, w);
          return Gates{one(m), m, at::sigmoid(in("b")), eta(in, 1).clamp_min(1e-3)};
        }},
-      {"decay_momentum", {}, false, false, false, [=](const In& in, const Weights& w) {
+      {"decay_momentum",
+       {},
+       false,
+       false,
+       false,
+       [=](const In& in, const Weights& w) {
          const Tensor m = mu(in, w);
          return Gates{alpha(in, w), m, at::sigmoid(in("b")) * (1 - m), one(m)};
        }},
@@ -147,7 +185,8 @@ TEST(Formula, OfEveryCoefficientRuleIsItsReadmes) {
     const LayerCase choice{rule.name, rule.options};
     const Layer layer(choice);
     const Tensor x = random_input(1, T);
-    EXPECT_LT(relative_error(layer.whole(x)[0], layer_of(rule, layer.weights(), x[0])), 1e-12) << choice.name();
+    EXPECT_LT(relative_error(layer.whole(x)[0], layer_of(rule, layer.weights(), x[0])), 1e-12)
+        << choice.name();
   }
 }
 
@@ -157,8 +196,10 @@ TEST(Formula, OfMamba2IsItsReadmes) {
   const Layer layer({"mamba2", {"head_width=4", "state_size=3", "n_groups=2"}});
   const Weights& w = layer.weights();
   const Tensor input = random_input(1, T);
-  const std::vector<Tensor> parts = input[0].matmul(w["in_proj.weight"].t()).split_with_sizes({E, E + 2 * G * N, heads}, 1);
-  const std::vector<Tensor> streams = convolved(parts[1], w["conv1d.weight"], w["conv1d.bias"]).split_with_sizes({E, G * N, G * N}, 1);
+  const std::vector<Tensor> parts =
+      input[0].matmul(w["in_proj.weight"].t()).split_with_sizes({E, E + 2 * G * N, heads}, 1);
+  const std::vector<Tensor> streams =
+      convolved(parts[1], w["conv1d.weight"], w["conv1d.bias"]).split_with_sizes({E, G * N, G * N}, 1);
   const Tensor step = at::softplus(parts[2] + w["dt_bias"]);
   std::vector<Tensor> rows;
   std::vector<Tensor> memory(heads);
@@ -166,7 +207,8 @@ TEST(Formula, OfMamba2IsItsReadmes) {
     std::vector<Tensor> y;
     for (std::int64_t h = 0; h < heads; ++h) {
       const std::int64_t group = h * G / heads;
-      const Tensor x = streams[0][t].narrow(0, h * P, P), B = streams[1][t].narrow(0, group * N, N), C = streams[2][t].narrow(0, group * N, N);
+      const Tensor x = streams[0][t].narrow(0, h * P, P), B = streams[1][t].narrow(0, group * N, N),
+                   C = streams[2][t].narrow(0, group * N, N);
       Tensor& S = memory[static_cast<std::size_t>(h)];
       const Tensor write = step[t][h] * at::outer(B, x);
       S = S.defined() ? at::exp(-w["A_log"][h].exp() * step[t][h]) * S + write : write;
@@ -198,7 +240,8 @@ TEST(Formula, OfAttentionIsItsReadmes) {
     std::vector<Tensor> heads;
     for (std::int64_t h = 0; h < H; ++h) {
       std::vector<Tensor> scores;
-      for (std::int64_t j = 0; j <= t; ++j) scores.push_back(rotated(q[t][h], t).dot(rotated(k[j][h], j)) / std::sqrt(static_cast<double>(K)));
+      for (std::int64_t j = 0; j <= t; ++j)
+        scores.push_back(rotated(q[t][h], t).dot(rotated(k[j][h], j)) / std::sqrt(static_cast<double>(K)));
       const Tensor share = at::softmax(at::stack(scores), 0);
       heads.push_back(share.matmul(v.select(1, h).narrow(0, 0, t + 1)));
     }

@@ -1,11 +1,10 @@
 // The gradients of a whole layer against differences of its values, in float64, for every rule.
-#include <gtest/gtest.h>
-
-#include <cmath>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty_like.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
 
 #include "layer.h"
 
@@ -13,7 +12,8 @@ namespace mdnlab {
 namespace {
 
 // Σ y·w for fixed random w, so that no output's gradient hides behind another's.
-at::Tensor loss_of(const Layer& layer, const at::Tensor& x, const at::Tensor& w, const ops::Documents& documents) {
+at::Tensor loss_of(const Layer& layer, const at::Tensor& x, const at::Tensor& w,
+                   const ops::Documents& documents) {
   return (layer.whole(x, documents) * w).sum();
 }
 
@@ -53,7 +53,8 @@ class Gradient : public testing::TestWithParam<LayerCase> {
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(Rules, Gradient, testing::ValuesIn(layer_cases()), [](const auto& info) { return info.param.name(); });
+INSTANTIATE_TEST_SUITE_P(Rules, Gradient, testing::ValuesIn(layer_cases()),
+                         [](const auto& info) { return info.param.name(); });
 
 TEST_P(Gradient, OfEveryLearnedTensorAndTheInput) { check({}); }
 

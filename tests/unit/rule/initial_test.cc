@@ -1,12 +1,11 @@
 // Initial values: their laws, and that nothing but seed, name and size moves them.
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/equal.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
-
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/equal.h>
 
 #include "layer.h"
 
@@ -20,7 +19,8 @@ using testing::Le;
 using testing::Pair;
 using testing::UnorderedElementsAre;
 
-std::vector<double> drawn(const Initial& initial, std::int64_t count, std::uint64_t seed = 1, std::string_view name = "w") {
+std::vector<double> drawn(const Initial& initial, std::int64_t count, std::uint64_t seed = 1,
+                          std::string_view name = "w") {
   at::Tensor tensor = at::empty({count}, at::kDouble);
   fill(tensor, initial, seed, name);
   return {tensor.data_ptr<double>(), tensor.data_ptr<double>() + count};
@@ -56,9 +56,11 @@ TEST(InitialValues, FollowTheirLaws) {
   EXPECT_THAT(logarithm, Each(AllOf(Ge(std::log(1e-3) - 1e-9), Le(std::log(0.1) + 1e-9))));
   EXPECT_NEAR(mean(logarithm), std::log(1e-2), 4 * std::log(100.0) / std::sqrt(12.0 * n));
 
-  EXPECT_EQ(softplus(drawn({.kind = Initial::Kind::inverse_softplus, .a = 1e-9, .b = 1e-8}, 1)[0]), softplus(std::log(std::expm1(1e-4))));
+  EXPECT_EQ(softplus(drawn({.kind = Initial::Kind::inverse_softplus, .a = 1e-9, .b = 1e-8}, 1)[0]),
+            softplus(std::log(std::expm1(1e-4))));
   EXPECT_THAT(drawn({.kind = Initial::Kind::constant, .a = 3}, 2), testing::ElementsAre(3, 3));
-  EXPECT_THAT(drawn({.kind = Initial::Kind::log_count}, 3), testing::ElementsAre(0, std::log(2.0), std::log(3.0)));
+  EXPECT_THAT(drawn({.kind = Initial::Kind::log_count}, 3),
+              testing::ElementsAre(0, std::log(2.0), std::log(3.0)));
 }
 
 TEST(InitialValues, AreAFunctionOfSeedNameAndSize) {
@@ -69,7 +71,8 @@ TEST(InitialValues, AreAFunctionOfSeedNameAndSize) {
   at::Tensor narrow = at::empty({5}, at::kFloat);
   fill(narrow, normal, 1, "w");
   const std::vector<double> wide = drawn(normal, 5);
-  for (int i = 0; i < 5; ++i) EXPECT_EQ(narrow.data_ptr<float>()[i], static_cast<float>(wide[static_cast<std::size_t>(i)]));
+  for (int i = 0; i < 5; ++i)
+    EXPECT_EQ(narrow.data_ptr<float>()[i], static_cast<float>(wide[static_cast<std::size_t>(i)]));
 }
 
 TEST(InitialValues, SayWhatTheyAre) {
@@ -93,7 +96,8 @@ class GateValues : public testing::TestWithParam<std::pair<std::string, Ranges>>
 
 TEST_P(GateValues, StartWithinTheirRange) {
   const auto& [name, ranges] = GetParam();
-  const std::unique_ptr<Rule> rule = make_rule(name, {}, {.hidden_size = 2048, .num_heads = 64, .head_dim = 32});
+  const std::unique_ptr<Rule> rule =
+      make_rule(name, {}, {.hidden_size = 2048, .num_heads = 64, .head_dim = 32});
   std::vector<std::string> seen;
   for (const ParameterSpec& spec : rule->parameters()) {
     const auto range = std::ranges::find(ranges, spec.name, &Ranges::value_type::first);
@@ -122,20 +126,29 @@ const Range rate{1.6e-3, 16}, step{1e-3, 0.1};
 
 INSTANTIATE_TEST_SUITE_P(
     Rules, GateValues,
-    testing::Values(std::pair<std::string, Ranges>{"attention", {}},
-                    std::pair<std::string, Ranges>{"decay_momentum", {{"A_log", rate}, {"dt_bias", step}, {"Mu_log", rate}, {"mu_bias", step}}},
-                    std::pair<std::string, Ranges>{"delta_momentum", {{"Mu_log", rate}, {"mu_bias", step}}},
-                    std::pair<std::string, Ranges>{"gated_deltanet", {{"A_log", rate}, {"dt_bias", step}}},
-                    std::pair<std::string, Ranges>{"mamba2", {{"A_log", {1, 64}}, {"dt_bias", step}, {"D", {1, 1}}}},
-                    std::pair<std::string, Ranges>{"mdn", {{"A_log", rate}, {"dt_bias", step}, {"Mu_log", rate}, {"mu_bias", step},
-                                                           {"log_factor", {4e-4, 4}}, {"D_log", {1e-4, 1}}}}),
+    testing::Values(
+        std::pair<std::string, Ranges>{"attention", {}},
+        std::pair<std::string, Ranges>{
+            "decay_momentum", {{"A_log", rate}, {"dt_bias", step}, {"Mu_log", rate}, {"mu_bias", step}}},
+        std::pair<std::string, Ranges>{"delta_momentum", {{"Mu_log", rate}, {"mu_bias", step}}},
+        std::pair<std::string, Ranges>{"gated_deltanet", {{"A_log", rate}, {"dt_bias", step}}},
+        std::pair<std::string, Ranges>{"mamba2", {{"A_log", {1, 64}}, {"dt_bias", step}, {"D", {1, 1}}}},
+        std::pair<std::string, Ranges>{"mdn",
+                                       {{"A_log", rate},
+                                        {"dt_bias", step},
+                                        {"Mu_log", rate},
+                                        {"mu_bias", step},
+                                        {"log_factor", {4e-4, 4}},
+                                        {"D_log", {1e-4, 1}}}}),
     [](const auto& info) { return info.param.first; });
 
 TEST(GateValues, OfMamba2CountHeads) {
-  const std::unique_ptr<Rule> rule = make_rule("mamba2", {}, {.hidden_size = 128, .num_heads = 1, .head_dim = 1});
+  const std::unique_ptr<Rule> rule =
+      make_rule("mamba2", {}, {.hidden_size = 128, .num_heads = 1, .head_dim = 1});
   for (const ParameterSpec& spec : rule->parameters()) {
     if (spec.name != "A_log") continue;
-    EXPECT_THAT(drawn(spec.initial, spec.count()), testing::ElementsAre(0, std::log(2.0), std::log(3.0), std::log(4.0)));
+    EXPECT_THAT(drawn(spec.initial, spec.count()),
+                testing::ElementsAre(0, std::log(2.0), std::log(3.0), std::log(4.0)));
     return;
   }
   FAIL() << "no A_log";

@@ -39,14 +39,19 @@ const Plugins& plugins() {
   return all;
 }
 
-std::unique_ptr<Rule> make_rule(const std::string& name, const std::vector<std::string>& options, const LayerShape& shape) {
+std::unique_ptr<Rule> make_rule(const std::string& name, const std::vector<std::string>& options,
+                                const LayerShape& shape) {
   const Plugin& plugin = plugins().find(name);
   return plugin.create(read_settings(options, "rule", plugin.options()), shape);
 }
 
 Layer::Layer(const LayerCase& choice, at::ScalarType dtype)
     : rule_(make_rule(choice.rule, choice.options,
-                      {.hidden_size = hidden, .num_heads = 2, .head_dim = 4, .expand_v = 1.5, .conv_size = choice.conv_size})) {
+                      {.hidden_size = hidden,
+                       .num_heads = 2,
+                       .head_dim = 4,
+                       .expand_v = 1.5,
+                       .conv_size = choice.conv_size})) {
   const at::NoGradGuard no_grad;
   for (const ParameterSpec& spec : rule_->parameters()) {
     at::Tensor tensor = at::empty(spec.shape, dtype == at::kDouble ? at::kDouble : at::kFloat);

@@ -1,12 +1,12 @@
 // One layer of a rule for tests: small, its learned values drawn so widely that every gate moves.
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <memory>
 #include <ostream>
 #include <string>
 #include <vector>
-
-#include <ATen/core/Tensor.h>
 
 #include "rule/loader.h"
 
@@ -25,7 +25,8 @@ void PrintTo(const LayerCase& layer, std::ostream* stream);
 std::vector<LayerCase> layer_cases();  // every rule, and the options that change its arithmetic
 
 const Plugins& plugins();  // those of the build
-std::unique_ptr<Rule> make_rule(const std::string& name, const std::vector<std::string>& options, const LayerShape& shape);
+std::unique_ptr<Rule> make_rule(const std::string& name, const std::vector<std::string>& options,
+                                const LayerShape& shape);
 
 class Layer {
  public:
@@ -46,7 +47,8 @@ class Layer {
   Weights weights_;
 };
 
-at::Tensor random_input(std::int64_t batch, std::int64_t tokens, at::ScalarType dtype = at::kDouble, std::uint64_t seed = 1);
+at::Tensor random_input(std::int64_t batch, std::int64_t tokens, at::ScalarType dtype = at::kDouble,
+                        std::uint64_t seed = 1);
 
 double relative_error(const at::Tensor& found, const at::Tensor& expected);  // of norms
 

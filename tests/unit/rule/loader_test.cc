@@ -42,7 +42,8 @@ class PluginPath {
 
 TEST(Loader, FindsTheRulesOfTheBuildSortedByName) {
   const Plugins plugins;
-  EXPECT_THAT(names(plugins), testing::IsSupersetOf({"attention", "decay_momentum", "delta_momentum", "gated_deltanet", "mamba2", "mdn"}));
+  EXPECT_THAT(names(plugins), testing::IsSupersetOf({"attention", "decay_momentum", "delta_momentum",
+                                                     "gated_deltanet", "mamba2", "mdn"}));
   EXPECT_TRUE(std::ranges::is_sorted(names(plugins)));
   EXPECT_THAT(plugins.refusals(), IsEmpty());
   EXPECT_EQ(plugins.find("mdn").file(), build_folder() / "plugins/mdn.so");
@@ -54,33 +55,38 @@ TEST(Loader, AnUnknownRuleIsTheUsersAndTheNearestIsNamed) {
   const Plugins plugins;
   const Error error = error_of([&] { plugins.find("gated_deltanets", {"a.yaml", 3, 7}); });
   EXPECT_EQ(error.code(), Code::usage);
-  EXPECT_STREQ(error.what(), "a.yaml:3:7: unknown rule; found 'gated_deltanets'; did you mean 'gated_deltanet'?");
+  EXPECT_STREQ(error.what(),
+               "a.yaml:3:7: unknown rule; found 'gated_deltanets'; did you mean 'gated_deltanet'?");
 }
 
 TEST(Loader, AnotherStampIsRefusedWithBoth) {
   const Error error = error_of([] { Plugin plugin(broken("another_stamp")); });
   EXPECT_EQ(error.code(), Code::machine);
   EXPECT_THAT(error.what(), AllOf(HasSubstr("another_stamp.so: the plugin was built for another program"),
-                                  HasSubstr("'mdnlab interface 1, libtorch 1.13.0'"), HasSubstr("'" MDNLAB_BUILD_STAMP "'")));
+                                  HasSubstr("'mdnlab interface 1, libtorch 1.13.0'"),
+                                  HasSubstr("'" MDNLAB_BUILD_STAMP "'")));
 }
 
 TEST(Loader, AnotherInterfaceIsRefusedWithoutReadingOn) {
   const Error error = error_of([] { Plugin plugin(broken("another_interface")); });
   EXPECT_EQ(error.code(), Code::machine);
-  EXPECT_THAT(error.what(), AllOf(HasSubstr("another_interface.so"), HasSubstr("found interface 99"), HasSubstr(MDNLAB_BUILD_STAMP)));
+  EXPECT_THAT(error.what(), AllOf(HasSubstr("another_interface.so"), HasSubstr("found interface 99"),
+                                  HasSubstr(MDNLAB_BUILD_STAMP)));
 }
 
 TEST(Loader, AModuleWithoutTheSymbolIsNoPlugin) {
   const Error error = error_of([] { Plugin plugin(broken("no_symbol")); });
   EXPECT_EQ(error.code(), Code::machine);
-  EXPECT_THAT(error.what(), AllOf(HasSubstr("no_symbol.so: no plugin: it has no symbol mdnlab_plugin"), HasSubstr("MDNLAB_PLUGIN")));
+  EXPECT_THAT(error.what(), AllOf(HasSubstr("no_symbol.so: no plugin: it has no symbol mdnlab_plugin"),
+                                  HasSubstr("MDNLAB_PLUGIN")));
 }
 
 TEST(Loader, AFileThatIsNoModuleOrNotThereIsNamed) {
   const TemporaryFolder folder;
   const Error missing = error_of([&] { Plugin plugin(folder / "gone.so"); });
   EXPECT_EQ(missing.code(), Code::machine);
-  EXPECT_THAT(missing.what(), AllOf(HasSubstr("gone.so: the plugin cannot be opened"), HasSubstr("No such file")));
+  EXPECT_THAT(missing.what(),
+              AllOf(HasSubstr("gone.so: the plugin cannot be opened"), HasSubstr("No such file")));
   const Error other = error_of([] { Plugin plugin(fs::path(std::getenv("MDNLAB_SOURCE")) / "meson.build"); });
   EXPECT_EQ(other.code(), Code::machine);
   EXPECT_THAT(other.what(), HasSubstr("cannot be opened"));
@@ -94,15 +100,18 @@ TEST(Loader, NoExceptionOfAFactoryCrossesTheEntry) {
   };
   const Error exception = error_of([&] { create("exception"); });
   EXPECT_EQ(exception.code(), Code::machine);
-  EXPECT_THAT(exception.what(), AllOf(HasSubstr("rule throwing: the factory broke"), HasSubstr("throwing.so"),
-                                      HasSubstr("built as '" MDNLAB_BUILD_STAMP "', program '" MDNLAB_BUILD_STAMP "'")));
+  EXPECT_THAT(exception.what(),
+              AllOf(HasSubstr("rule throwing: the factory broke"), HasSubstr("throwing.so"),
+                    HasSubstr("built as '" MDNLAB_BUILD_STAMP "', program '" MDNLAB_BUILD_STAMP "'")));
   const Error unknown = error_of([&] { create("unknown"); });
   EXPECT_EQ(unknown.code(), Code::machine);
   EXPECT_THAT(unknown.what(), HasSubstr("an exception of unknown type"));
   // What the user can mend stays the user's, with its place.
   const Error usage = error_of([&] { create("usage"); });
   EXPECT_EQ(usage.code(), Code::usage);
-  EXPECT_STREQ(usage.what(), "--set with=usage: rule throwing: the rule refuses this option; found \"usage\", expected another");
+  EXPECT_STREQ(
+      usage.what(),
+      "--set with=usage: rule throwing: the rule refuses this option; found \"usage\", expected another");
 }
 
 TEST(Loader, TwoModulesOfOneNameAreAnErrorThatNamesBoth) {
@@ -128,9 +137,11 @@ TEST(Loader, SearchesTheFoldersOfThePathAndKeepsWhatItRefuses) {
   const PluginPath path(good.path().string() + "::/nowhere:" + bad.path().string());
   const Plugins plugins;
   EXPECT_THAT(names(plugins), testing::Contains("throwing"));
-  EXPECT_THAT(plugins.refusals(), ElementsAre(AllOf(HasSubstr("old.so"), HasSubstr("libtorch 1.13.0"), HasSubstr(MDNLAB_BUILD_STAMP))));
+  EXPECT_THAT(plugins.refusals(), ElementsAre(AllOf(HasSubstr("old.so"), HasSubstr("libtorch 1.13.0"),
+                                                    HasSubstr(MDNLAB_BUILD_STAMP))));
   // Who asks for a rule that is not there learns what was refused.
-  EXPECT_THAT(error_of([&] { plugins.find("old"); }).what(), HasSubstr("refused: " + (bad / "old.so").string()));
+  EXPECT_THAT(error_of([&] { plugins.find("old"); }).what(),
+              HasSubstr("refused: " + (bad / "old.so").string()));
 }
 
 TEST(Loader, ANamedModuleThatIsRefusedIsAnError) {

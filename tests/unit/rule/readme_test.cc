@@ -24,9 +24,12 @@ TEST(Readme, OfEveryRuleNamesItsOptionsGatesStabilityAndSource) {
     std::ostringstream text;
     text << file.rdbuf();
     EXPECT_THAT(text.str(), testing::StartsWith("# " + name + ": "));
-    for (const char* part : {"\n## Stability\n", "\nSource: "}) EXPECT_THAT(text.str(), HasSubstr(part)) << name;
-    for (const Field& option : plugin.options()) EXPECT_THAT(text.str(), HasSubstr(std::string("`") + option.name)) << name;
-    for (const ParameterSpec& spec : make_rule(name, {}, {.hidden_size = 128, .num_heads = 2, .head_dim = 64})->parameters()) {
+    for (const char* part : {"\n## Stability\n", "\nSource: "})
+      EXPECT_THAT(text.str(), HasSubstr(part)) << name;
+    for (const Field& option : plugin.options())
+      EXPECT_THAT(text.str(), HasSubstr(std::string("`") + option.name)) << name;
+    for (const ParameterSpec& spec :
+         make_rule(name, {}, {.hidden_size = 128, .num_heads = 2, .head_dim = 64})->parameters()) {
       const std::string gate = spec.name.substr(0, spec.name.find('.'));
       const bool is_gate = !spec.decays && spec.name.find("norm") == std::string::npos && gate != "conv1d";
       if (is_gate) {

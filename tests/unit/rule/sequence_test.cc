@@ -1,11 +1,10 @@
 // A layer along time, for every rule: however a sequence is cut, what comes out is the same.
-#include <gtest/gtest.h>
-
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/isfinite.h>
+#include <gtest/gtest.h>
 
 #include "layer.h"
 
@@ -19,13 +18,15 @@ class Sequence : public testing::TestWithParam<LayerCase> {
   const at::NoGradGuard no_grad_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Rules, Sequence, testing::ValuesIn(layer_cases()), [](const auto& info) { return info.param.name(); });
+INSTANTIATE_TEST_SUITE_P(Rules, Sequence, testing::ValuesIn(layer_cases()),
+                         [](const auto& info) { return info.param.name(); });
 
 TEST_P(Sequence, SegmentsWithTheirStateCarriedEqualTheWhole) {
   const Layer layer(GetParam());
   const at::Tensor x = random_input(2, 83);  // more than a chunk of the scan
   const at::Tensor whole = layer.whole(x);
-  for (const std::vector<std::int64_t>& cut : std::vector<std::vector<std::int64_t>>{{41, 42}, {1, 82}, {2, 64, 17}, {82, 1}}) {
+  for (const std::vector<std::int64_t>& cut :
+       std::vector<std::vector<std::int64_t>>{{41, 42}, {1, 82}, {2, 64, 17}, {82, 1}}) {
     LayerState state;
     std::vector<at::Tensor> parts;
     std::int64_t done = 0;
@@ -66,7 +67,8 @@ TEST_P(Sequence, PackedDocumentsEqualSeparateOnes) {
   struct Document {
     std::int64_t row, first, tokens;
   };
-  for (const auto& [row, first, tokens] : std::vector<Document>{{0, 0, 3}, {0, 3, 1}, {0, 4, 29}, {0, 33, 7}, {1, 0, 25}, {1, 25, 15}}) {
+  for (const auto& [row, first, tokens] :
+       std::vector<Document>{{0, 0, 3}, {0, 3, 1}, {0, 4, 29}, {0, 33, 7}, {1, 0, 25}, {1, 25, 15}}) {
     const at::Tensor alone = layer.whole(x.narrow(0, row, 1).narrow(1, first, tokens));
     EXPECT_LT(relative_error(packed.narrow(0, row, 1).narrow(1, first, tokens), alone), exact)
         << "the document at " << first << " of row " << row;
@@ -82,7 +84,8 @@ TEST_P(Sequence, ALaterTokenNeverChangesAnEarlierOutput) {
       at::Tensor other = x.clone();
       other.narrow(1, first, 71 - first).copy_(random_input(2, 71 - first, dtype, 2));
       const at::Tensor after = layer.whole(other);
-      EXPECT_TRUE(at::equal(before.narrow(1, 0, first), after.narrow(1, 0, first))) << "changed from token " << first;
+      EXPECT_TRUE(at::equal(before.narrow(1, 0, first), after.narrow(1, 0, first)))
+          << "changed from token " << first;
       EXPECT_FALSE(at::equal(before.narrow(1, first, 1), after.narrow(1, first, 1)));
     }
   }

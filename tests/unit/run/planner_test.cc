@@ -5,9 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <set>
-
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "../error_of.h"
 #include "data/fields.h"
@@ -78,7 +77,8 @@ TEST(RunKey, ChangesWithEveryResolvedOption) {
       {"task: {name: text}", "task: {name: text}\neval: [{task: mqar, vocabulary: 64, pairs: 2}]"}};
   std::set<std::string> keys{here.key(text_run)};
   for (const auto& [from, to] : changes) {
-    EXPECT_TRUE(keys.insert(here.key(changed(text_run, from, to))).second) << to << " does not change the key, or as another change does";
+    EXPECT_TRUE(keys.insert(here.key(changed(text_run, from, to))).second)
+        << to << " does not change the key, or as another change does";
   }
 }
 
@@ -88,8 +88,11 @@ TEST(RunKey, DoesNotChangeWithNamesOrdersOrDefaultsWrittenOut) {
   EXPECT_EQ(here.key(changed(text_run, "name: one", "name: two")), key);
   EXPECT_EQ(here.key(changed(text_run, "name: one\n", "")), key);
   EXPECT_EQ(here.key(changed(text_run, "{name: mdn}", "mdn")), key);
-  EXPECT_EQ(here.key(changed(text_run, "hidden_size: 16, num_hidden_layers: 2, num_heads: 2", "num_heads: 2, hidden_size: 16, num_hidden_layers: 2")), key);
-  EXPECT_EQ(here.key(changed(text_run, "steps: 3", "steps: 3, lr: 0.0003, seed: 0, threads: 1, dtype: f32")), key);
+  EXPECT_EQ(here.key(changed(text_run, "hidden_size: 16, num_hidden_layers: 2, num_heads: 2",
+                             "num_heads: 2, hidden_size: 16, num_hidden_layers: 2")),
+            key);
+  EXPECT_EQ(here.key(changed(text_run, "steps: 3", "steps: 3, lr: 0.0003, seed: 0, threads: 1, dtype: f32")),
+            key);
   EXPECT_EQ(here.key(changed(text_run, "num_heads: 2", "num_heads: 2, head_dim: 8, expand_v: 1.0")), key);
   EXPECT_EQ(here.key(changed(text_run, "{name: text}", "{name: text}\neval: [{task: text}]")), key);
   EXPECT_EQ(here.plan(text_run, "elsewhere/../other.yaml").at(0).row.key, key);
@@ -101,7 +104,9 @@ TEST(RunKey, FollowsTheContentOfTheDataNotItsPlace) {
   const std::string key = here.key(text_run);
   here.put("copy/shakespeare.txt", Experiments::text());
   EXPECT_EQ(here.key(changed(text_run, "text.txt", "copy/shakespeare.txt")), key);
-  pack_corpus(read_settings(std::vector<std::string>{"path=" + (here / "text.txt").string()}, "data", data_fields()), ".", here / "text.bin");
+  pack_corpus(
+      read_settings(std::vector<std::string>{"path=" + (here / "text.txt").string()}, "data", data_fields()),
+      ".", here / "text.bin");
   EXPECT_EQ(here.key(changed(text_run, "text.txt", "text.bin")), key) << "a packed text is the same text";
   std::string other = Experiments::text();
   other[100] ^= 1;
@@ -111,7 +116,8 @@ TEST(RunKey, FollowsTheContentOfTheDataNotItsPlace) {
 
 TEST(RunKey, FollowsTheDataOfAnEvaluationToo) {
   const Experiments here;
-  const std::string yaml = changed(text_run, "task: {name: text}", "task: {name: mqar, vocabulary: 256, pairs: 2}\neval: [{task: text}]");
+  const std::string yaml = changed(text_run, "task: {name: text}",
+                                   "task: {name: mqar, vocabulary: 256, pairs: 2}\neval: [{task: text}]");
   const std::string key = here.key(yaml);
   here.put("text.txt", "another " + Experiments::text());
   EXPECT_NE(here.key(yaml), key);
@@ -120,7 +126,8 @@ TEST(RunKey, FollowsTheDataOfAnEvaluationToo) {
 TEST(RunKey, FollowsTheVersionOfTheRule) {
   const Experiments here;
   const std::filesystem::path folder = std::filesystem::path(std::getenv("MDNLAB_BUILD")) / "tests/unit/run";
-  const std::filesystem::path file = here.put("versioned.yaml", changed(mqar_run, "rule: mdn", "rule: versioned"));
+  const std::filesystem::path file =
+      here.put("versioned.yaml", changed(mqar_run, "rule: mdn", "rule: versioned"));
   std::vector<std::string> keys;
   for (const char* module : {"version_1.so", "version_2.so"}) {
     const std::filesystem::path named[] = {folder / module};
@@ -152,7 +159,8 @@ TEST(Plan, TellsWhatIsKnownOfARunBeforeItStarts) {
 
 TEST(Plan, RunsOfASweepAreNamedAndNumberedAndOneThatResolvesTwiceIsOne) {
   const Experiments here;
-  const auto plan = here.plan(mqar_run + "sweep: {rule.name: [mdn, attention], train.lr: [1e-3, 0.001, 2e-3]}\n", "recall.yaml");
+  const auto plan = here.plan(
+      mqar_run + "sweep: {rule.name: [mdn, attention], train.lr: [1e-3, 0.001, 2e-3]}\n", "recall.yaml");
   ASSERT_THAT(plan, SizeIs(4));
   std::vector<std::string> names;
   for (std::size_t i = 0; i < plan.size(); ++i) {
@@ -160,8 +168,8 @@ TEST(Plan, RunsOfASweepAreNamedAndNumberedAndOneThatResolvesTwiceIsOne) {
     EXPECT_EQ(plan[i].index, static_cast<std::int64_t>(i));
     EXPECT_EQ(plan[i].row.sweep, "recall");
   }
-  EXPECT_THAT(names, ElementsAre("rule.name=mdn, train.lr=1e-3", "rule.name=mdn, train.lr=2e-3", "rule.name=attention, train.lr=1e-3",
-                                 "rule.name=attention, train.lr=2e-3"));
+  EXPECT_THAT(names, ElementsAre("rule.name=mdn, train.lr=1e-3", "rule.name=mdn, train.lr=2e-3",
+                                 "rule.name=attention, train.lr=1e-3", "rule.name=attention, train.lr=2e-3"));
   EXPECT_EQ(plan[2].kernel, "cpu sdpa");
 }
 
@@ -169,9 +177,13 @@ TEST(Plan, TheResolvedConfigurationReadsBackToItself) {
   const Experiments here;
   for (const std::string& yaml :
        {text_run, mqar_run, changed(text_run, "num_heads: 2", "num_heads: 2, ratio: '1:1'"),
-        changed(mqar_run, "rule: mdn\nmodel: {", "model: {layers: [{name: mdn, min_log_mu: -0.1}, gated_deltanet], "),
-        changed(text_run, "path: text.txt", "path: \"text.txt\", split: [0.8, 0.1, 0.1], documents: concatenate"),
-        changed(text_run, "task: {name: text}", "task: {name: text}\neval: [{task: text, length_factors: [1, 3]}, {task: mqar, vocabulary: 20, pairs: 1}]"),
+        changed(mqar_run, "rule: mdn\nmodel: {",
+                "model: {layers: [{name: mdn, min_log_mu: -0.1}, gated_deltanet], "),
+        changed(text_run, "path: text.txt",
+                "path: \"text.txt\", split: [0.8, 0.1, 0.1], documents: concatenate"),
+        changed(text_run, "task: {name: text}",
+                "task: {name: text}\neval: [{task: text, length_factors: [1, 3]}, {task: mqar, vocabulary: "
+                "20, pairs: 1}]"),
         changed(text_run, "steps: 3", "steps: 1_000, lr: 1e-05, eps: 1e-15, dtype: bf16")}) {
     const PlannedRun run = here.plan(yaml).at(0);
     for (const bool pretty : {false, true}) {
@@ -198,12 +210,16 @@ TEST(Plan, TheResolvedConfigurationSaysEveryDefault) {
 
 TEST(Plan, RefusesAVocabularyThatTheTaskDoesNotFitIn) {
   const Experiments here;
-  const Error small = error_of([&] { here.plan(changed(text_run, "num_heads: 2", "num_heads: 2, vocab_size: 255")); });
+  const Error small =
+      error_of([&] { here.plan(changed(text_run, "num_heads: 2", "num_heads: 2, vocab_size: 255")); });
   EXPECT_EQ(small.code(), Code::usage);
-  EXPECT_THAT(small.what(), HasSubstr("vocab_size is smaller than the task's vocabulary; found 255, expected 256 or more"));
-  const Error evaluation = error_of([&] { here.plan(mqar_run + "eval: [{task: mqar, vocabulary: 64, pairs: 2}]\n"); });
-  EXPECT_THAT(evaluation.what(), HasSubstr("experiment.yaml:6:8: the evaluation has tokens that the model was not trained with; "
-                                           "found a vocabulary of 128, expected at most 96"));
+  EXPECT_THAT(small.what(),
+              HasSubstr("vocab_size is smaller than the task's vocabulary; found 255, expected 256 or more"));
+  const Error evaluation =
+      error_of([&] { here.plan(mqar_run + "eval: [{task: mqar, vocabulary: 64, pairs: 2}]\n"); });
+  EXPECT_THAT(evaluation.what(),
+              HasSubstr("experiment.yaml:6:8: the evaluation has tokens that the model was not trained with; "
+                        "found a vocabulary of 128, expected at most 96"));
 }
 
 std::vector<std::int64_t> indices(const std::vector<PlannedRun>& plan) {
@@ -221,7 +237,8 @@ class Chosen : public testing::Test {
   }
 
   Experiments here_;
-  std::vector<PlannedRun> plan_ = here_.plan(mqar_run + "sweep: {rule.name: [mdn, attention], train.lr: [1e-3, 2e-3, 3e-3]}\n");
+  std::vector<PlannedRun> plan_ =
+      here_.plan(mqar_run + "sweep: {rule.name: [mdn, attention], train.lr: [1e-3, 2e-3, 3e-3]}\n");
 };
 
 TEST_F(Chosen, ShardsPartThePlanByItsIndices) {
@@ -251,8 +268,10 @@ TEST_F(Chosen, APathThatNoRunHasIsRefused) {
   const Error unknown = error_of([&] { only({"rule.nam=mdn"}); });
   EXPECT_EQ(unknown.code(), Code::usage);
   EXPECT_THAT(unknown.what(), HasSubstr("--only names a path that no run has; found 'rule.nam'"));
-  EXPECT_THAT(error_of([&] { only({"rule.name"}); }).what(), HasSubstr("--only takes path=value; found 'rule.name'"));
-  EXPECT_THAT(indices(only({"rule.gate_constraint=paper"})), ElementsAre(0, 1, 2)) << "one run that has it is enough";
+  EXPECT_THAT(error_of([&] { only({"rule.name"}); }).what(),
+              HasSubstr("--only takes path=value; found 'rule.name'"));
+  EXPECT_THAT(indices(only({"rule.gate_constraint=paper"})), ElementsAre(0, 1, 2))
+      << "one run that has it is enough";
 }
 
 }  // namespace

@@ -9,7 +9,8 @@
 
 namespace mdnlab {
 
-inline std::unique_ptr<Task> make_task(const std::string& name, const std::vector<std::string>& words, const TaskContext& context) {
+inline std::unique_ptr<Task> make_task(const std::string& name, const std::vector<std::string>& words,
+                                       const TaskContext& context) {
   const TaskKind& kind = find_task(name, {});
   return kind.make(read_settings(words, "task", kind.fields), context);
 }

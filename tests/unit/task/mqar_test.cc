@@ -1,16 +1,15 @@
 // Multi-query associative recall: every sequence obeys its definition, whatever is drawn.
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/full.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <map>
-#include <set>
-
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/arange.h>
-#include <ATen/ops/equal.h>
-#include <ATen/ops/full.h>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "../error_of.h"
 #include "making.h"
@@ -24,7 +23,8 @@ using testing::SizeIs;
 
 constexpr std::int64_t V = 64, D = 5, L = 40;
 
-std::unique_ptr<Task> mqar(const std::vector<std::string>& more = {}, std::uint64_t seed = 3, std::int64_t seq_len = L) {
+std::unique_ptr<Task> mqar(const std::vector<std::string>& more = {}, std::uint64_t seed = 3,
+                           std::int64_t seq_len = L) {
   std::vector<std::string> words{"vocabulary=" + std::to_string(V), "pairs=" + std::to_string(D)};
   words.insert(words.end(), more.begin(), more.end());
   return make_task("mqar", words, {.seq_len = seq_len, .seed = seed});
@@ -35,7 +35,8 @@ std::vector<std::vector<std::int64_t>> sequences(const Task& task, Split split) 
   std::vector<std::vector<std::int64_t>> list;
   const auto evaluation = task.evaluation(split);
   while (const std::optional<Batch> batch = evaluation->next(1000)) {
-    for (std::int64_t row = 0; row < batch->tokens_BT.size(0); ++row) list.push_back(row_of(batch->tokens_BT, row));
+    for (std::int64_t row = 0; row < batch->tokens_BT.size(0); ++row)
+      list.push_back(row_of(batch->tokens_BT, row));
   }
   return list;
 }
@@ -50,7 +51,8 @@ TEST(Mqar, EverySequenceObeysTheDefinition) {
     std::map<std::int64_t, std::int64_t> value_of;
     std::set<std::int64_t> values;
     for (std::int64_t i = 0; i < D; ++i) {
-      const std::int64_t key = tokens[static_cast<std::size_t>(2 * i)], value = tokens[static_cast<std::size_t>(2 * i + 1)];
+      const std::int64_t key = tokens[static_cast<std::size_t>(2 * i)],
+                         value = tokens[static_cast<std::size_t>(2 * i + 1)];
       EXPECT_TRUE(key >= 1 && key <= V / 2 - 1) << key;
       EXPECT_TRUE(value >= V / 2 && value <= V - 1) << value;
       value_of[key] = value;
@@ -61,7 +63,8 @@ TEST(Mqar, EverySequenceObeysTheDefinition) {
 
     std::set<std::int64_t> asked;
     for (std::int64_t t = 0; t < L; ++t) {
-      const std::int64_t label = labels[static_cast<std::size_t>(t)], token = tokens[static_cast<std::size_t>(t)];
+      const std::int64_t label = labels[static_cast<std::size_t>(t)],
+                         token = tokens[static_cast<std::size_t>(t)];
       if (label == no_label) {
         if (t >= 2 * D) {
           EXPECT_TRUE(token >= V && token < V + 64) << "filler " << token;
@@ -81,10 +84,12 @@ TEST(Mqar, EverySequenceObeysTheDefinition) {
 TEST(Mqar, SequencesAreAFunctionOfTheSeedAndTheirIndex) {
   const auto task = mqar(), same = mqar(), other = mqar({}, 4);
   const Batch whole = task->training(0, 12);
-  EXPECT_TRUE(at::equal(whole.tokens_BT.narrow(0, 7, 5), same->training(7, 5).tokens_BT)) << "however they fall into batches";
+  EXPECT_TRUE(at::equal(whole.tokens_BT.narrow(0, 7, 5), same->training(7, 5).tokens_BT))
+      << "however they fall into batches";
   EXPECT_TRUE(at::equal(whole.labels_BT.narrow(0, 7, 5), same->training(7, 5).labels_BT));
   EXPECT_FALSE(at::equal(whole.tokens_BT, other->training(0, 12).tokens_BT));
-  for (std::int64_t row = 1; row < 12; ++row) EXPECT_NE(row_of(whole.tokens_BT, row), row_of(whole.tokens_BT, 0));
+  for (std::int64_t row = 1; row < 12; ++row)
+    EXPECT_NE(row_of(whole.tokens_BT, row), row_of(whole.tokens_BT, 0));
 }
 
 TEST(Mqar, TrainingRepeatsAfterItsExamples) {
@@ -100,7 +105,8 @@ TEST(Mqar, TrainingValidationAndTestShareNoSequence) {
   for (std::int64_t row = 0; row < 3000; ++row) seen.insert(row_of(training.tokens_BT, row));
   EXPECT_THAT(seen, SizeIs(3000));
   for (const Split split : {Split::valid, Split::test}) {
-    for (const auto& tokens : sequences(*task, split)) EXPECT_TRUE(seen.insert(tokens).second) << split_name(split);
+    for (const auto& tokens : sequences(*task, split))
+      EXPECT_TRUE(seen.insert(tokens).second) << split_name(split);
   }
   EXPECT_THAT(seen, SizeIs(5000));
 }
@@ -128,14 +134,16 @@ TEST(Mqar, TheFirstQueryFollowsThePowerLaw) {
     for (std::int64_t row = 0; row < n; ++row) {
       const auto tokens = row_of(batch.tokens_BT, row);
       for (std::int64_t slot = 0; slot < space; ++slot) {
-        if (tokens[static_cast<std::size_t>(2 * D + 2 * slot)] == tokens[0]) share[static_cast<std::size_t>(slot)] += 1.0 / n;
+        if (tokens[static_cast<std::size_t>(2 * D + 2 * slot)] == tokens[0])
+          share[static_cast<std::size_t>(slot)] += 1.0 / n;
       }
     }
     double sum = 0;
     for (std::int64_t x = 1; x <= space; ++x) sum += std::pow(static_cast<double>(x), power - 1);
     for (std::int64_t x = 1; x <= space; ++x) {
       const double expected = std::pow(static_cast<double>(x), power - 1) / sum;
-      EXPECT_NEAR(share[static_cast<std::size_t>(x - 1)], expected, 4 * std::sqrt(expected / n)) << "slot " << x << ", power " << power;
+      EXPECT_NEAR(share[static_cast<std::size_t>(x - 1)], expected, 4 * std::sqrt(expected / n))
+          << "slot " << x << ", power " << power;
     }
   }
 }
@@ -184,7 +192,9 @@ TEST(Mqar, ItsOwnLengthWinsOverTheTrainingLength) {
 TEST(Mqar, WhatDoesNotFitIsRefused) {
   const Error long_pairs = error_of([] { mqar({}, 3, 4 * D - 1); });
   EXPECT_EQ(long_pairs.code(), Code::usage);
-  EXPECT_STREQ(long_pairs.what(), "--set pairs=5: 5 pairs and their queries do not fit in 19 tokens; found 5, expected at most 4");
+  EXPECT_STREQ(
+      long_pairs.what(),
+      "--set pairs=5: 5 pairs and their queries do not fit in 19 tokens; found 5, expected at most 4");
   const Error keys = error_of([] { make_task("mqar", {"vocabulary=8", "pairs=4"}, {.seq_len = 64}); });
   EXPECT_STREQ(keys.what(), "--set pairs=4: a vocabulary of 8 has 3 keys; found 4, expected at most 3 pairs");
 }
@@ -193,7 +203,8 @@ TEST(Mqar, AccuracyIsTheMeanOfEachSequencesOwn) {
   const auto task = mqar({"test_examples=4"});
   const auto evaluation = task->evaluation(Split::test);
   double share = 0;
-  for (std::int64_t done = 0; const std::optional<Batch> batch = evaluation->next(3 * L);) {  // 3 sequences, then 1
+  for (std::int64_t done = 0;
+       const std::optional<Batch> batch = evaluation->next(3 * L);) {  // 3 sequences, then 1
     const std::int64_t rows = batch->tokens_BT.size(0);
     at::Tensor correct = at::full({rows, D}, false, at::kBool);
     for (std::int64_t row = 0; row < rows; ++row, ++done) {

@@ -1,17 +1,16 @@
 // Language modelling: labels are the next tokens, none across documents, and scores are means over them.
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/full.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <numbers>
 #include <set>
-
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/arange.h>
-#include <ATen/ops/equal.h>
-#include <ATen/ops/full.h>
-#include <nlohmann/json.hpp>
 
 #include "../error_of.h"
 #include "../temporary_folder.h"
@@ -28,7 +27,8 @@ using testing::SizeIs;
 // A corpus whose tokens are letters, so that a label can be told from its place.
 class TextTask : public testing::Test {
  protected:
-  std::shared_ptr<const Corpus> corpus(const std::string& file, const std::string& content, std::vector<std::string> words = {}) {
+  std::shared_ptr<const Corpus> corpus(const std::string& file, const std::string& content,
+                                       std::vector<std::string> words = {}) {
     std::ofstream(folder_ / file, std::ios::binary) << content;
     words.push_back("path=" + (folder_ / file).string());
     return std::make_shared<const Corpus>(read_settings(words, "data", data_fields()), ".");
@@ -62,7 +62,9 @@ TEST_F(TextTask, ALabelIsTheNextToken) {
 
 TEST_F(TextTask, TrainingIsAFunctionOfTheSeedAndTheIndex) {
   const auto letters = alphabet();
-  const auto make = [&](std::uint64_t seed) { return make_task("text", {"length_factors=1"}, {.corpus = letters, .seq_len = 16, .seed = seed}); };
+  const auto make = [&](std::uint64_t seed) {
+    return make_task("text", {"length_factors=1"}, {.corpus = letters, .seq_len = 16, .seed = seed});
+  };
   const Batch whole = make(1)->training(0, 120);  // two epochs and a half
   const auto again = make(1);
   for (const std::int64_t first : {100, 3, 60}) {  // not in order
@@ -73,7 +75,8 @@ TEST_F(TextTask, TrainingIsAFunctionOfTheSeedAndTheIndex) {
 
 TEST_F(TextTask, NoLabelCrossesADocumentsStartAndStatesResetThere) {
   std::string lines;
-  for (int i = 0; i < 60; ++i) lines += R"({"text": ")" + std::string(3 + i % 7, static_cast<char>('a' + i % 26)) + "\"}\n";
+  for (int i = 0; i < 60; ++i)
+    lines += R"({"text": ")" + std::string(3 + i % 7, static_cast<char>('a' + i % 26)) + "\"}\n";
   const auto documents = corpus("lines.jsonl", lines, {"split=[0.8, 0.1, 0.1]"});
   const auto task = make_task("text", {"length_factors=1"}, {.corpus = documents, .seq_len = 20});
   const Batch batch = task->training(0, 8);
@@ -83,7 +86,8 @@ TEST_F(TextTask, NoLabelCrossesADocumentsStartAndStatesResetThere) {
     const auto tokens = row_of(batch.tokens_BT, row), labels = row_of(batch.labels_BT, row);
     const auto position = row_of(batch.documents.position_BT, row);
     for (std::size_t t = 0; t < 20; ++t) {
-      const bool begins = t > 0 && tokens[t] != tokens[t - 1];  // every document is one letter, unlike its neighbour's
+      const bool begins =
+          t > 0 && tokens[t] != tokens[t - 1];  // every document is one letter, unlike its neighbour's
       EXPECT_EQ(position[t], t == 0 || begins ? 0 : position[t - 1] + 1);
       if (begins) {
         EXPECT_EQ(labels[t - 1], no_label);
@@ -102,7 +106,8 @@ TEST_F(TextTask, NoLabelCrossesADocumentsStartAndStatesResetThere) {
   EXPECT_EQ(batch.documents.cu_seqlens.numel(), starts + 8 + 1);
 
   const auto joined = corpus("lines.jsonl", lines, {"split=[0.8, 0.1, 0.1]", "documents=concatenate"});
-  const Batch flowing = make_task("text", {"length_factors=1"}, {.corpus = joined, .seq_len = 20})->training(0, 8);
+  const Batch flowing =
+      make_task("text", {"length_factors=1"}, {.corpus = joined, .seq_len = 20})->training(0, 8);
   EXPECT_FALSE(flowing.documents.exist());
   EXPECT_FALSE((flowing.labels_BT == no_label).any().item<bool>());
 }
@@ -112,17 +117,21 @@ std::vector<Score> scores_by_position(const Task& task, Split split, std::int64_
   const auto evaluation = task.evaluation(split);
   while (const std::optional<Batch> batch = evaluation->next(most_tokens)) {
     const at::Tensor labels = batch->labels_BT.flatten();
-    const at::Tensor position = at::arange(batch->labels_BT.size(1), at::kDouble).expand(batch->labels_BT.sizes()).flatten();
+    const at::Tensor position =
+        at::arange(batch->labels_BT.size(1), at::kDouble).expand(batch->labels_BT.sizes()).flatten();
     const at::Tensor nll = position.index_select(0, (labels != no_label).nonzero().squeeze(1));
     evaluation->add(*batch, {nll, at::full(nll.sizes(), true, at::kBool)});
   }
   return evaluation->scores();
 }
 
-const Score& find(const std::vector<Score>& scores, const std::string& metric, std::int64_t length, std::int64_t from = -1) {
+const Score& find(const std::vector<Score>& scores, const std::string& metric, std::int64_t length,
+                  std::int64_t from = -1) {
   for (const Score& score : scores) {
     const auto settings = nlohmann::json::parse(score.settings_json);
-    if (score.metric == metric && score.length == length && settings.value("position_from", std::int64_t{-1}) == from) return score;
+    if (score.metric == metric && score.length == length &&
+        settings.value("position_from", std::int64_t{-1}) == from)
+      return score;
   }
   throw std::runtime_error("no score " + metric);
 }
@@ -160,16 +169,19 @@ TEST_F(TextTask, BitsPerByteDivideByTheBytesOfTheTextNotTheTokens) {
   ASSERT_NE(source, nullptr);
   std::string text;
   for (int i = 0; i < 400; ++i) text += "The residual is what the memory got wrong. ";
-  const auto words = corpus("words.txt", text, {std::string("tokenizer=gpt2:") + source + "/experiments/data/gpt2"});
+  const auto words =
+      corpus("words.txt", text, {std::string("tokenizer=gpt2:") + source + "/experiments/data/gpt2"});
   const auto task = make_task("text", {"length_factors=1"}, {.corpus = words, .seq_len = 9});
   const auto scores = scores_by_position(*task, Split::test, 4096);
   const Score &loss = find(scores, "loss", 9), &bits = find(scores, "bits_per_byte", 9);
-  // Windows of 9 tokens over a sentence of 9 tokens (8 words and a stop): each label once a sentence of 43 bytes.
+  // Windows of 9 tokens over a sentence of 9 tokens (8 words and a stop): each label once a sentence of 43
+  // bytes.
   EXPECT_NEAR(bits.value, loss.value / std::numbers::ln2 * 9 / 43, 1e-9);
 }
 
 TEST_F(TextTask, MostTokensBoundsAnEvaluation) {
-  const auto task = make_task("text", {"length_factors=[1, 4]", "most_tokens=40"}, {.corpus = alphabet(), .seq_len = 8});
+  const auto task =
+      make_task("text", {"length_factors=[1, 4]", "most_tokens=40"}, {.corpus = alphabet(), .seq_len = 8});
   const auto scores = scores_by_position(*task, Split::test, 4096);
   EXPECT_EQ(find(scores, "loss", 8).n, 40);
   EXPECT_EQ(find(scores, "loss", 32).n, 32);
@@ -177,7 +189,8 @@ TEST_F(TextTask, MostTokensBoundsAnEvaluation) {
 
 TEST_F(TextTask, DigestsTellTextsApart) {
   const auto digest = [&](const std::string& text) {
-    return make_task("text", {"length_factors=1"}, {.corpus = corpus("t.txt", text), .seq_len = 2})->data_digest();
+    return make_task("text", {"length_factors=1"}, {.corpus = corpus("t.txt", text), .seq_len = 2})
+        ->data_digest();
   };
   const std::string text(400, 'x');
   EXPECT_EQ(digest(text), digest(text));
@@ -186,11 +199,15 @@ TEST_F(TextTask, DigestsTellTextsApart) {
 
 TEST_F(TextTask, ATextTooShortForItsLongestWindowIsRefused) {
   const auto letters = alphabet();
-  const Error error = error_of([&] { make_task("text", {"length_factors=[1, 4]"}, {.corpus = letters, .seq_len = 25}); });
+  const Error error =
+      error_of([&] { make_task("text", {"length_factors=[1, 4]"}, {.corpus = letters, .seq_len = 25}); });
   EXPECT_EQ(error.code(), Code::usage);
-  EXPECT_THAT(error.what(), HasSubstr("the test split is shorter than one window; found 100 tokens, expected at least 101"));
-  EXPECT_THAT(error_of([&] { make_task("text", {"length_factors=[]"}, {.corpus = letters, .seq_len = 8}); }).what(),
-              HasSubstr("length_factors is empty"));
+  EXPECT_THAT(
+      error.what(),
+      HasSubstr("the test split is shorter than one window; found 100 tokens, expected at least 101"));
+  EXPECT_THAT(
+      error_of([&] { make_task("text", {"length_factors=[]"}, {.corpus = letters, .seq_len = 8}); }).what(),
+      HasSubstr("length_factors is empty"));
 }
 
 TEST(Tasks, AreFoundByName) {

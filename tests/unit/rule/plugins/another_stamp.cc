@@ -6,4 +6,5 @@ extern "C" struct Head {
   const char* build_stamp;
 };
 
-extern "C" __attribute__((visibility("default"))) constexpr Head mdnlab_plugin = {1, "mdnlab interface 1, libtorch 1.13.0"};
+extern "C" __attribute__((visibility("default"))) constexpr Head mdnlab_plugin = {
+    1, "mdnlab interface 1, libtorch 1.13.0"};

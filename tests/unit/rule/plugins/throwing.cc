@@ -8,7 +8,10 @@ namespace {
 
 using namespace mdnlab;
 
-constexpr std::array fields{Field{.name = "with", .type = Type::text, .preset = "exception", .doc = "what is thrown",
+constexpr std::array fields{Field{.name = "with",
+                                  .type = Type::text,
+                                  .preset = "exception",
+                                  .doc = "what is thrown",
                                   .choices = "exception|usage|unknown"}};
 
 std::unique_ptr<Rule> create(const Params& options, const LayerShape&) {
