@@ -60,6 +60,10 @@ int show(std::span<const std::string> words) {
   const Params options = read_settings(arguments.texts("set"), "rule", plugin.options());
   LayerShape shape{.hidden_size = arguments.integer("hidden-size", 1),
                    .num_heads = arguments.integer("num-heads", 1)};
+  if (shape.hidden_size % shape.num_heads != 0) {
+    throw Error(Code::usage, {.what = "--num-heads does not divide --hidden-size", .found = std::to_string(shape.num_heads),
+                              .expected = "a divisor of " + std::to_string(shape.hidden_size)});
+  }
   shape.head_dim = shape.hidden_size / shape.num_heads;
   const std::unique_ptr<Rule> rule = plugin.create(options, shape);
 
