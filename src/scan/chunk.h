@@ -28,7 +28,7 @@ struct Inputs {
   at::Tensor beta_BTH;       // step; undefined: 1
   at::Tensor eta_BTH;        // inner rate; undefined: 1
   bool has_delta = false;
-  at::Tensor p_BTHK;          // erase key; only with has_delta; undefined: p = αk
+  at::Tensor p_BTHK;          // erase key, q's dtype; only with has_delta; undefined: p = αk
   at::Tensor initial_S_NHKV;  // undefined: 0. N = B without cu_seqlens
   at::Tensor initial_M_NHKV;  // only with log_mu; undefined: 0
   // int32 [N+1] on the CPU, rising from 0 to B·T, over the flattened (B,T) tokens; every row start k·T is
@@ -47,20 +47,23 @@ struct Options {
   bool want_state = false;
 };
 
-// Throws Error (Code::usage) naming the tensor whose shape, dtype or device does not fit, with what is
+// Throws Error (Code::usage) naming the tensor whose shape, dtype or device does not fit, and what is
 // expected.
 void validate(const Inputs& inputs);
 
-// The chunkwise form with its hand-written backward (recurrences.md, sections 2 and 3), as an autograd
-// function: gradients for every floating tensor given. Time and memory linear in T; T may be any length, 0
-// included.
+// The chunkwise form with its hand-written backward (README.md; recurrences.md, sections 2 and 3), as an
+// autograd function: gradients for every floating tensor given. Time and memory linear in T; T may be any
+// length, also 0. bf16 is computed in float32. Numbers below the dtype's smallest normal one (1e-38, 1e-308)
+// count as 0. The same inputs give the same bits on one machine, whatever the number of threads. The backward
+// cannot be differentiated.
 Outputs chunk(const Inputs& inputs, const Options& options = {});
 
 // The judge: the recurrence above token by token in float64 (inputs are converted; outputs are float64).
 // Differentiable by plain autograd; slow.
 Outputs reference(const Inputs& inputs);
 
-// One token a sequence (T = 1) for decoding, without autograd: reads and returns the states.
+// One token a sequence (T = 1, no cu_seqlens) for decoding, without autograd: reads the initial states, which
+// stay as they are, and returns the new ones.
 Outputs step(const Inputs& inputs);
 
 }  // namespace mdnlab::scan

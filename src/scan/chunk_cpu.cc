@@ -11,51 +11,20 @@
 #include <vector>
 
 #include "scan/cpu/kernel.h"
+#include "scan/prepared.h"
 
 namespace mdnlab::scan {
 
 namespace {
 
-// Smaller chunks have less to do within a chunk, larger ones carry the state less often.
-std::int64_t best_chunk_size(std::int64_t key_width) { return key_width < 64 ? 32 : 48; }
-
 template <class T>
 const cpu::Functions<T>& functions() {
-  if constexpr (std::is_same_v<T, double>)
+  if constexpr (std::is_same_v<T, double>) {
     return cpu::kernel().f64;
-  else
+  } else {
     return cpu::kernel().f32;
-}
-
-at::ScalarType compute_dtype(const Inputs& inputs) {
-  return inputs.q_BTGK.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-}
-
-// Entries of a row adjacent and (B,T) one dimension of even steps.
-at::Tensor as_rows(const at::Tensor& value_BTHX) {
-  const bool fits =
-      value_BTHX.stride(3) == 1 && value_BTHX.stride(0) == value_BTHX.size(1) * value_BTHX.stride(1);
-  return fits ? value_BTHX : value_BTHX.contiguous();
-}
-
-// The inputs in the dtype and layout that the kernels read, and the gates themselves.
-struct Prepared : Inputs {
-  at::Tensor alpha_BTH, mu_BTH;  // exp of the log-gates, float64
-
-  explicit Prepared(const Inputs& inputs) : Inputs(inputs) {
-    if (log_alpha_BTH.defined()) alpha_BTH = log_alpha_BTH.to(at::kDouble).exp().contiguous();
-    if (log_mu_BTH.defined()) mu_BTH = log_mu_BTH.to(at::kDouble).exp().contiguous();
-    for (at::Tensor* tensor : tensors(*this)) {
-      if (tensor->defined()) *tensor = tensor->to(compute_dtype(inputs));
-    }
-    for (at::Tensor* rows : {&q_BTGK, &k_BTGK, &v_BTHV, &p_BTHK}) {
-      if (rows->defined()) *rows = as_rows(*rows);
-    }
-    for (at::Tensor* whole : {&beta_BTH, &eta_BTH, &initial_S_NHKV, &initial_M_NHKV}) {
-      if (whole->defined()) *whole = whole->contiguous();
-    }
   }
-};
+}
 
 template <class T>
 cpu::Rows<const T> const_rows(const at::Tensor& value_BTHX) {
@@ -123,10 +92,14 @@ cpu::Scan<T> describe(const Prepared& in, const Options& options, std::int64_t c
   return scan;
 }
 
+// Smaller chunks have less to do within a chunk, larger ones carry the state less often.
 Options with_chunk_size(const Options& options, const Inputs& inputs) {
-  const std::int64_t size = options.chunk_size;
-  return {.chunk_size = size > 0 ? size : best_chunk_size(inputs.q_BTGK.size(3)),
-          .want_state = options.want_state};
+  const std::int64_t wished = options.chunk_size > 0       ? options.chunk_size
+                              : inputs.q_BTGK.size(3) < 64 ? 32
+                                                           : 48;
+  const std::int64_t longest =
+      std::max<std::int64_t>(inputs.q_BTGK.size(1), 1);  // a document lies in one row
+  return {.chunk_size = std::min(wished, longest), .want_state = options.want_state};
 }
 
 // Calls work(document, key head, scratch) for every pair, each exactly once, on up to at::get_num_threads()

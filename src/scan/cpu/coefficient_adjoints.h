@@ -53,8 +53,8 @@ void adjoint_of_L(const Coefficients<T>& c, std::int64_t count, Tile<T> qk, Tile
 }
 
 // −A_tj = −G_{t−1,j} η_j e_t ⟨P_t,k_j⟩. In place, dN, the adjoint of −A, becomes −dN∘G⁻[η]e, the factors of
-// k_j in dP_t, zero from the diagonal on; dG_{t−1,j} −= dN_tj ⟨P_t,k_j⟩ e_t η_j; dη_j −= Σ_t dN_tj G_{t−1,j}
-// e_t ⟨P_t,k_j⟩.
+// k_j in dP_t, zero from the diagonal on; dG_{t−1,j} −= dN_tj e_t η_j ⟨P_t,k_j⟩;
+// dη_j −= Σ_t dN_tj G_{t−1,j} e_t ⟨P_t,k_j⟩; e_t de_t = Σ_j dN_tj (−A_tj).
 template <class T>
 void adjoint_of_minus_A(const Coefficients<T>& c, std::int64_t count, Tile<T> pk, Tile<T> dN,
                         const CoefficientAdjoints<T>& d) {

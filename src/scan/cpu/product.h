@@ -149,8 +149,7 @@ inline void product_block(const Column<T>& x, std::int64_t i) {
   write_block<R, N, T>(block, x.c.tile, i);
 }
 
-// The R rows at i of a column of N vectors, or, where only n ≤ i is needed, of the vectors that hold some of
-// it.
+// The R rows at i of a column of N vectors; where only n ≤ i is needed, of as many as hold some of it.
 template <Sum kSum, Columns kColumns, int R, int N, class T>
 inline void product_rows(const Column<T>& x, std::int64_t i) {
   if constexpr (kColumns == Columns::to_row && N > 1) {
