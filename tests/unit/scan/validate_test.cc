@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "cases.h"
+#include "scan/inputs.h"
 
 namespace mdnlab::scan {
 
@@ -94,6 +95,20 @@ TEST(ScanInputs, WithAMistakeAreRefusedByName) {
                                     .rule = {.delta = true, .momentum = true, .own_p = true}});
   EXPECT_NO_THROW(validate(right));
   for (const Mistake& mistake : mistakes) expect_refused(right, mistake);
+}
+
+TEST(ScanInputs, OnADeviceWithoutAKernelAreRefused) {
+  Inputs inputs = make_inputs({.rule = {.delta = true}, .initial_state = false});
+  for (at::Tensor* tensor : tensors(inputs)) {
+    if (tensor->defined()) *tensor = tensor->to(at::kMeta);
+  }
+  try {
+    chunk(inputs);
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Code::machine);
+    EXPECT_THAT(error.what(), testing::HasSubstr("no kernel for this device; found meta, expected cpu"));
+  }
 }
 
 TEST(ScanInputs, GatesOfBFloat16RowsAreFloat32) {
