@@ -52,12 +52,8 @@ class DecayMomentum final : public CoefficientRule {
   LayerShape shape_;
 };
 
-std::unique_ptr<Rule> create(const Params& options, const LayerShape& shape) {
-  return linear_mixer(shape, std::make_unique<DecayMomentum>(options, shape));
-}
-
 }  // namespace
 
-MDNLAB_PLUGIN(create, fields, .name = "decay_momentum", .rule_version = 1,
+MDNLAB_PLUGIN(make_layer<DecayMomentum>, fields, .name = "decay_momentum", .rule_version = 1,
               .summary = "decay with momentum, no delta",
               .capabilities = {.momentum = true, .decay = "scalar"});

@@ -62,12 +62,8 @@ class DeltaMomentum final : public CoefficientRule {
   LayerShape shape_;
 };
 
-std::unique_ptr<Rule> create(const Params& options, const LayerShape& shape) {
-  return linear_mixer(shape, std::make_unique<DeltaMomentum>(options, shape));
-}
-
 }  // namespace
 
-MDNLAB_PLUGIN(create, fields, .name = "delta_momentum", .rule_version = 1,
+MDNLAB_PLUGIN(make_layer<DeltaMomentum>, fields, .name = "delta_momentum", .rule_version = 1,
               .summary = "delta rule with momentum, no decay",
               .capabilities = {.delta = true, .momentum = true});

@@ -43,12 +43,8 @@ class GatedDeltaNet final : public CoefficientRule {
   LayerShape shape_;
 };
 
-std::unique_ptr<Rule> create(const Params& options, const LayerShape& shape) {
-  return linear_mixer(shape, std::make_unique<GatedDeltaNet>(options, shape));
-}
-
 }  // namespace
 
-MDNLAB_PLUGIN(create, fields, .name = "gated_deltanet", .rule_version = 1,
+MDNLAB_PLUGIN(make_layer<GatedDeltaNet>, fields, .name = "gated_deltanet", .rule_version = 1,
               .summary = "delta rule with decay (Gated DeltaNet)",
               .capabilities = {.delta = true, .decay = "scalar"});

@@ -63,12 +63,8 @@ class MomentumDeltaNet final : public CoefficientRule {
   bool is_constrained_;
 };
 
-std::unique_ptr<Rule> create(const Params& options, const LayerShape& shape) {
-  return linear_mixer(shape, std::make_unique<MomentumDeltaNet>(options, shape));
-}
-
 }  // namespace
 
-MDNLAB_PLUGIN(create, fields, .name = "mdn", .rule_version = 1,
+MDNLAB_PLUGIN(make_layer<MomentumDeltaNet>, fields, .name = "mdn", .rule_version = 1,
               .summary = "delta rule with decay and stepwise momentum (Momentum DeltaNet)",
               .capabilities = {.delta = true, .momentum = true, .decay = "scalar"});

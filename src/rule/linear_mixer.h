@@ -6,11 +6,18 @@
 
 #include <memory>
 
+#include "config/params.h"
 #include "rule/coefficients.h"
 
 namespace mdnlab {
 
 // Shapes that cannot be (widths that are not whole) are Code::usage.
 std::unique_ptr<Rule> linear_mixer(const LayerShape& shape, std::unique_ptr<CoefficientRule> rule);
+
+// The factory of a coefficient rule that is made from its options and the shape, for MDNLAB_PLUGIN.
+template <class RuleType>
+std::unique_ptr<Rule> make_layer(const Params& options, const LayerShape& shape) {
+  return linear_mixer(shape, std::make_unique<RuleType>(options, shape));
+}
 
 }  // namespace mdnlab

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "../error_of.h"
 #include "base/error.h"
 #include "data/corpus.h"
 #include "data/fields.h"
@@ -45,18 +46,6 @@ inline std::vector<std::int64_t> split_tokens(const Corpus& corpus, Split split)
   std::vector<std::int64_t> tokens(static_cast<std::size_t>(corpus.token_count(split)));
   corpus.copy(split, 0, corpus.token_count(split), tokens.data());
   return tokens;
-}
-
-// The Error that `call` throws; a test failure when it throws none.
-template <class Call>
-Error error_of(Call call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error;
-  }
-  ADD_FAILURE() << "no Error was thrown";
-  return Error(Code::ok, "no Error was thrown");
 }
 
 }  // namespace mdnlab
