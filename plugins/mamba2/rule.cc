@@ -103,7 +103,7 @@ class Mamba2 final : public Rule {
     scan::Inputs inputs{.q_BTGK = streams[2].reshape({batch, tokens, groups_, state_}),
                         .k_BTGK = streams[1].reshape({batch, tokens, groups_, state_}),
                         .v_BTHV = x_BTHP,
-                        .log_alpha_BTH = delta_t * -weights["A_log"].exp(),
+                        .log_alpha = delta_t * -weights["A_log"].exp(),
                         .beta_BTH = delta_t,
                         .cu_seqlens = documents.cu_seqlens};
     if (resumes) inputs.initial_S_NHKV = state->tensors[0];

@@ -34,8 +34,8 @@ scan::Inputs make_inputs(const ScanBench& bench, std::int64_t tokens) {
   in.q_BTGK = unit(normal({B, tokens, H, K})).div(std::sqrt(static_cast<double>(K)));
   in.k_BTGK = unit(normal({B, tokens, H, K}));
   in.v_BTHV = normal({B, tokens, H, V});
-  in.log_alpha_BTH = uniform().mul(-0.1);
-  if (bench.has_momentum) in.log_mu_BTH = uniform().mul(-2);
+  in.log_alpha = uniform().mul(-0.1);
+  if (bench.has_momentum) in.log_mu = uniform().mul(-2);
   in.beta_BTH = uniform().mul(0.3);
   in.eta_BTH = uniform().add(0.5);
   in.has_delta = bench.has_delta;

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "scan/chunk_cpu.h"
+#include "scan/reference.h"
 
 namespace mdnlab::scan {
 
@@ -32,6 +33,7 @@ class ChunkFunction : public torch::autograd::Function<ChunkFunction> {
     kept.insert(kept.end(), {inputs.cu_seqlens, saved.states, saved.residuals});
     context->save_for_backward(std::move(kept));
     context->saved_data["has_delta"] = inputs.has_delta;
+    context->saved_data["look_ahead"] = inputs.look_ahead;
     context->saved_data["chunk_size"] = options.chunk_size;
     context->set_materialize_grads(false);
     variable_list results{out.o_BTHV};
@@ -55,6 +57,7 @@ class ChunkFunction : public torch::autograd::Function<ChunkFunction> {
     }
     inputs.cu_seqlens = kept[kTensors];
     inputs.has_delta = context->saved_data["has_delta"].toBool();
+    inputs.look_ahead = context->saved_data["look_ahead"].toDouble();
     const Options options{.chunk_size = context->saved_data["chunk_size"].toInt()};
     const SavedForBackward saved{kept[kTensors + 1], kept[kTensors + 2]};
     const Inputs gradients = backward_cpu(inputs, options, saved, outputs(adjoints), wanted);
@@ -88,6 +91,11 @@ Outputs chunk(const Inputs& in, const Options& options) {
     throw Error(Code::machine, ErrorText{.what = "scan: no kernel for this device",
                                          .found = in.q_BTGK.device().str(),
                                          .expected = "cpu"});
+  }
+  if (has_channel_decay(in) || in.look_ahead != 0) {
+    Outputs out = loop(in);
+    if (!options.want_state) out.final_S_NHKV = out.final_M_NHKV = at::Tensor();
+    return out;
   }
   if (!needs_gradient(in)) return forward_cpu(in, options, nullptr);
 

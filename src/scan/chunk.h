@@ -5,7 +5,9 @@
 //     r_t = v_t − S_{t−1}ᵀ p_t                  delta rules; without delta r_t = v_t
 //     M_t = μ_t M_{t−1} − η_t k_t r_tᵀ          momentum rules; without momentum M_t = −η_t k_t r_tᵀ
 //     S_t = α_t S_{t−1} − β_t M_t
-//     o_t = S_tᵀ q_t
+//     o_t = (S_t − ω M_t)ᵀ q_t                  ω: look_ahead, 0 without momentum
+//
+// With channel-wise decay α_t is a vector over K (row c of S decays by α_t[c]), and μ_t may be one as well.
 //
 // Shape letters: B batch, T time, H value heads, G key heads (H is a multiple of G; head h reads key head
 // h·G/H), K key width, V value width, N documents. q, k, v, o share one dtype (f32, f64, bf16); gates are
@@ -23,12 +25,13 @@ struct Inputs {
   at::Tensor q_BTGK;
   at::Tensor k_BTGK;
   at::Tensor v_BTHV;
-  at::Tensor log_alpha_BTH;  // ≤ 0; undefined: 0 (no decay); −inf forgets everything
-  at::Tensor log_mu_BTH;     // ≤ 0; undefined: no momentum
-  at::Tensor beta_BTH;       // step; undefined: 1
-  at::Tensor eta_BTH;        // inner rate; undefined: 1
+  at::Tensor log_alpha;  // ≤ 0, (B,T,H) or channel-wise (B,T,H,K); undefined: 0 (no decay); −inf forgets
+  at::Tensor log_mu;     // ≤ 0, (B,T,H), or (B,T,H,K) where log_alpha is; undefined: no momentum
+  at::Tensor beta_BTH;   // step; undefined: 1
+  at::Tensor eta_BTH;    // inner rate; undefined: 1
   bool has_delta = false;
-  at::Tensor p_BTHK;          // erase key, q's dtype; only with has_delta; undefined: p = αk
+  at::Tensor p_BTHK;          // erase key, q's dtype; only with has_delta; undefined: p = αk (per channel)
+  double look_ahead = 0;      // ω: the output also reads what is still in the velocity; only with momentum
   at::Tensor initial_S_NHKV;  // undefined: 0. N = B without cu_seqlens
   at::Tensor initial_M_NHKV;  // only with log_mu; undefined: 0
   // int32 [N+1] on the CPU, rising from 0 to B·T, over the flattened (B,T) tokens; every row start k·T is

@@ -78,7 +78,7 @@ cpu::Scan<T> describe(const Prepared& in, const Options& options, std::int64_t c
   scan.chunks = chunks;
   scan.chunk_size = options.chunk_size;
   scan.has_delta = in.has_delta;
-  scan.has_momentum = in.log_mu_BTH.defined();
+  scan.has_momentum = in.log_mu.defined();
   scan.q = const_rows<T>(in.q_BTGK);
   scan.k = const_rows<T>(in.k_BTGK);
   scan.v = const_rows<T>(in.v_BTHV);
@@ -196,8 +196,8 @@ Inputs backward(const Prepared& in, const Options& options, const SavedForBackwa
                                     rows<T>(out.k_BTGK),
                                     rows<T>(out.v_BTHV),
                                     rows<T>(out.p_BTHK),
-                                    data<T>(out.log_alpha_BTH),
-                                    data<T>(out.log_mu_BTH),
+                                    data<T>(out.log_alpha),
+                                    data<T>(out.log_mu),
                                     data<T>(out.beta_BTH),
                                     data<T>(out.eta_BTH),
                                     {data<T>(out.initial_S_NHKV), data<T>(out.initial_M_NHKV)}};

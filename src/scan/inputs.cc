@@ -3,14 +3,18 @@
 namespace mdnlab::scan {
 
 std::array<at::Tensor*, kTensors> tensors(Inputs& in) {
-  return {&in.q_BTGK,   &in.k_BTGK,  &in.v_BTHV, &in.log_alpha_BTH,  &in.log_mu_BTH,
+  return {&in.q_BTGK,   &in.k_BTGK,  &in.v_BTHV, &in.log_alpha,      &in.log_mu,
           &in.beta_BTH, &in.eta_BTH, &in.p_BTHK, &in.initial_S_NHKV, &in.initial_M_NHKV};
 }
 
 std::array<const at::Tensor*, kTensors> tensors(const Inputs& in) {
-  return {&in.q_BTGK,   &in.k_BTGK,  &in.v_BTHV, &in.log_alpha_BTH,  &in.log_mu_BTH,
+  return {&in.q_BTGK,   &in.k_BTGK,  &in.v_BTHV, &in.log_alpha,      &in.log_mu,
           &in.beta_BTH, &in.eta_BTH, &in.p_BTHK, &in.initial_S_NHKV, &in.initial_M_NHKV};
 }
+
+bool has_channel_decay(const Inputs& in) { return in.log_alpha.defined() && in.log_alpha.dim() == 4; }
+
+bool has_channel_momentum(const Inputs& in) { return in.log_mu.defined() && in.log_mu.dim() == 4; }
 
 std::vector<std::int64_t> document_starts(const Inputs& inputs) {
   if (inputs.cu_seqlens.defined()) {

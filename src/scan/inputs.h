@@ -15,6 +15,10 @@ inline constexpr std::size_t kTensors = 10;
 std::array<at::Tensor*, kTensors> tensors(Inputs& inputs);
 std::array<const at::Tensor*, kTensors> tensors(const Inputs& inputs);
 
+// Whether α, and μ, are vectors over the key width. Inputs are valid.
+bool has_channel_decay(const Inputs& inputs);
+bool has_channel_momentum(const Inputs& inputs);
+
 // Where the documents start in the flattened (B,T), N+1 values: cu_seqlens, or the rows.
 std::vector<std::int64_t> document_starts(const Inputs& inputs);
 

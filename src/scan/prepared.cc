@@ -15,8 +15,8 @@ at::Tensor as_rows(const at::Tensor& value_BTHX) {
 }
 
 Prepared::Prepared(const Inputs& inputs) : Inputs(inputs) {
-  if (log_alpha_BTH.defined()) alpha_BTH = log_alpha_BTH.to(at::kDouble).exp().contiguous();
-  if (log_mu_BTH.defined()) mu_BTH = log_mu_BTH.to(at::kDouble).exp().contiguous();
+  if (log_alpha.defined()) alpha_BTH = log_alpha.to(at::kDouble).exp().contiguous();
+  if (log_mu.defined()) mu_BTH = log_mu.to(at::kDouble).exp().contiguous();
   for (at::Tensor* tensor : tensors(*this)) {
     if (tensor->defined()) *tensor = tensor->to(compute_dtype(inputs));
   }

@@ -20,8 +20,13 @@ Tokens rows(const at::Tensor& value_BTHX) {
   return value_BTHX.transpose(1, 2).flatten(0, 1).unsqueeze(2).unbind(1);
 }
 
-// [B,T,H] → T tensors [E,1,1].
-Tokens scalars(const at::Tensor& value_BTH) { return rows(value_BTH.unsqueeze(3)); }
+// [B,T,H] → [B,T,H,1]; a channel-wise [B,T,H,K] as it is.
+at::Tensor channels(const at::Tensor& gate) { return gate.dim() == 3 ? gate.unsqueeze(3) : gate; }
+
+// Factors of the state's rows: T tensors [E,1,1] or, channel-wise, [E,K,1].
+Tokens factors(const at::Tensor& gate) {
+  return channels(gate).transpose(1, 2).flatten(0, 1).unsqueeze(3).unbind(1);
+}
 
 at::Tensor share_heads(const at::Tensor& value_BTGK, std::int64_t heads) {
   const std::int64_t share = heads / value_BTGK.size(2);
@@ -39,7 +44,7 @@ at::Tensor initial(const at::Tensor& state_NHKV, const Inputs& in, std::int64_t 
 Outputs loop_rows(const Inputs& in) {
   const std::int64_t B = in.v_BTHV.size(0), T = in.v_BTHV.size(1), H = in.v_BTHV.size(2),
                      V = in.v_BTHV.size(3);
-  const bool has_momentum = in.log_mu_BTH.defined();
+  const bool has_momentum = in.log_mu.defined();
   at::Tensor S_EKV = initial(in.initial_S_NHKV, in, B).flatten(0, 1);
   at::Tensor M_EKV = initial(in.initial_M_NHKV, in, B).flatten(0, 1);
   const auto state_dtype = S_EKV.scalar_type();
@@ -47,13 +52,13 @@ Outputs loop_rows(const Inputs& in) {
   const at::Tensor q_BTHK = share_heads(in.q_BTGK, H).to(state_dtype);
   at::Tensor k_BTHK = share_heads(in.k_BTGK, H).to(state_dtype);
   Tokens alpha, mu, beta, p;
-  if (in.log_alpha_BTH.defined()) alpha = scalars(in.log_alpha_BTH.exp());
-  if (has_momentum) mu = scalars(in.log_mu_BTH.exp());
-  if (in.beta_BTH.defined()) beta = scalars(in.beta_BTH);
+  if (in.log_alpha.defined()) alpha = factors(in.log_alpha.exp());
+  if (has_momentum) mu = factors(in.log_mu.exp());
+  if (in.beta_BTH.defined()) beta = factors(in.beta_BTH);
   if (in.p_BTHK.defined()) {
     p = rows(in.p_BTHK.to(state_dtype));
   } else if (in.has_delta) {
-    p = rows(alpha.empty() ? k_BTHK : k_BTHK.mul(in.log_alpha_BTH.exp().unsqueeze(3)));
+    p = rows(alpha.empty() ? k_BTHK : k_BTHK.mul(channels(in.log_alpha).exp()));
   }
   if (in.eta_BTH.defined()) k_BTHK = k_BTHK.mul(in.eta_BTH.unsqueeze(3));
   const Tokens q = rows(q_BTHK), eta_k = rows(k_BTHK), v = rows(in.v_BTHV.to(state_dtype));
@@ -65,7 +70,7 @@ Outputs loop_rows(const Inputs& in) {
     M_EKV = has_momentum ? mu[t].mul(M_EKV).sub(write_EKV) : write_EKV.neg();
     const at::Tensor step_EKV = beta.empty() ? M_EKV : beta[t].mul(M_EKV);
     S_EKV = (alpha.empty() ? S_EKV : alpha[t].mul(S_EKV)).sub(step_EKV);
-    o[t] = at::bmm(q[t], S_EKV);
+    o[t] = at::bmm(q[t], in.look_ahead == 0 ? S_EKV : S_EKV.sub(M_EKV, in.look_ahead));
   }
   Outputs out;
   out.o_BTHV = T == 0 ? at::empty_like(in.v_BTHV)
@@ -99,12 +104,13 @@ Outputs loop(const Inputs& in) {
     const Outputs part = loop_rows({.q_BTGK = slice(in.q_BTGK, a, b),
                                     .k_BTGK = slice(in.k_BTGK, a, b),
                                     .v_BTHV = slice(in.v_BTHV, a, b),
-                                    .log_alpha_BTH = slice(in.log_alpha_BTH, a, b),
-                                    .log_mu_BTH = slice(in.log_mu_BTH, a, b),
+                                    .log_alpha = slice(in.log_alpha, a, b),
+                                    .log_mu = slice(in.log_mu, a, b),
                                     .beta_BTH = slice(in.beta_BTH, a, b),
                                     .eta_BTH = slice(in.eta_BTH, a, b),
                                     .has_delta = in.has_delta,
                                     .p_BTHK = slice(in.p_BTHK, a, b),
+                                    .look_ahead = in.look_ahead,
                                     .initial_S_NHKV = document(in.initial_S_NHKV, n),
                                     .initial_M_NHKV = document(in.initial_M_NHKV, n),
                                     .cu_seqlens = {}});
@@ -121,7 +127,7 @@ Outputs loop(const Inputs& in) {
 Outputs reference(const Inputs& inputs) {
   Inputs wide = inputs;
   for (at::Tensor* tensor :
-       {&wide.q_BTGK, &wide.k_BTGK, &wide.v_BTHV, &wide.log_alpha_BTH, &wide.log_mu_BTH, &wide.beta_BTH,
+       {&wide.q_BTGK, &wide.k_BTGK, &wide.v_BTHV, &wide.log_alpha, &wide.log_mu, &wide.beta_BTH,
         &wide.eta_BTH, &wide.p_BTHK, &wide.initial_S_NHKV, &wide.initial_M_NHKV}) {
     if (tensor->defined()) *tensor = tensor->to(at::kDouble);
   }

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "scan/chunk.h"
+#include "scan/inputs.h"
 
 namespace mdnlab::scan {
 
@@ -88,6 +88,14 @@ std::int64_t check_documents(const at::Tensor& cu_seqlens, std::int64_t batch, s
   return documents;
 }
 
+// `shape` is the channel-wise one, [B,T,H,K].
+void check_gate(const Checker& check, const char* name, const at::Tensor& gate,
+                std::vector<std::int64_t> shape, at::ScalarType dtype) {
+  if (!gate.defined()) return;
+  if (gate.dim() != 4) shape.pop_back();
+  check.tensor(name, gate.dim() == 4 ? "[B,T,H,K]" : "[B,T,H]", gate, std::move(shape), dtype);
+}
+
 }  // namespace
 
 void validate(const Inputs& inputs) {
@@ -108,18 +116,26 @@ void validate(const Inputs& inputs) {
   require("k", inputs.k_BTGK, "[B,T,G,K]");
   check.tensor("k", "[B,T,G,K]", inputs.k_BTGK, {B, T, G, K}, dtype);
   check.tensor("v", "[B,T,H,V]", inputs.v_BTHV, {B, T, H, V}, dtype);
-  check.tensor("log_alpha", "[B,T,H]", inputs.log_alpha_BTH, {B, T, H}, gate_dtype);
-  check.tensor("log_mu", "[B,T,H]", inputs.log_mu_BTH, {B, T, H}, gate_dtype);
+  check_gate(check, "log_alpha", inputs.log_alpha, {B, T, H, K}, gate_dtype);
+  check_gate(check, "log_mu", inputs.log_mu, {B, T, H, K}, gate_dtype);
+  if (has_channel_momentum(inputs) && !has_channel_decay(inputs)) {
+    refuse("log_mu", "shape", shape_text(inputs.log_mu.sizes()), "[B,T,H] = " + shape_text({B, T, H}),
+           "momentum is channel-wise only where log_alpha is");
+  }
   check.tensor("beta", "[B,T,H]", inputs.beta_BTH, {B, T, H}, gate_dtype);
   check.tensor("eta", "[B,T,H]", inputs.eta_BTH, {B, T, H}, gate_dtype);
   if (inputs.p_BTHK.defined() && !inputs.has_delta) {
     throw Error(Code::usage, ErrorText{.what = "scan: p is given to a rule without delta",
                                        .hint = "set has_delta, or leave p undefined"});
   }
+  if (inputs.look_ahead != 0 && !inputs.log_mu.defined()) {
+    throw Error(Code::usage, ErrorText{.what = "scan: look_ahead is given to a rule without momentum",
+                                       .hint = "give log_mu, or leave look_ahead 0"});
+  }
   check.tensor("p", "[B,T,H,K]", inputs.p_BTHK, {B, T, H, K}, dtype);
   const std::int64_t N = check_documents(inputs.cu_seqlens, B, T);
   check.tensor("initial_S", "[N,H,K,V]", inputs.initial_S_NHKV, {N, H, K, V}, gate_dtype);
-  if (inputs.initial_M_NHKV.defined() && !inputs.log_mu_BTH.defined()) {
+  if (inputs.initial_M_NHKV.defined() && !inputs.log_mu.defined()) {
     throw Error(Code::usage, ErrorText{.what = "scan: initial_M is given to a rule without momentum",
                                        .hint = "give log_mu, or leave initial_M undefined"});
   }

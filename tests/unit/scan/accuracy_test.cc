@@ -99,7 +99,7 @@ TEST(ScanAccuracy, WithoutOptionalTensors) {
     Inputs inputs = make_inputs({.rule = rule, .initial_state = false});
     inputs.v_BTHV = inputs.v_BTHV.detach().mul(0.1).requires_grad_(true);
     inputs.k_BTGK = inputs.k_BTGK.detach().mul(0.5).requires_grad_(true);
-    inputs.log_alpha_BTH = inputs.beta_BTH = inputs.eta_BTH = at::Tensor();
+    inputs.log_alpha = inputs.beta_BTH = inputs.eta_BTH = at::Tensor();
     expect_agree(inputs, chunk(inputs, {.want_state = true}), reference(inputs), 1e-12);
   }
 }

@@ -49,8 +49,8 @@ Inputs make_inputs(const Settings& settings) {
   in.q_BTGK = unit(randn({B, T, G, K})).mul(std::pow(static_cast<double>(K), -0.5));
   in.k_BTGK = unit(randn({B, T, G, K}));
   in.v_BTHV = randn({B, T, H, V});
-  in.log_alpha_BTH = gate(settings.log_alpha);
-  if (settings.rule.momentum) in.log_mu_BTH = gate(settings.log_mu);
+  in.log_alpha = gate(settings.log_alpha);
+  if (settings.rule.momentum) in.log_mu = gate(settings.log_mu);
   in.beta_BTH = uniform({B, T, H}).mul(settings.largest_beta);
   in.eta_BTH = uniform({B, T, H}).add(0.5);
   in.has_delta = settings.rule.delta;

@@ -91,8 +91,8 @@ TEST(Scan, AGateOfMinusInfinityForgetsAndHasNoGradient) {
       changed.select(1, start).fill_(-kInfinity);
       return changed.requires_grad_(true);
     };
-    inputs.log_alpha_BTH = forget_at(inputs.log_alpha_BTH);
-    if (rule.momentum) inputs.log_mu_BTH = forget_at(inputs.log_mu_BTH);
+    inputs.log_alpha = forget_at(inputs.log_alpha);
+    if (rule.momentum) inputs.log_mu = forget_at(inputs.log_mu);
     if (rule.own_p) {
       at::Tensor p = inputs.p_BTHK.detach().clone();
       p.select(1, start).fill_(0);
@@ -116,7 +116,7 @@ TEST(Scan, AVastGateBesideASlowOneCostsNoPrecision) {
   for (const double vast : {-20.0, -1e4}) {
     Inputs inputs = make_inputs(
         {.rule = kMdn, .dtype = at::kFloat, .log_alpha = -1e-4, .log_mu = -1e-4, .largest_beta = 0.01});
-    for (at::Tensor* gate : {&inputs.log_alpha_BTH, &inputs.log_mu_BTH}) {
+    for (at::Tensor* gate : {&inputs.log_alpha, &inputs.log_mu}) {
       at::Tensor changed = gate->detach().clone();
       changed.slice(1, 3, 77, 9).fill_(vast);
       *gate = changed.requires_grad_(true);

@@ -50,8 +50,15 @@ TEST(ScanInputs, WithAMistakeAreRefusedByName) {
       {[](Inputs& in) { in.v_BTHV = in.v_BTHV.slice(2, 1); },
        "v has the wrong number of heads; found 3, expected a multiple of q's 2 key heads"},
       {[](Inputs& in) { in.v_BTHV = in.v_BTHV.slice(0, 1); }, "v has the wrong shape; found [1,6,4,3]"},
-      {[](Inputs& in) { in.log_alpha_BTH = in.log_alpha_BTH.unsqueeze(3); }, "log_alpha has the wrong shape"},
-      {[](Inputs& in) { in.log_mu_BTH = in.log_mu_BTH.to(at::kFloat); }, "log_mu has the wrong dtype"},
+      {[](Inputs& in) { in.log_alpha = in.log_alpha.unsqueeze(3); },
+       "log_alpha has the wrong shape; found [2,6,4,1], expected [B,T,H,K] = [2,6,4,4]"},
+      {[](Inputs& in) { in.log_alpha = in.log_alpha.slice(2, 1); },
+       "log_alpha has the wrong shape; found [2,6,3], expected [B,T,H] = [2,6,4]"},
+      {[](Inputs& in) {
+         in.log_mu = in.log_mu.unsqueeze(3).repeat({1, 1, 1, 4});
+       },
+       "expected [B,T,H] = [2,6,4]; momentum is channel-wise only where log_alpha is"},
+      {[](Inputs& in) { in.log_mu = in.log_mu.to(at::kFloat); }, "log_mu has the wrong dtype"},
       {[](Inputs& in) { in.beta_BTH = in.beta_BTH.slice(2, 1); }, "beta has the wrong shape"},
       {[](Inputs& in) { in.eta_BTH = in.eta_BTH.slice(1, 1); }, "eta has the wrong shape"},
       {[](Inputs& in) { in.p_BTHK = in.p_BTHK.slice(2, 0, 2); },
@@ -59,7 +66,12 @@ TEST(ScanInputs, WithAMistakeAreRefusedByName) {
       {[](Inputs& in) { in.has_delta = false; }, "p is given to a rule without delta"},
       {[](Inputs& in) { in.initial_S_NHKV = in.initial_S_NHKV.slice(0, 1); },
        "initial_S has the wrong shape; found [1,4,4,3], expected [N,H,K,V] = [2,4,4,3]"},
-      {[](Inputs& in) { in.log_mu_BTH = at::Tensor(); }, "initial_M is given to a rule without momentum"},
+      {[](Inputs& in) {
+         in.log_mu = in.initial_M_NHKV = at::Tensor();
+         in.look_ahead = 1;
+       },
+       "look_ahead is given to a rule without momentum"},
+      {[](Inputs& in) { in.log_mu = at::Tensor(); }, "initial_M is given to a rule without momentum"},
       {[](Inputs& in) { in.k_BTGK = in.k_BTGK.to(at::kMeta); },
        "k has the wrong device; found meta, expected cpu"},
       {[](Inputs& in) {
