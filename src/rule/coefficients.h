@@ -23,14 +23,6 @@ struct LayerNeeds {
   bool output_correction = false;  // q ← q − exp(D_log)·k before normalisation
 };
 
-// Of the scan, each (B,T,H) in float32; undefined ones are neutral (scan/chunk.h).
-struct Coefficients {
-  at::Tensor log_alpha;
-  at::Tensor log_mu;
-  at::Tensor beta;
-  at::Tensor eta;
-};
-
 // The gate projections by name, each (B,T,H) in float32 (float64 in a float64 model), and the learned
 // parameters.
 struct GateInputs {

@@ -108,7 +108,7 @@ class LinearMixer final : public Rule {
     q = ops::l2_norm(q) * (1 / std::sqrt(static_cast<double>(key_width_)));
     k = ops::l2_norm(k);
 
-    const Coefficients gates = rule_->coefficients(project_gates(x_BTD, weights));
+    const Coefficients gates = gates_of(x_BTD, weights);
     scan::Inputs inputs{.q_BTGK = q,
                         .k_BTGK = k,
                         .v_BTHV = v,
@@ -137,7 +137,17 @@ class LinearMixer final : public Rule {
     return ops::linear(o.reshape({batch, tokens, heads_ * value_width_}), weights["o_proj.weight"]);
   }
 
+  std::optional<Coefficients> coefficients(const at::Tensor& x_BTD, const Weights& weights) const override {
+    return gates_of(x_BTD, weights);
+  }
+
  private:
+  Coefficients gates_of(const at::Tensor& x_BTD, const Weights& weights) const {
+    Coefficients gates = rule_->coefficients(project_gates(x_BTD, weights));
+    gates.has_delta = needs_.has_delta;
+    return gates;
+  }
+
   // One product for all gates: their weights are a few rows each.
   GateInputs project_gates(const at::Tensor& x_BTD, const Weights& weights) const {
     GateInputs inputs{{}, weights};

@@ -19,6 +19,10 @@ std::int64_t product(const std::vector<std::int64_t>& shape) {
 Rule::~Rule() = default;
 CoefficientRule::~CoefficientRule() = default;
 
+std::optional<Coefficients> Rule::coefficients(const at::Tensor&, const Weights&) const {
+  return std::nullopt;
+}
+
 std::int64_t ParameterSpec::count() const { return product(shape); }
 
 std::int64_t StateSpec::bytes() const {

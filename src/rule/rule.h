@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -66,6 +67,18 @@ struct LayerState {
   std::int64_t position = 0;  // tokens seen
 };
 
+// Of the scan (scan/chunk.h), per token and value head, in float32 (float64 in a float64 model). Undefined
+// ones are neutral.
+struct Coefficients {
+  at::Tensor log_alpha;    // (B,T,H), or (B,T,H,K) where the decay is channel-wise
+  at::Tensor log_mu;       // (B,T,H), or (B,T,H,K); undefined: no momentum
+  at::Tensor beta;         // (B,T,H)
+  at::Tensor eta;          // (B,T,H)
+  at::Tensor erase_share;  // (B,T,H), π in p = π·α∘k; undefined: 1
+  double look_ahead = 0;   // ω in o = (S − ωM)ᵀq
+  bool has_delta = false;  // the layer fills it in; without, p = 0
+};
+
 class Rule {
  public:
   virtual ~Rule();
@@ -83,6 +96,10 @@ class Rule {
   // any T, one token included; without, starts from nothing. Documents and a state do not come together.
   virtual at::Tensor forward(const at::Tensor& x_BTD, const Weights& weights, const ops::Documents& documents,
                              LayerState* state) const = 0;
+
+  // What the rule tells the scan about these inputs, as `forward` would from nothing: for reports on gates.
+  // No coefficient rule: nullopt.
+  virtual std::optional<Coefficients> coefficients(const at::Tensor& x_BTD, const Weights& weights) const;
 };
 
 }  // namespace mdnlab

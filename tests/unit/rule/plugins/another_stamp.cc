@@ -7,4 +7,4 @@ extern "C" struct Head {
 };
 
 extern "C" __attribute__((visibility("default"))) constexpr Head mdnlab_plugin = {
-    1, "mdnlab interface 1, libtorch 1.13.0"};
+    2, "mdnlab interface 2, libtorch 1.13.0"};
