@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "cli/arguments.h"
 #include "cli/command.h"
+#include "config/yaml.h"
 #include "data/corpus_info.h"
 #include "data/fields.h"
 #include "data/pack.h"
@@ -20,10 +21,18 @@ void add_text_words(Arguments& arguments) {
   arguments.option("text-field", "the key of the text in each line of a .jsonl file", "text");
 }
 
-Params data_params(const Arguments& arguments, const std::string& path) {
-  const std::string words[] = {"path=" + path, "tokenizer=" + arguments.text("tokenizer"),
-                               "text_field=" + arguments.text("text-field")};
-  return read_settings(words, "data", data_fields());
+// `place` is what the user typed `path` after.
+Params data_params(const Arguments& arguments, const std::string& path, const std::string& place) {
+  Node map;
+  map.kind = Node::Kind::map;
+  const auto set = [&](const char* key, const std::string& value, const std::string& file) {
+    Node node{.kind = Node::Kind::scalar, .scalar = value, .is_quoted = true, .place = {file}};
+    map.entries.push_back({key, node.place, node});
+  };
+  set("path", path, place);
+  set("tokenizer", arguments.text("tokenizer"), "--tokenizer");
+  set("text_field", arguments.text("text-field"), "--text-field");
+  return read_params(map, "data", data_fields());
 }
 
 int pack(std::span<const std::string> words) {
@@ -37,7 +46,7 @@ int pack(std::span<const std::string> words) {
   if (!arguments.parse(words)) return 0;
   if (!arguments.has("output")) throw Error(Code::usage, {.what = "where to? -o FILE.bin is missing"});
   const PackedCounts counts =
-      pack_corpus(data_params(arguments, arguments.text("PATH")), ".", arguments.text("output"));
+      pack_corpus(data_params(arguments, arguments.text("PATH"), "PATH"), ".", arguments.text("output"));
   print(fmt::format("{}: {} documents, {} tokens\n", arguments.text("output"), grouped(counts.documents),
                     grouped(counts.tokens)));
   return 0;
@@ -54,7 +63,7 @@ int info(std::span<const std::string> words) {
   add_text_words(arguments);
   arguments.flag("json", "print JSON");
   if (!arguments.parse(words)) return 0;
-  const CorpusInfo info = corpus_info(Corpus(data_params(arguments, arguments.text("PATH")), "."));
+  const CorpusInfo info = corpus_info(Corpus(data_params(arguments, arguments.text("PATH"), "PATH"), "."));
   nlohmann::ordered_json json{{"path", arguments.text("PATH")},
                               {"text_bytes", info.text_bytes},
                               {"tokens", info.tokens},
@@ -108,7 +117,7 @@ int sample(std::span<const std::string> words) {
     if (!arguments.has("path"))
       throw Error(Code::usage,
                   {.what = fmt::format("the task '{}' reads a text", kind.name), .expected = "--path FILE"});
-    context.corpus = std::make_shared<const Corpus>(data_params(arguments, arguments.text("path")), ".");
+    context.corpus = std::make_shared<const Corpus>(data_params(arguments, arguments.text("path"), "--path"), ".");
   }
   const std::unique_ptr<Task> task =
       kind.make(read_settings(arguments.texts("set"), "task", kind.fields), context);

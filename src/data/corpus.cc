@@ -107,7 +107,8 @@ std::vector<std::int32_t> Corpus::document_starts(Split split, std::int64_t firs
   return positions;
 }
 
-std::string Corpus::digest() const {
+const std::string& Corpus::digest() const {
+  if (!digest_.empty()) return digest_;
   const std::string content = tokens_.digest();
   if (!recorded_digest_.empty() && content != recorded_digest_) {
     throw Error(Code::usage,
@@ -115,7 +116,8 @@ std::string Corpus::digest() const {
                  .what = "the packed tokens are damaged: their SHA-256 differs from the header's",
                  .hint = "pack the text again: mdnlab data pack"});
   }
-  return sha256(tokenizer_->digest() + "\n" + content);
+  digest_ = sha256(tokenizer_->digest() + "\n" + content);
+  return digest_;
 }
 
 }  // namespace mdnlab

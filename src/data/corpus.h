@@ -43,8 +43,9 @@ class Corpus {
   std::int32_t token_bytes(std::int32_t token) const { return tokenizer_->token_bytes(token); }
 
   // SHA-256 over the tokenizer, all tokens and the documents' starts: the same for a text and its packed
-  // file, wherever they lie. Reads all tokens; a packed file whose content has changed is Code::usage.
-  std::string digest() const;
+  // file, wherever they lie. The first call reads all tokens; a packed file whose content has changed is
+  // Code::usage. Not from several threads at once.
+  const std::string& digest() const;
 
   const Tokens& tokens() const { return tokens_; }
 
@@ -60,6 +61,7 @@ class Corpus {
   std::filesystem::path file_;
   Tokens tokens_;
   std::string recorded_digest_;  // of the tokens, from a packed file; else empty
+  mutable std::string digest_;   // once it was asked for
   std::int64_t bounds_[4];       // split s is tokens [bounds_[s], bounds_[s + 1])
   bool concatenated_;
 };

@@ -1,13 +1,13 @@
 #include "data/documents.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "data/jsonl.h"
 
 namespace mdnlab {
 
@@ -18,54 +18,9 @@ using Take = std::function<void(std::string_view)>;
 
 bool is_text(const fs::path& path) { return path.extension() == ".txt" || path.extension() == ".jsonl"; }
 
-nlohmann::json parse_line(std::string_view line, const Place& place) {
-  try {
-    return nlohmann::json::parse(line);
-  } catch (const nlohmann::json::parse_error& error) {
-    // Before the first ": " the library's message counts lines of its own; after "last read" it may repeat
-    // all of this one.
-    std::string cause = error.what();
-    if (const std::size_t start = cause.find(": "); start != std::string::npos) cause.erase(0, start + 2);
-    cause.erase(std::min(cause.size(), cause.find("; last read")));
-    throw Error(Code::usage, {.place = {place.file, place.line, static_cast<int>(error.byte)},
-                              .what = "this line is no JSON: " + cause});
-  }
-}
-
-std::string text_of(const nlohmann::json& document, const std::string& field, const Place& place) {
-  const std::string expected = "an object with a string under " + quote(field);
-  if (!document.is_object()) {
-    throw Error(Code::usage, {place, "this line is no document", document.type_name(), expected, {}});
-  }
-  const auto value = document.find(field);
-  if (value == document.end()) {
-    std::vector<std::string> keys;
-    for (const auto& item : document.items()) keys.push_back(item.key());
-    throw Error(Code::usage, {place, "this document has no " + quote(field), "keys " + join(keys, ", "),
-                              expected, "name the key in data.text_field"});
-  }
-  if (!value->is_string()) {
-    throw Error(Code::usage, {place, quote(field) + " is no text", value->type_name(), expected, {}});
-  }
-  return value->get<std::string>();
-}
-
-void read_lines(const fs::path& file, const std::string& field, const Take& take) {
-  const MappedFile content(file);
-  std::string_view rest = content.text();
-  for (int number = 1; !rest.empty(); ++number) {
-    const std::string_view line = rest.substr(0, rest.find('\n'));
-    rest.remove_prefix(std::min(rest.size(), line.size() + 1));
-    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    const Place place{file.string(), number};
-    const std::string text = text_of(parse_line(line, place), field, place);
-    if (!text.empty()) take(text);
-  }
-}
-
 void read_file_of_text(const fs::path& file, const std::string& field, const Take& take) {
-  if (file.extension() == ".jsonl") return read_lines(file, field, take);
   const MappedFile content(file);
+  if (file.extension() == ".jsonl") return read_jsonl(content.text(), file.string(), field, take);
   if (!content.text().empty()) take(content.text());
 }
 

@@ -119,6 +119,9 @@ PackedText open_packed(const std::filesystem::path& file, const Tokenizer& token
   refuse.unless(text_of(header.tokenizer) == tokenizer.digest(), "the file was packed with another tokenizer",
                 text_of(header.tokenizer), tokenizer.digest(), "name the same tokenizer in data.tokenizer");
   check_sizes(header, bytes.size(), refuse);
+  refuse.unless(header.vocab_size == static_cast<std::uint64_t>(tokenizer.vocab_size()),
+                "the file has another vocabulary than its tokenizer", std::to_string(header.vocab_size),
+                std::to_string(tokenizer.vocab_size()));
   std::vector<std::uint64_t> starts = read_starts(bytes, header, refuse);
   PackedText text{Tokens(std::move(map), sizeof header, static_cast<std::int64_t>(header.tokens),
                          static_cast<int>(header.token_width), std::move(starts)),

@@ -20,6 +20,7 @@ static_assert(std::endian::native == std::endian::little, "safetensors files are
 
 constexpr std::size_t length_bytes = 8;
 constexpr const char* metadata_key = "__metadata__";
+constexpr std::size_t most_dimensions = 64;  // that torch's own operations can take
 
 struct TypeRow {
   TensorType type;
@@ -100,7 +101,8 @@ std::vector<std::int64_t> read_sizes(const nlohmann::json& entry, const char* ke
 }
 
 TensorType read_type(const nlohmann::json& entry, const std::string& tensor, const std::string& file) {
-  if (!entry.contains("dtype") || !entry["dtype"].is_string()) fail(file, tensor + " has no dtype");
+  if (!entry.contains("dtype")) fail(file, tensor + " has no dtype");
+  if (!entry["dtype"].is_string()) fail(file, tensor + ": dtype is no text", entry["dtype"].type_name());
   const auto& word = entry["dtype"].get_ref<const std::string&>();
   const auto* row = std::ranges::find(type_rows, word, &TypeRow::word);
   if (row == type_rows.end()) {
@@ -128,6 +130,10 @@ TensorEntry read_entry(const std::string& name, const nlohmann::json& value, std
   TensorEntry entry{.name = name,
                     .type = read_type(value, tensor, file),
                     .shape = read_sizes(value, "shape", tensor, file)};
+  if (entry.shape.size() > most_dimensions) {
+    fail(file, tensor + " has too many dimensions", std::to_string(entry.shape.size()),
+         "at most " + std::to_string(most_dimensions));
+  }
   const auto offsets = read_sizes(value, "data_offsets", tensor, file);
   if (offsets.size() != 2 || offsets[0] > offsets[1] || offsets[1] > data_bytes) {
     fail(file, tensor + " lies outside the file", "data_offsets " + value["data_offsets"].dump(),

@@ -19,7 +19,7 @@ std::int64_t tensor_type_bytes(TensorType type);  // of one element
 struct TensorEntry {
   std::string name;
   TensorType type = TensorType::f32;
-  std::vector<std::int64_t> shape;  // empty for a scalar
+  std::vector<std::int64_t> shape;  // empty for a scalar; at most 64 sizes
   std::int64_t begin = 0;           // bytes from the start of the data, [begin, end)
   std::int64_t end = 0;
 };

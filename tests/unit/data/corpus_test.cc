@@ -126,6 +126,8 @@ TEST(Corpus, ABrokenLineIsNamedByFileAndLine) {
   EXPECT_THAT(refused("{\"body\": \"a\", \"id\": 1}\n"),
               HasSubstr(file + ":1: this document has no 'text'; found keys body, id"));
   EXPECT_THAT(refused("{\"text\": 5}\n"), HasSubstr(file + ":1: 'text' is no text; found number"));
+  EXPECT_THAT(refused(good + "{\"text\": \"a\", \"n\": 1e400}\n"),
+              HasSubstr(file + ":2: this line holds a number beyond every double"));
   EXPECT_THAT(refused(good, {"text_field=body"}), HasSubstr("this document has no 'body'"));
   EXPECT_LT(refused("{\"text\": \"" + std::string(100'000, 'x')).size(), 400u)
       << "no message repeats a long line";

@@ -142,6 +142,11 @@ TEST_F(Packed, DamageOfEachPartIsNamed) {
     EXPECT_THAT(refused(), HasSubstr("the header contradicts itself"));
   }
 
+  changed = good;
+  changed.vocab_size = 60000;
+  save(changed);
+  EXPECT_THAT(refused(), HasSubstr("another vocabulary than its tokenizer; found 60000, expected 50257"));
+
   std::string outside = bytes_;
   outside[256 + 2 * 2] = '\xff';
   outside[256 + 2 * 2 + 1] = '\xff';

@@ -48,6 +48,12 @@ TEST_P(BadSafetensors, IsRefusedWithItsReason) {
   }
 }
 
+std::string times(const std::string& text, int count) {
+  std::string result;
+  for (int i = 0; i < count; ++i) result += text;
+  return result;
+}
+
 std::string tensor_a(const std::string& body) {
   return R"({"a":{)" + body + "}}";
 }
@@ -75,6 +81,8 @@ const BadFile bad_files[] = {
     {"NoDtype", file_with(tensor_a(R"("shape":[0],"data_offsets":[0,0])"), 0), "tensor 'a' has no dtype"},
     {"UnknownDtype", file_with(tensor_a(R"("dtype":"F8_E4M3","shape":[0],"data_offsets":[0,0])"), 0),
      "tensor 'a' has an unknown dtype; found 'F8_E4M3', expected one of F64"},
+    {"DtypeIsANumber", file_with(tensor_a(R"("dtype":3,"shape":[0],"data_offsets":[0,0])"), 0),
+     "tensor 'a': dtype is no text; found number"},
     {"NoShape", file_with(tensor_a(R"("dtype":"U8","data_offsets":[0,0])"), 0), "tensor 'a' has no shape"},
     {"ShapeIsText", file_with(tensor_a(R"("dtype":"U8","shape":"2","data_offsets":[0,0])"), 0),
      "tensor 'a': shape is no list of sizes; found string"},
@@ -82,6 +90,10 @@ const BadFile bad_files[] = {
      "tensor 'a': shape is no list of sizes; found -1"},
     {"FractionalSize", file_with(tensor_a(R"("dtype":"U8","shape":[1.5],"data_offsets":[0,1])"), 1),
      "found 1.5"},
+    {"SizeBeyondEveryNumber", file_with(tensor_a(R"("dtype":"U8","shape":[1e400],"data_offsets":[0,0])"), 0),
+     "is not JSON"},
+    {"ManyDimensions", file_with(tensor_a(R"("dtype":"U8","shape":[0)" + times(",1", 64) + R"(],"data_offsets":[0,0])"), 0),
+     "tensor 'a' has too many dimensions; found 65, expected at most 64"},
     {"HugeSize", file_with(tensor_a(R"("dtype":"U8","shape":[9223372036854775808],"data_offsets":[0,0])"), 0),
      "found 9223372036854775808"},
     {"OverflowingShape",
