@@ -92,7 +92,7 @@ Outputs chunk(const Inputs& in, const Options& options) {
                                          .found = in.q_BTGK.device().str(),
                                          .expected = "cpu"});
   }
-  if (has_channel_decay(in) || in.look_ahead != 0) {
+  if (!has_channel_decay(in) && in.look_ahead != 0) {
     Outputs out = loop(in);
     if (!options.want_state) out.final_S_NHKV = out.final_M_NHKV = at::Tensor();
     return out;

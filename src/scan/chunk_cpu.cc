@@ -18,11 +18,12 @@ namespace mdnlab::scan {
 namespace {
 
 template <class T>
-const cpu::Functions<T>& functions() {
+const cpu::Functions<T>& functions(const cpu::Scan<T>& scan) {
+  const cpu::Kernel& kernel = scan.log_alpha ? cpu::channel_kernel() : cpu::kernel();
   if constexpr (std::is_same_v<T, double>) {
-    return cpu::kernel().f64;
+    return kernel.f64;
   } else {
-    return cpu::kernel().f32;
+    return kernel.f32;
   }
 }
 
@@ -85,6 +86,12 @@ cpu::Scan<T> describe(const Prepared& in, const Options& options, std::int64_t c
   scan.p = const_rows<T>(in.p_BTHK);
   scan.alpha = const_data<double>(in.alpha_BTH);
   scan.mu = const_data<double>(in.mu_BTH);
+  if (has_channel_decay(in)) {
+    scan.log_alpha = const_data<T>(in.log_alpha);
+    scan.log_mu = const_data<T>(in.log_mu);
+    scan.has_channel_mu = has_channel_momentum(in);
+  }
+  scan.look_ahead = in.look_ahead;
   scan.beta = const_data<T>(in.beta_BTH);
   scan.eta = const_data<T>(in.eta_BTH);
   scan.initial_state[0] = const_data<T>(in.initial_S_NHKV);
@@ -92,9 +99,11 @@ cpu::Scan<T> describe(const Prepared& in, const Options& options, std::int64_t c
   return scan;
 }
 
-// Smaller chunks have less to do within a chunk, larger ones carry the state less often.
+// Smaller chunks have less to do within a chunk, larger ones carry the state less often. Channel-wise, a pair
+// of tokens within a chunk costs K multiply-adds a gate instead of one.
 Options with_chunk_size(const Options& options, const Inputs& inputs) {
   const std::int64_t wished = options.chunk_size > 0       ? options.chunk_size
+                              : has_channel_decay(inputs)  ? 16
                               : inputs.q_BTGK.size(3) < 64 ? 32
                                                            : 48;
   const std::int64_t longest =
@@ -107,7 +116,7 @@ Options with_chunk_size(const Options& options, const Inputs& inputs) {
 template <class T, class Work>
 void for_each_pair(const cpu::Scan<T>& scan, const std::vector<cpu::Document>& documents, const Work& work) {
   const std::int64_t pairs = static_cast<std::int64_t>(documents.size()) * scan.key_heads;
-  const std::int64_t scratch_size = functions<T>().scratch_size(scan);
+  const std::int64_t scratch_size = functions<T>(scan).scratch_size(scan);
   // A thread costs tens of microseconds to start: worth it from about a million multiply-adds.
   constexpr double kWorthAThread = 1e6;
   const double multiply_adds = 4.0 * scan.tokens * scan.heads * scan.key_width * scan.value_width;
@@ -154,7 +163,7 @@ Outputs forward(const Prepared& in, const Options& options, SavedForBackward* sa
   }
   const cpu::Results<T> results{rows<T>(out.o_BTHV), {data<T>(out.final_S_NHKV), data<T>(out.final_M_NHKV)}};
   for_each_pair(scan, documents.list, [&](const cpu::Document& document, std::int64_t key_head, T* scratch) {
-    functions<T>().forward(scan, document, key_head, results, kept, scratch);
+    functions<T>(scan).forward(scan, document, key_head, results, kept, scratch);
   });
   return out;
 }
@@ -170,7 +179,7 @@ Outputs step(const Prepared& in) {
   if (scan.has_momentum) out.final_M_NHKV = at::empty_like(out.final_S_NHKV);
   const cpu::Results<T> results{rows<T>(out.o_BTHV), {data<T>(out.final_S_NHKV), data<T>(out.final_M_NHKV)}};
   for_each_pair(scan, documents.list, [&](const cpu::Document& document, std::int64_t key_head, T* scratch) {
-    functions<T>().step(scan, document, key_head, results, scratch);
+    functions<T>(scan).step(scan, document, key_head, results, scratch);
   });
   return out;
 }
@@ -202,7 +211,7 @@ Inputs backward(const Prepared& in, const Options& options, const SavedForBackwa
                                     data<T>(out.eta_BTH),
                                     {data<T>(out.initial_S_NHKV), data<T>(out.initial_M_NHKV)}};
   for_each_pair(scan, documents.list, [&](const cpu::Document& document, std::int64_t key_head, T* scratch) {
-    functions<T>().backward(scan, document, key_head, kept, received, gradients, scratch);
+    functions<T>(scan).backward(scan, document, key_head, kept, received, gradients, scratch);
   });
   return out;
 }

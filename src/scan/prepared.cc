@@ -15,15 +15,17 @@ at::Tensor as_rows(const at::Tensor& value_BTHX) {
 }
 
 Prepared::Prepared(const Inputs& inputs) : Inputs(inputs) {
-  if (log_alpha.defined()) alpha_BTH = log_alpha.to(at::kDouble).exp().contiguous();
-  if (log_mu.defined()) mu_BTH = log_mu.to(at::kDouble).exp().contiguous();
+  if (!has_channel_decay(inputs)) {
+    if (log_alpha.defined()) alpha_BTH = log_alpha.to(at::kDouble).exp().contiguous();
+    if (log_mu.defined()) mu_BTH = log_mu.to(at::kDouble).exp().contiguous();
+  }
   for (at::Tensor* tensor : tensors(*this)) {
     if (tensor->defined()) *tensor = tensor->to(compute_dtype(inputs));
   }
   for (at::Tensor* rows : {&q_BTGK, &k_BTGK, &v_BTHV, &p_BTHK}) {
     if (rows->defined()) *rows = as_rows(*rows);
   }
-  for (at::Tensor* whole : {&beta_BTH, &eta_BTH, &initial_S_NHKV, &initial_M_NHKV}) {
+  for (at::Tensor* whole : {&log_alpha, &log_mu, &beta_BTH, &eta_BTH, &initial_S_NHKV, &initial_M_NHKV}) {
     if (whole->defined()) *whole = whole->contiguous();
   }
 }

@@ -15,7 +15,7 @@ at::Tensor as_rows(const at::Tensor& value_BTHX);
 struct Prepared : Inputs {
   explicit Prepared(const Inputs& inputs);
 
-  at::Tensor alpha_BTH, mu_BTH;  // exp of the log-gates, float64
+  at::Tensor alpha_BTH, mu_BTH;  // exp of the log-gates, float64; undefined with channel-wise decay
 };
 
 }  // namespace mdnlab::scan

@@ -15,7 +15,7 @@ Outputs step(const Inputs& inputs) {
                                                     : "T = " + std::to_string(inputs.q_BTGK.size(1)),
                                        .expected = "T = 1"});
   }
-  if (has_channel_decay(inputs) || inputs.look_ahead != 0) {
+  if (!has_channel_decay(inputs) && inputs.look_ahead != 0) {
     const c10::AutoGradMode no_grad(false);
     return loop(inputs);
   }

@@ -39,6 +39,10 @@ struct Scan {
   bool has_delta = false, has_momentum = false;
   Rows<const T> q, k, v, p;
   const double *alpha = nullptr, *mu = nullptr;  // exp of the log-gates
+  // Channel-wise decay: instead of those the log-gates, [tokens, H, K]; log μ may be [tokens, H].
+  const T *log_alpha = nullptr, *log_mu = nullptr;
+  bool has_channel_mu = false;
+  double look_ahead = 0;  // ω
   const T *beta = nullptr, *eta = nullptr;
   const T* initial_state[2] = {};  // S, M [N,H,K,V]; null: 0
 
@@ -107,5 +111,6 @@ struct Kernel {
 
 // The variant that ATen uses on this machine (ATEN_CPU_CAPABILITY=default|avx2|avx512 lowers it).
 const Kernel& kernel();
+const Kernel& channel_kernel();  // for channel-wise decay
 
 }  // namespace mdnlab::scan::cpu

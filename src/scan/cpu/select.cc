@@ -6,22 +6,34 @@
 
 namespace mdnlab::scan::cpu {
 
-extern const Kernel kBaseline;
+extern const Kernel kBaseline, kBaselineChannel;
 #if defined(__x86_64__)
-extern const Kernel kAvx2;
-extern const Kernel kAvx512;
+extern const Kernel kAvx2, kAvx2Channel;
+extern const Kernel kAvx512, kAvx512Channel;
 #endif
 
-const Kernel& kernel() {
-  static const Kernel& chosen = [&]() -> const Kernel& {
+namespace {
+
+struct Kernels {
+  const Kernel &scalar, &channel;
+};
+
+const Kernels& chosen() {
+  static const Kernels kernels = []() -> Kernels {
 #if defined(__x86_64__)
     const std::string capability = at::get_cpu_capability();
-    if (capability == "AVX512") return kAvx512;
-    if (capability == "AVX2") return kAvx2;
+    if (capability == "AVX512") return {kAvx512, kAvx512Channel};
+    if (capability == "AVX2") return {kAvx2, kAvx2Channel};
 #endif
-    return kBaseline;
+    return {kBaseline, kBaselineChannel};
   }();
-  return chosen;
+  return kernels;
 }
+
+}  // namespace
+
+const Kernel& kernel() { return chosen().scalar; }
+
+const Kernel& channel_kernel() { return chosen().channel; }
 
 }  // namespace mdnlab::scan::cpu

@@ -22,6 +22,9 @@ constexpr Gates kGates[] = {{"slow", -1e-4, -1e-4, 0.005},
                             {"mu_two", -0.01, -2},
                             {"mu_four", -0.01, -4}};
 
+constexpr Rule kMdn{.delta = true, .momentum = true};
+constexpr Rule kChannelMdn{.delta = true, .momentum = true, .channel_decay = true, .channel_mu = true};
+
 constexpr double kLargestState = 1e3;
 
 double tolerance(at::ScalarType dtype) { return dtype == at::kFloat ? 1e-5 : 1e-12; }
@@ -58,30 +61,34 @@ INSTANTIATE_TEST_SUITE_P(Gates, Accuracy, testing::ValuesIn(kGates),
                          [](const auto& info) { return std::string(info.param.name); });
 
 TEST(ScanAccuracy, HoldsOverAThousandTokens) {
-  compare({.shape = {.B = 1, .T = 1024, .H = 1, .G = 1, .K = 64, .V = 64},
-           .rule = {.delta = true, .momentum = true},
-           .dtype = at::kFloat,
-           .log_alpha = -1e-4,
-           .log_mu = -0.1,
-           .largest_beta = 0.05});
+  for (const Rule& rule : {kMdn, kChannelMdn}) {
+    compare({.shape = {.B = 1, .T = 1024, .H = 1, .G = 1, .K = 64, .V = 64},
+             .rule = rule,
+             .dtype = at::kFloat,
+             .log_alpha = -1e-4,
+             .log_mu = -0.1,
+             .largest_beta = 0.05});
+  }
 }
 
 TEST(ScanAccuracy, AtRaggedLengthsWithAndWithoutAState) {
   constexpr std::int64_t C = 32;
   for (const std::int64_t T : {std::int64_t{1}, C - 1, C, C + 1, std::int64_t{127}}) {
     for (const bool initial_state : {false, true}) {
-      SCOPED_TRACE("T = " + std::to_string(T));
-      compare({.shape = {.B = 2, .T = T, .H = 1, .G = 1, .K = 8, .V = 5},
-               .rule = {.delta = true, .momentum = true},
-               .initial_state = initial_state},
-              {.chunk_size = C, .want_state = true});
+      for (const Rule& rule : {kMdn, kChannelMdn}) {
+        SCOPED_TRACE("T = " + std::to_string(T));
+        compare({.shape = {.B = 2, .T = T, .H = 1, .G = 1, .K = 8, .V = 5},
+                 .rule = rule,
+                 .initial_state = initial_state},
+                {.chunk_size = C, .want_state = true});
+      }
     }
   }
 }
 
 TEST(ScanAccuracy, AtEveryChunkSizeAndOddWidths) {
   for (const std::int64_t chunk_size : {1, 2, 7, 16, 32, 64, 200}) {
-    for (const Rule& rule : {Rule{true, true, true}, Rule{true, false}, Rule{false, true}}) {
+    for (const Rule& rule : {kRules[1], kRules[2], kRules[5], kChannelMdn}) {
       SCOPED_TRACE("chunk size " + std::to_string(chunk_size));
       compare({.shape = {.B = 1, .T = 77, .H = 1, .G = 1, .K = 17, .V = 33}, .rule = rule},
               {.chunk_size = chunk_size, .want_state = true});

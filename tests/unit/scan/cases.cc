@@ -26,7 +26,10 @@ at::Tensor unit(const at::Tensor& x) { return x.div(x.pow(2).sum(-1, true).add(1
 std::string name(const Rule& rule) {
   std::string text = rule.delta ? "delta" : "no_delta";
   text += rule.momentum ? "_momentum" : "";
-  return text + (rule.own_p ? "_own_p" : "");
+  text += rule.own_p ? "_own_p" : "";
+  text += rule.channel_decay ? "_channel_decay" : "";
+  text += rule.channel_mu ? "_channel_mu" : "";
+  return text + (rule.look_ahead != 0 ? "_look_ahead" : "");
 }
 
 at::Tensor normal(at::IntArrayRef shape, std::uint64_t seed) {
@@ -39,18 +42,23 @@ Inputs make_inputs(const Settings& settings) {
   const auto randn = [&](at::IntArrayRef shape) { return at::randn(shape, generator, options()); };
   const auto uniform = [&](at::IntArrayRef shape) { return at::rand(shape, generator, options()); };
   const at::Tensor choices = at::tensor({-1e-4, -0.1, -1.0, -5.0, -20.0}, options());
-  const auto gate = [&, B = B, T = T, H = H](double value) {
-    if (value != kRandomGates) return at::full({B, T, H}, value, options());
-    return choices
-        .index_select(0, at::randint(0, 5, {B * T * H}, generator, at::TensorOptions().dtype(at::kLong)))
-        .view({B, T, H});
+  const auto gate = [&, B = B, T = T, H = H, K = K](double value, bool is_channel_wise) {
+    std::vector<std::int64_t> shape{B, T, H};
+    if (is_channel_wise) shape.push_back(K);
+    if (value == kRandomGates) {
+      const at::Tensor draws = at::randint(0, 5, shape, generator, at::TensorOptions().dtype(at::kLong));
+      return choices.index_select(0, draws.flatten()).view(shape);
+    }
+    const at::Tensor same = at::full(shape, value, options());
+    return is_channel_wise ? same.mul(uniform({H, K}).add(0.5)) : same;
   };
   Inputs in;
   in.q_BTGK = unit(randn({B, T, G, K})).mul(std::pow(static_cast<double>(K), -0.5));
   in.k_BTGK = unit(randn({B, T, G, K}));
   in.v_BTHV = randn({B, T, H, V});
-  in.log_alpha = gate(settings.log_alpha);
-  if (settings.rule.momentum) in.log_mu = gate(settings.log_mu);
+  in.log_alpha = gate(settings.log_alpha, settings.rule.channel_decay);
+  if (settings.rule.momentum) in.log_mu = gate(settings.log_mu, settings.rule.channel_mu);
+  in.look_ahead = settings.rule.look_ahead;
   in.beta_BTH = uniform({B, T, H}).mul(settings.largest_beta);
   in.eta_BTH = uniform({B, T, H}).add(0.5);
   in.has_delta = settings.rule.delta;

@@ -15,22 +15,42 @@ namespace mdnlab::scan {
 
 struct Rule {
   bool delta = false, momentum = false, own_p = false;
+  bool channel_decay = false, channel_mu = false;
+  double look_ahead = 0;
 };
-inline constexpr Rule kRules[] = {{false, false}, {false, true},       {true, false},
-                                  {true, true},   {true, false, true}, {true, true, true}};
+inline constexpr Rule kRules[] = {
+    {},
+    {.momentum = true},
+    {.delta = true},
+    {.delta = true, .momentum = true},
+    {.delta = true, .own_p = true},
+    {.delta = true, .momentum = true, .own_p = true},
+    {.channel_decay = true},
+    {.momentum = true, .channel_decay = true},
+    {.momentum = true, .channel_decay = true, .channel_mu = true, .look_ahead = 0.5},
+    {.delta = true, .channel_decay = true},
+    {.delta = true, .momentum = true, .channel_decay = true, .look_ahead = 1},
+    {.delta = true, .momentum = true, .channel_decay = true, .channel_mu = true},
+    {.delta = true, .own_p = true, .channel_decay = true},
+    {.delta = true,
+     .momentum = true,
+     .own_p = true,
+     .channel_decay = true,
+     .channel_mu = true,
+     .look_ahead = 0.5}};
 std::string name(const Rule& rule);
 
 struct Shape {
   std::int64_t B = 2, T = 77, H = 2, G = 2, K = 24, V = 20;
 };
 
-inline constexpr double kRandomGates = 1;  // each token's log-gate drawn from −1e-4, −0.1, −1, −5, −20
+inline constexpr double kRandomGates = 1;  // each log-gate drawn from −1e-4, −0.1, −1, −5, −20
 
 struct Settings {
   Shape shape;
   Rule rule;
   at::ScalarType dtype = at::kDouble;
-  double log_alpha = -0.05, log_mu = -0.5;
+  double log_alpha = -0.05, log_mu = -0.5;  // of every token; channel-wise half to one and a half times that
   double largest_beta = 0.3;
   bool initial_state = true;
   std::uint64_t seed = 1;

@@ -15,6 +15,7 @@ namespace mdnlab::scan {
 namespace {
 
 constexpr Rule kMdn{.delta = true, .momentum = true};
+constexpr Rule kChannelMdn{.delta = true, .momentum = true, .channel_decay = true, .channel_mu = true};
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 Inputs tokens(const Inputs& inputs, std::int64_t begin, std::int64_t end) {
@@ -114,20 +115,47 @@ TEST(Scan, AGateOfMinusInfinityForgetsAndHasNoGradient) {
 
 TEST(Scan, AVastGateBesideASlowOneCostsNoPrecision) {
   for (const double vast : {-20.0, -1e4}) {
-    Inputs inputs = make_inputs(
-        {.rule = kMdn, .dtype = at::kFloat, .log_alpha = -1e-4, .log_mu = -1e-4, .largest_beta = 0.01});
-    for (at::Tensor* gate : {&inputs.log_alpha, &inputs.log_mu}) {
-      at::Tensor changed = gate->detach().clone();
-      changed.slice(1, 3, 77, 9).fill_(vast);
-      *gate = changed.requires_grad_(true);
+    for (const Rule& rule : {kMdn, kChannelMdn}) {
+      Inputs inputs = make_inputs(
+          {.rule = rule, .dtype = at::kFloat, .log_alpha = -1e-4, .log_mu = -1e-4, .largest_beta = 0.01});
+      for (at::Tensor* gate : {&inputs.log_alpha, &inputs.log_mu}) {
+        at::Tensor changed = gate->detach().clone();
+        changed.slice(1, 3, 77, 9).fill_(vast);
+        *gate = changed.requires_grad_(true);
+      }
+      expect_agree(inputs, chunk(inputs, {.want_state = true}), reference(inputs), 1e-5);
     }
-    expect_agree(inputs, chunk(inputs, {.want_state = true}), reference(inputs), 1e-5);
   }
 }
 
+TEST(Scan, EqualGatesInEveryChannelAreScalarGates) {
+  for (const bool channel_mu : {false, true}) {
+    const Inputs scalar = make_inputs({.rule = kMdn, .log_alpha = kRandomGates, .log_mu = kRandomGates});
+    const std::int64_t K = scalar.q_BTGK.size(3);
+    Inputs inputs = scalar;
+    inputs.log_alpha = scalar.log_alpha.unsqueeze(3).expand({-1, -1, -1, K});
+    if (channel_mu) inputs.log_mu = scalar.log_mu.unsqueeze(3).expand({-1, -1, -1, K});
+    const Outputs out = chunk(inputs, {.want_state = true}), expected = chunk(scalar, {.want_state = true});
+    expect_agree(scalar, out, expected, 1e-13);  // autograd sums over the channels
+  }
+}
+
+TEST(Scan, AChannelOfMinusInfinityForgetsAlone) {
+  Inputs inputs = make_inputs({.rule = kChannelMdn});
+  constexpr std::int64_t start = 40, channel = 5;
+  for (at::Tensor* gate : {&inputs.log_alpha, &inputs.log_mu}) {
+    at::Tensor changed = gate->detach().clone();
+    changed.select(1, start).select(2, channel).fill_(-kInfinity);
+    *gate = changed.requires_grad_(true);
+  }
+  expect_agree(inputs, chunk(inputs, {.want_state = true}), reference(inputs), 1e-12);
+}
+
 TEST(Scan, ReadsStridedInputsInPlaceOrNot) {
-  const Inputs inputs = make_inputs({.rule = {.delta = true, .momentum = true, .own_p = true}});
+  const Inputs inputs =
+      make_inputs({.rule = {.delta = true, .momentum = true, .own_p = true, .channel_decay = true}});
   Inputs strided = inputs;
+  strided.log_alpha = inputs.log_alpha.transpose(2, 3).contiguous().transpose(2, 3);
   strided.q_BTGK = inputs.q_BTGK.transpose(1, 2).contiguous().transpose(1, 2);  // heads outside
   strided.k_BTGK = at::cat({inputs.k_BTGK, inputs.k_BTGK}, 3).slice(3, 0, 24);  // wider rows
   strided.v_BTHV = inputs.v_BTHV.transpose(2, 3).contiguous().transpose(2, 3);  // entries apart
@@ -140,19 +168,21 @@ TEST(Scan, ReadsStridedInputsInPlaceOrNot) {
 }
 
 TEST(Scan, ThreadsChangeNoBit) {
-  const Inputs inputs =
-      make_inputs({.shape = {.B = 3, .T = 300, .H = 4, .G = 4, .K = 32, .V = 32}, .rule = kMdn});
   const int threads = at::get_num_threads();
-  at::set_num_threads(1);
-  const Outputs one = chunk(inputs, {.want_state = true});
-  const auto wanted = gradients(inputs, one);
-  at::set_num_threads(4);
-  const Outputs four = chunk(inputs, {.want_state = true});
-  const auto found = gradients(inputs, four);
-  at::set_num_threads(threads);
-  expect_equal("o", four.o_BTHV, one.o_BTHV);
-  for (std::size_t i = 0; i < found.size(); ++i)
-    expect_equal(found[i].name, found[i].tensor, wanted[i].tensor);
+  for (const Rule& rule : {kMdn, kChannelMdn}) {
+    const Inputs inputs =
+        make_inputs({.shape = {.B = 3, .T = 300, .H = 4, .G = 4, .K = 32, .V = 32}, .rule = rule});
+    at::set_num_threads(1);
+    const Outputs one = chunk(inputs, {.want_state = true});
+    const auto wanted = gradients(inputs, one);
+    at::set_num_threads(4);
+    const Outputs four = chunk(inputs, {.want_state = true});
+    const auto found = gradients(inputs, four);
+    at::set_num_threads(threads);
+    expect_equal("o", four.o_BTHV, one.o_BTHV);
+    for (std::size_t i = 0; i < found.size(); ++i)
+      expect_equal(found[i].name, found[i].tensor, wanted[i].tensor);
+  }
 }
 
 }  // namespace

@@ -1,0 +1,139 @@
+// The chunkwise forward pass of one document and its heads where the decay is channel-wise.
+#pragma once
+
+#include "scan/cpu/channel_tiles.h"
+#include "scan/cpu/solve.h"
+
+namespace mdnlab::scan::cpu {
+namespace {
+
+template <class T>
+struct ChannelForwardTiles : ChannelTiles<T> {
+  Tile<T> w, o;                             // [C,V]; w where backward looks for it, or in own_w
+  Tile<T> state_before[2], state_after[2];  // [K,V] where backward looks for them, or in own_state
+  Tile<T> own_w, own_state[2];
+
+  ChannelForwardTiles(Scratch<T>& scratch, const Scan<T>& scan) : ChannelTiles<T>(scratch, scan, false) {
+    for (Tile<T>* tile : {&own_w, &o}) *tile = scratch.tile(scan.chunk_size, scan.value_width);
+    w = own_w;
+    for (Tile<T>& tile : own_state) tile = scratch.tile(scan.key_width, scan.value_width);
+  }
+};
+
+// w = (I + A)⁻¹ (V − D X); without delta w = V.
+template <class T>
+void residuals(const Scan<T>& scan, const Chunk& at, ChannelForwardTiles<T>& x) {
+  load_rows(scan.v, at.token, at.head, at.count, scan.value_width, x.w);
+  if (!scan.has_delta) return;
+  for (int h = 0; h < scan.halves() && !at.from_nothing; ++h) {
+    const Tile<T> minus_D{x.reads[h].at(at.count), x.reads[h].row};
+    product(x.ahead, {at.count, x.w.row, scan.key_width}, minus_D, read_only(x.state_before[h]),
+            Target<T>{x.w, true});
+  }
+  solve(at.count, x.w.row, x.minus_A, x.w);
+}
+
+// O = L w + Q̂ X
+template <class T>
+void outputs(const Scan<T>& scan, const Chunk& at, ChannelForwardTiles<T>& x) {
+  product<Sum::to_row>(x.ahead, {at.count, x.o.row, at.count}, x.L, read_only(x.w), Target<T>{x.o});
+  for (int h = 0; h < scan.halves() && !at.from_nothing; ++h) {
+    product(x.ahead, {at.count, x.o.row, scan.key_width}, x.reads[h], read_only(x.state_before[h]),
+            Target<T>{x.o, true});
+  }
+}
+
+// S⁺ = ā_C∘S − b_C∘M, M⁺ = m̄_C∘M, factors of rows.
+template <class T>
+void pass_state(const Scan<T>& scan, std::int64_t count, const ChannelForwardTiles<T>& x) {
+  const ChannelGates<T>& g = x.gates;
+  const auto& [S, M] = x.state_before;
+  const auto& [S_after, M_after] = x.state_after;
+  scale_rows(S, g.alpha_bar.at(count), scan.key_width, S_after);
+  if (!scan.has_momentum) return;
+  add_scaled_rows(M, g.minus_b.at(count), scan.key_width, S_after);
+  scale_rows(M, g.mu_bar.at(count), scan.key_width, M_after);
+}
+
+// X⁺ = Φ X + Ψᵀ w
+template <class T>
+void next_state(const Scan<T>& scan, const Chunk& at, ChannelForwardTiles<T>& x) {
+  if (!at.leads_on) return;
+  if (!at.from_nothing) pass_state(scan, at.count, x);
+  for (int h = 0; h < scan.halves(); ++h) {
+    product(x.ahead, {scan.key_width, x.state_after[h].row, at.count}, transposed(x.writes.left(h, at.count)),
+            read_only(x.w), Target<T>{x.state_after[h], !at.from_nothing});
+  }
+}
+
+// The state before chunk n: where backward will look for it, else in scratch.
+template <class T>
+void place_state(const Scan<T>& scan, const Document& document, std::int64_t head, std::int64_t n,
+                 const Saved<T>& saved, const ChannelForwardTiles<T>& x, Tile<T>* state) {
+  const bool is_saved = saved.states && n < chunks_in(document, scan.chunk_size);
+  T* place = is_saved ? saved.states + saved.state_at(scan, head, document.first_chunk + n) : nullptr;
+  for (int h = 0; h < scan.halves(); ++h) {
+    state[h] = x.own_state[h];
+    if (is_saved) state[h].data = place + h * scan.key_width * state[h].row;
+  }
+}
+
+// Memory of this chunk's outputs and the next one's inputs.
+template <class T>
+void prefetch(const Scan<T>& scan, const Document& document, const Chunk& at, const Results<T>& results,
+              ChannelForwardTiles<T>& x) {
+  x.ahead.clear();
+  x.ahead.add(x.w.data, at.count * x.w.row);
+  x.ahead.add_rows(results.o, at.token, at.head, at.count, scan.value_width);
+  for (int h = 0; h < scan.halves(); ++h) {
+    x.ahead.add(x.state_after[h].data, scan.key_width * x.state_after[h].row);
+  }
+  if (at.token + at.count == document.end) return;
+  const Chunk next = chunk_at(scan, document, at.head, at.n + 1);
+  prefetch_channel_inputs(scan, next, x.ahead);
+  x.ahead.add_rows(scan.v, next.token, next.head, next.count, scan.value_width);
+}
+
+template <class T>
+void forward_head(const Scan<T>& scan, const Document& document, std::int64_t head, const Results<T>& results,
+                  const Saved<T>& saved, ChannelForwardTiles<T>& x) {
+  const std::int64_t K = scan.key_width, V = scan.value_width;
+  const std::int64_t matrix = (document.index * scan.heads + head) * K * V;
+  place_state(scan, document, head, 0, saved, x, x.state_after);
+  for (int h = 0; h < scan.halves(); ++h) {
+    load_matrix(scan.initial_state[h] ? scan.initial_state[h] + matrix : nullptr, K, V, x.state_after[h]);
+  }
+  const std::int64_t chunks = chunks_in(document, scan.chunk_size);
+  for (std::int64_t n = 0; n < chunks; ++n) {
+    Chunk at = chunk_at(scan, document, head, n);
+    at.leads_on = n + 1 < chunks || results.final_state[kS];
+    std::copy_n(x.state_after, 2, x.state_before);
+    place_state(scan, document, head, n + 1, saved, x, x.state_after);
+    if (saved.residuals) x.w.data = saved.residuals + saved.residual_at(scan, head, at.token);
+    prefetch(scan, document, at, results, x);
+
+    begin_channel_chunk(scan, at, x);
+    residuals(scan, at, x);
+    outputs(scan, at, x);
+    next_state(scan, at, x);
+    store_rows(x.o, results.o, at.token, head, at.count, V);
+  }
+  for (int h = 0; h < scan.halves(); ++h) {
+    store_matrix(x.state_after[h], K, V, results.final_state[h] ? results.final_state[h] + matrix : nullptr);
+  }
+}
+
+template <class T>
+void channel_forward(const Scan<T>& scan, const Document& document, std::int64_t key_head,
+                     const Results<T>& results, const Saved<T>& saved, T* scratch) {
+  const FlushDenormals flush;
+  Scratch<T> pieces(scratch);
+  ChannelForwardTiles<T> tiles(pieces, scan);
+  const std::int64_t share = scan.heads / scan.key_heads;
+  for (std::int64_t head = key_head * share; head < (key_head + 1) * share; ++head) {
+    forward_head(scan, document, head, results, saved, tiles);
+  }
+}
+
+}  // namespace
+}  // namespace mdnlab::scan::cpu
