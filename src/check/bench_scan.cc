@@ -29,20 +29,26 @@ scan::Inputs make_inputs(const ScanBench& bench, std::int64_t tokens) {
   auto generator = at::make_generator<at::CPUGeneratorImpl>(1);
   const auto normal = [&](at::IntArrayRef shape) { return at::randn(shape, generator); };
   const auto uniform = [&, B = B, H = H] { return at::rand({B, tokens, H}, generator); };
+  const auto gate = [&, B = B, H = H, K = K](double lowest) {
+    return (bench.has_channel_decay ? at::rand({B, tokens, H, K}, generator) : uniform()).mul(lowest);
+  };
   const auto unit = [](const at::Tensor& x) { return x.div(x.norm(2, {-1}, true)); };
   scan::Inputs in;
   in.q_BTGK = unit(normal({B, tokens, H, K})).div(std::sqrt(static_cast<double>(K)));
   in.k_BTGK = unit(normal({B, tokens, H, K}));
   in.v_BTHV = normal({B, tokens, H, V});
-  in.log_alpha = uniform().mul(-0.1);
-  if (bench.has_momentum) in.log_mu = uniform().mul(-2);
+  in.log_alpha = gate(-0.1);
+  if (bench.has_momentum) in.log_mu = gate(-2);
   in.beta_BTH = uniform().mul(0.3);
   in.eta_BTH = uniform().add(0.5);
   in.has_delta = bench.has_delta;
   const auto gate_dtype = bench.dtype == at::kDouble ? at::kDouble : at::kFloat;
+  const auto is_gate = [&](const at::Tensor* tensor) {
+    return tensor->dim() == 3 || tensor == &in.log_alpha || tensor == &in.log_mu;
+  };
   for (at::Tensor* tensor : scan::tensors(in)) {
     if (tensor->defined())
-      *tensor = tensor->to(tensor->dim() == 4 ? bench.dtype : gate_dtype).requires_grad_(true);
+      *tensor = tensor->to(is_gate(tensor) ? gate_dtype : bench.dtype).requires_grad_(true);
   }
   return in;
 }

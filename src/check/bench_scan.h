@@ -17,6 +17,7 @@ struct ScanShape {
 struct ScanBench {
   std::string rule;  // what the rows call it
   bool has_delta = false, has_momentum = false;
+  bool has_channel_decay = false;  // with momentum, μ is channel-wise as well
   ScanShape shape;
   c10::ScalarType dtype = c10::ScalarType::Float;
   int repeats = 9;              // timed runs, at least 5, after two that are not

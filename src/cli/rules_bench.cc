@@ -165,6 +165,7 @@ int rules_bench(std::span<const std::string> words) {
     const ScanBench bench{.rule = name,
                           .has_delta = capabilities.delta,
                           .has_momentum = capabilities.momentum,
+                          .has_channel_decay = capabilities.decay == std::string_view("channel"),
                           .shape = shape,
                           .dtype = dtype_of(arguments.text("dtype"))};
     if (wants("scan")) std::ranges::move(bench_scan(bench), std::back_inserter(rows));

@@ -83,15 +83,12 @@ template <class T>
 void prefetch(const Scan<T>& scan, const Document& document, const Chunk& at, const Results<T>& results,
               ChannelForwardTiles<T>& x) {
   x.ahead.clear();
-  x.ahead.add(x.w.data, at.count * x.w.row);
-  x.ahead.add_rows(results.o, at.token, at.head, at.count, scan.value_width);
-  for (int h = 0; h < scan.halves(); ++h) {
-    x.ahead.add(x.state_after[h].data, scan.key_width * x.state_after[h].row);
+  if (at.token + at.count < document.end) {
+    const Chunk next = chunk_at(scan, document, at.head, at.n + 1);
+    prefetch_channel_inputs(scan, next, x.ahead);
+    x.ahead.add_rows(scan.v, next.token, next.head, next.count, scan.value_width);
   }
-  if (at.token + at.count == document.end) return;
-  const Chunk next = chunk_at(scan, document, at.head, at.n + 1);
-  prefetch_channel_inputs(scan, next, x.ahead);
-  x.ahead.add_rows(scan.v, next.token, next.head, next.count, scan.value_width);
+  x.ahead.add_rows(results.o, at.token, at.head, at.count, scan.value_width);
 }
 
 template <class T>

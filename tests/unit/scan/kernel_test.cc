@@ -21,7 +21,8 @@ std::vector<float> values(std::int64_t count, std::uint64_t seed, double scale, 
 
 // Outputs, final state and gradients, one after another. Those, the scratch and what is saved begin as
 // `poison`.
-std::vector<float> run(bool has_delta, bool has_momentum, float poison) {
+std::vector<float> run(const Rule& rule, float poison) {
+  const auto [has_delta, has_momentum, own_p, channel_decay, channel_mu, look_ahead] = rule;
   std::vector<float> everything;
   const auto rows = [](auto& data, std::int64_t width) {
     return Rows<std::remove_pointer_t<decltype(data.data())>>{data.data(), kHeads * width, width};
@@ -32,10 +33,13 @@ std::vector<float> run(bool has_delta, bool has_momentum, float poison) {
   const std::int64_t rows_K = kTokens * kHeads * kKeyWidth, rows_V = kTokens * kHeads * kValueWidth;
   const std::int64_t gates = kTokens * kHeads, state = kHeads * kKeyWidth * kValueWidth;
   const std::vector<float> q = values(rows_K, 1, 0.1), k = values(rows_K, 2, 0.2, -0.1),
-                           v = values(rows_V, 3, 1), beta = values(gates, 6, 0.1),
-                           eta = values(gates, 7, 0.5), dO = values(rows_V, 8, 1);
+                           v = values(rows_V, 3, 1), p = values(rows_K, 11, 0.2, -0.1),
+                           beta = values(gates, 6, 0.1), eta = values(gates, 7, 0.5),
+                           dO = values(rows_V, 8, 1);
   const std::vector<double> alpha(static_cast<std::size_t>(gates), 0.95),
       mu(static_cast<std::size_t>(gates), 0.6);
+  const std::vector<float> log_alpha = values(rows_K, 9, -0.1), log_mu = values(rows_K, 10, -1);
+  const std::int64_t alphas = channel_decay ? rows_K : gates, mus = channel_mu ? rows_K : gates;
   Scan<float> scan;
   scan.heads = scan.key_heads = kHeads;
   scan.key_width = kKeyWidth;
@@ -48,26 +52,36 @@ std::vector<float> run(bool has_delta, bool has_momentum, float poison) {
   scan.q = rows(q, kKeyWidth);
   scan.k = rows(k, kKeyWidth);
   scan.v = rows(v, kValueWidth);
-  scan.alpha = alpha.data();
-  scan.mu = has_momentum ? mu.data() : nullptr;
+  if (own_p) scan.p = rows(p, kKeyWidth);
+  if (channel_decay) {
+    scan.log_alpha = log_alpha.data();
+    scan.log_mu = has_momentum ? log_mu.data() : nullptr;
+    scan.has_channel_mu = channel_mu;
+  } else {
+    scan.alpha = alpha.data();
+    scan.mu = has_momentum ? mu.data() : nullptr;
+  }
+  scan.look_ahead = look_ahead;
   scan.beta = beta.data();
   scan.eta = eta.data();
 
-  const Functions<float>& functions = kernel().f32;
+  const Functions<float>& functions = (channel_decay ? channel_kernel() : kernel()).f32;
   std::vector<float> space = poisoned(functions.scratch_size(scan) + 16);
   float* scratch = space.data();
   while (reinterpret_cast<std::uintptr_t>(scratch) % 64 != 0) ++scratch;
   std::vector<float> states = poisoned(kHeads * kChunks * scan.halves() * kKeyWidth * padded(kValueWidth)),
                      residuals = poisoned(kHeads * kTokens * padded(kValueWidth)), o = poisoned(rows_V),
                      final_S = poisoned(state), final_M = poisoned(state), dq = poisoned(rows_K),
-                     dk = poisoned(rows_K), dv = poisoned(rows_V), d_alpha = poisoned(gates),
-                     d_mu = poisoned(gates), d_beta = poisoned(gates), d_eta = poisoned(gates);
+                     dk = poisoned(rows_K), dp = poisoned(rows_K), dv = poisoned(rows_V),
+                     d_alpha = poisoned(alphas), d_mu = poisoned(mus), d_beta = poisoned(gates),
+                     d_eta = poisoned(gates);
   const Saved<float> saved{states.data(), has_delta ? residuals.data() : nullptr};
   const Document document{0, 0, kTokens, 0};
   Gradients<float> gradients;
   gradients.q = rows(dq, kKeyWidth);
   gradients.k = rows(dk, kKeyWidth);
   gradients.v = rows(dv, kValueWidth);
+  if (own_p) gradients.p = rows(dp, kKeyWidth);
   gradients.log_alpha = d_alpha.data();
   gradients.log_mu = has_momentum ? d_mu.data() : nullptr;
   gradients.beta = d_beta.data();
@@ -77,23 +91,22 @@ std::vector<float> run(bool has_delta, bool has_momentum, float poison) {
                       scratch);
     functions.backward(scan, document, head, saved, {rows(dO, kValueWidth), {}}, gradients, scratch);
   }
-  if (!has_momentum) {  // never written
-    final_M.assign(final_M.size(), 0);
-    d_mu.assign(d_mu.size(), 0);
+  if (!own_p) dp.clear();  // never written
+  if (!has_momentum) {
+    final_M.clear();
+    d_mu.clear();
   }
-  for (const auto* part : {&o, &final_S, &final_M, &dq, &dk, &dv, &d_alpha, &d_mu, &d_beta, &d_eta}) {
+  for (const auto* part : {&o, &final_S, &final_M, &dq, &dk, &dp, &dv, &d_alpha, &d_mu, &d_beta, &d_eta}) {
     everything.insert(everything.end(), part->begin(), part->end());
   }
   return everything;
 }
 
 TEST(ScanKernel, ReadsNothingItHasNotWritten) {
-  for (const bool has_delta : {false, true}) {
-    for (const bool has_momentum : {false, true}) {
-      SCOPED_TRACE(name({has_delta, has_momentum}));
-      const float nan = std::numeric_limits<float>::quiet_NaN();  // would differ from itself
-      EXPECT_EQ(run(has_delta, has_momentum, 0), run(has_delta, has_momentum, nan));
-    }
+  for (const Rule& rule : kRules) {
+    SCOPED_TRACE(name(rule));
+    const float nan = std::numeric_limits<float>::quiet_NaN();  // would differ from itself
+    EXPECT_EQ(run(rule, 0), run(rule, nan));
   }
 }
 
