@@ -99,13 +99,16 @@ cpu::Scan<T> describe(const Prepared& in, const Options& options, std::int64_t c
   return scan;
 }
 
-// Smaller chunks have less to do within a chunk, larger ones carry the state less often. Channel-wise, a pair
-// of tokens within a chunk costs K multiply-adds a gate instead of one.
+// Smaller chunks have less to do within a chunk, larger ones carry (and keep) the state less often. With
+// channel-wise decay a pair of tokens within a chunk costs more, and they are smaller.
+std::int64_t default_chunk_size(const Inputs& inputs) {
+  const std::int64_t K = inputs.q_BTGK.size(3);
+  if (has_channel_decay(inputs)) return K < 128 ? 16 : 32;
+  return K < 64 ? 32 : 48;
+}
+
 Options with_chunk_size(const Options& options, const Inputs& inputs) {
-  const std::int64_t wished = options.chunk_size > 0       ? options.chunk_size
-                              : has_channel_decay(inputs)  ? 16
-                              : inputs.q_BTGK.size(3) < 64 ? 32
-                                                           : 48;
+  const std::int64_t wished = options.chunk_size > 0 ? options.chunk_size : default_chunk_size(inputs);
   const std::int64_t longest =
       std::max<std::int64_t>(inputs.q_BTGK.size(1), 1);  // a document lies in one row
   return {.chunk_size = std::min(wished, longest), .want_state = options.want_state};
