@@ -9,22 +9,22 @@
 #include <vector>
 
 #include "rule/rule.h"
+#include "rule/shell.h"
 
 namespace mdnlab {
 
-enum class OutputGate { silu, sigmoid };
-
 // What the rule asks of the shared layer.
 struct LayerNeeds {
-  std::vector<std::string> gates;  // names of hidden → heads projections: "a" makes a_proj.weight
-  OutputGate output_gate = OutputGate::sigmoid;
+  std::vector<std::string> gates;  // hidden → heads: "a" makes a_proj.weight
+  // hidden → V → heads · key width, in low rank: "f" makes f_proj.0.weight and f_proj.1.weight
+  std::vector<std::string> channel_gates;
   bool has_delta = false;
   bool has_momentum = false;
-  bool output_correction = false;  // q ← q − exp(D_log)·k before normalisation
+  Shell shell;
 };
 
-// The gate projections by name, each (B,T,H) in float32 (float64 in a float64 model), and the learned
-// parameters.
+// The gate projections by name, each (B,T,H), those of channel_gates (B,T,H,K), in float32 (float64 in a
+// float64 model), and the learned parameters.
 struct GateInputs {
   Weights projections;
   const Weights& weights;

@@ -20,15 +20,28 @@ namespace mdnlab {
 
 namespace {
 
+// p = π·α∘k, for every value head.
+at::Tensor erase_key(const at::Tensor& k_BTGK, const Coefficients& gates) {
+  at::Tensor factor = gates.erase_share.unsqueeze(-1);
+  if (gates.log_alpha.defined()) {
+    factor = factor * (gates.log_alpha.dim() == 4 ? gates.log_alpha : gates.log_alpha.unsqueeze(-1)).exp();
+  }
+  const std::int64_t shared = factor.size(2) / k_BTGK.size(2);
+  const at::Tensor k_BTHK = shared == 1 ? k_BTGK : k_BTGK.repeat_interleave(shared, 2);
+  return (k_BTHK * factor).to(k_BTGK.scalar_type());
+}
+
 class LinearMixer final : public Rule {
  public:
   LinearMixer(const LayerShape& shape, std::unique_ptr<CoefficientRule> rule)
       : shape_(shape),
-        heads_(shape.num_heads),
+        rule_(std::move(rule)),
+        needs_(rule_->needs()),
+        key_heads_(shape.num_heads),
+        heads_(needs_.shell.value_heads > 0 ? needs_.shell.value_heads : key_heads_),
         key_width_(shape.head_dim),
         value_width_(shape.value_dim()),
-        rule_(std::move(rule)),
-        needs_(rule_->needs()) {
+        taps_(needs_.shell.short_convolution ? shape.conv_size : 0) {
     if (value_width_ < 1 ||
         static_cast<double>(value_width_) != static_cast<double>(key_width_) * shape.expand_v) {
       throw Error(Code::usage, {.what = "head_dim · expand_v is no whole number of value channels",
@@ -37,27 +50,40 @@ class LinearMixer final : public Rule {
   }
 
   std::vector<ParameterSpec> parameters() const override {
-    const std::int64_t hidden = shape_.hidden_size, keys = heads_ * key_width_,
+    const std::int64_t hidden = shape_.hidden_size, keys = key_heads_ * key_width_,
                        values = heads_ * value_width_;
-    const Initial normal{}, one{.kind = Initial::Kind::constant, .a = 1};
+    const Initial normal{}, one{.kind = Initial::Kind::constant, .a = 1},
+        zero{.kind = Initial::Kind::constant, .a = 0};
     std::vector<ParameterSpec> list{{"q_proj.weight", {keys, hidden}, normal},
                                     {"k_proj.weight", {keys, hidden}, normal},
-                                    {"v_proj.weight", {values, hidden}, normal},
-                                    {"g_proj.weight", {values, hidden}, normal}};
+                                    {"v_proj.weight", {values, hidden}, normal}};
+    const auto add_low_rank = [&](const std::string& name, std::int64_t width) {
+      list.push_back({name + "_proj.0.weight", {value_width_, hidden}, normal});
+      list.push_back({name + "_proj.1.weight", {width, value_width_}, normal});
+    };
+    if (needs_.shell.output_gate != OutputGate::none) {
+      if (needs_.shell.low_rank_output_gate) {
+        add_low_rank("g", values);
+        list.push_back({"g_proj.1.bias", {values}, zero, false});
+      } else {
+        list.push_back({"g_proj.weight", {values, hidden}, normal});
+      }
+    }
+    for (const std::string& gate : needs_.channel_gates) add_low_rank(gate, heads_ * key_width_);
     for (const std::string& gate : needs_.gates) {
       list.push_back({gate + "_proj.weight", {heads_, hidden}, normal});
     }
-    if (shape_.conv_size > 0) {
-      list.push_back({"q_conv1d.weight", {keys, 1, shape_.conv_size}, normal});
-      list.push_back({"k_conv1d.weight", {keys, 1, shape_.conv_size}, normal});
-      list.push_back({"v_conv1d.weight", {values, 1, shape_.conv_size}, normal});
+    if (taps_ > 0) {
+      list.push_back({"q_conv1d.weight", {keys, 1, taps_}, normal});
+      list.push_back({"k_conv1d.weight", {keys, 1, taps_}, normal});
+      list.push_back({"v_conv1d.weight", {values, 1, taps_}, normal});
     }
     for (ParameterSpec& gate : rule_->gate_parameters()) {
       gate.decays = false;
       list.push_back(std::move(gate));
     }
-    if (needs_.output_correction) {
-      list.push_back({"D_log", {heads_}, {.kind = Initial::Kind::log_uniform, .a = 0, .b = 1}, false});
+    if (needs_.shell.output_correction) {
+      list.push_back({"D_log", {key_heads_}, {.kind = Initial::Kind::log_uniform, .a = 0, .b = 1}, false});
     }
     list.push_back({"o_norm.weight", {value_width_}, one, false});
     list.push_back({"o_proj.weight", {hidden, values}, normal});
@@ -68,11 +94,10 @@ class LinearMixer final : public Rule {
     const auto wide = dtype == at::kDouble ? at::kDouble : at::kFloat;
     std::vector<StateSpec> list{{"S", {heads_, key_width_, value_width_}, wide}};
     if (needs_.has_momentum) list.push_back({"M", {heads_, key_width_, value_width_}, wide});
-    if (shape_.conv_size > 1) {
-      const std::int64_t past = shape_.conv_size - 1;
-      list.push_back({"q_convolution", {past, heads_ * key_width_}, dtype});
-      list.push_back({"k_convolution", {past, heads_ * key_width_}, dtype});
-      list.push_back({"v_convolution", {past, heads_ * value_width_}, dtype});
+    if (taps_ > 1) {
+      list.push_back({"q_convolution", {taps_ - 1, key_heads_ * key_width_}, dtype});
+      list.push_back({"k_convolution", {taps_ - 1, key_heads_ * key_width_}, dtype});
+      list.push_back({"v_convolution", {taps_ - 1, heads_ * value_width_}, dtype});
     }
     return list;
   }
@@ -90,21 +115,24 @@ class LinearMixer final : public Rule {
     const bool resumes = state && !state->tensors.empty();
     const std::size_t scan_states = needs_.has_momentum ? 2 : 1;
     std::array<at::Tensor, 3> carried;
-    if (resumes && shape_.conv_size > 1) {
+    if (resumes && taps_ > 1) {
       for (std::size_t i = 0; i < 3; ++i) carried[i] = state->tensors[scan_states + i];
     }
 
-    const auto stream = [&](const std::string& name, std::int64_t width, at::Tensor* past) {
+    const auto stream = [&](const std::string& name, std::int64_t heads, std::int64_t width,
+                            at::Tensor* past) {
       at::Tensor y = ops::linear(x_BTD, weights[name + "_proj.weight"]);
-      y = shape_.conv_size > 0 ? ops::short_convolution(y, weights[name + "_conv1d.weight"], {}, documents,
-                                                        state ? past : nullptr)
-                               : at::silu(y);
-      return y.view({batch, tokens, heads_, width});
+      y = taps_ > 0 ? ops::short_convolution(y, weights[name + "_conv1d.weight"], {}, documents,
+                                             state ? past : nullptr)
+                    : at::silu(y);
+      return y.view({batch, tokens, heads, width});
     };
-    at::Tensor q = stream("q", key_width_, &carried[0]);
-    at::Tensor k = stream("k", key_width_, &carried[1]);
-    at::Tensor v = stream("v", value_width_, &carried[2]);
-    if (needs_.output_correction) q = q - weights["D_log"].exp().to(q.scalar_type()).unsqueeze(-1) * k;
+    at::Tensor q = stream("q", key_heads_, key_width_, &carried[0]);
+    at::Tensor k = stream("k", key_heads_, key_width_, &carried[1]);
+    at::Tensor v = stream("v", heads_, value_width_, &carried[2]);
+    if (needs_.shell.output_correction) {
+      q = q - weights["D_log"].exp().to(q.scalar_type()).unsqueeze(-1) * k;
+    }
     q = ops::l2_norm(q) * (1 / std::sqrt(static_cast<double>(key_width_)));
     k = ops::l2_norm(k);
 
@@ -117,7 +145,9 @@ class LinearMixer final : public Rule {
                         .beta_BTH = gates.beta,
                         .eta_BTH = gates.eta,
                         .has_delta = needs_.has_delta,
+                        .look_ahead = gates.look_ahead,
                         .cu_seqlens = documents.cu_seqlens};
+    if (gates.erase_share.defined()) inputs.p_BTHK = erase_key(k, gates);
     if (resumes) {
       inputs.initial_S_NHKV = state->tensors[0];
       if (needs_.has_momentum) inputs.initial_M_NHKV = state->tensors[1];
@@ -127,13 +157,12 @@ class LinearMixer final : public Rule {
     if (state) {
       state->tensors = {outputs.final_S_NHKV};
       if (needs_.has_momentum) state->tensors.push_back(outputs.final_M_NHKV);
-      if (shape_.conv_size > 1) state->tensors.insert(state->tensors.end(), carried.begin(), carried.end());
+      if (taps_ > 1) state->tensors.insert(state->tensors.end(), carried.begin(), carried.end());
       state->position += tokens;
     }
 
-    at::Tensor gate = ops::linear(x_BTD, weights["g_proj.weight"]).view_as(outputs.o_BTHV);
-    gate = needs_.output_gate == OutputGate::silu ? at::silu(gate) : at::sigmoid(gate);
-    const at::Tensor o = ops::rms_norm(outputs.o_BTHV, weights["o_norm.weight"], shape_.norm_eps) * gate;
+    at::Tensor o = ops::rms_norm(outputs.o_BTHV, weights["o_norm.weight"], shape_.norm_eps);
+    if (needs_.shell.output_gate != OutputGate::none) o = o * output_gate(x_BTD, weights).view_as(o);
     return ops::linear(o.reshape({batch, tokens, heads_ * value_width_}), weights["o_proj.weight"]);
   }
 
@@ -148,24 +177,45 @@ class LinearMixer final : public Rule {
     return gates;
   }
 
-  // One product for all gates: their weights are a few rows each.
+  static at::Tensor low_rank(const at::Tensor& x_BTD, const Weights& weights, const std::string& name) {
+    return ops::linear(ops::linear(x_BTD, weights[name + "_proj.0.weight"]),
+                       weights[name + "_proj.1.weight"]);
+  }
+
+  at::Tensor output_gate(const at::Tensor& x_BTD, const Weights& weights) const {
+    at::Tensor g;
+    if (needs_.shell.low_rank_output_gate) {
+      g = low_rank(x_BTD, weights, "g") + weights["g_proj.1.bias"].to(x_BTD.scalar_type());
+    } else {
+      g = ops::linear(x_BTD, weights["g_proj.weight"]);
+    }
+    return needs_.shell.output_gate == OutputGate::silu ? at::silu(g) : at::sigmoid(g);
+  }
+
   GateInputs project_gates(const at::Tensor& x_BTD, const Weights& weights) const {
     GateInputs inputs{{}, weights};
+    const auto widened = [](const at::Tensor& gate) {
+      return gate.scalar_type() == at::kDouble ? gate : gate.to(at::kFloat);
+    };
+    for (const std::string& gate : needs_.channel_gates) {
+      inputs.projections.add(gate,
+                             widened(low_rank(x_BTD, weights, gate)).unflatten(-1, {heads_, key_width_}));
+    }
     if (needs_.gates.empty()) return inputs;
-    std::vector<at::Tensor> rows;
+    std::vector<at::Tensor> rows;  // one product for all: their weights are a few rows each
     for (const std::string& gate : needs_.gates) rows.push_back(weights[gate + "_proj.weight"]);
-    const at::Tensor all = ops::linear(x_BTD, at::cat(rows, 0));
-    const at::Tensor wide = all.scalar_type() == at::kDouble ? all : all.to(at::kFloat);
+    const at::Tensor all = widened(ops::linear(x_BTD, at::cat(rows, 0)));
     for (std::size_t i = 0; i < needs_.gates.size(); ++i) {
-      inputs.projections.add(needs_.gates[i], wide.narrow(-1, static_cast<std::int64_t>(i) * heads_, heads_));
+      inputs.projections.add(needs_.gates[i], all.narrow(-1, static_cast<std::int64_t>(i) * heads_, heads_));
     }
     return inputs;
   }
 
   LayerShape shape_;
-  std::int64_t heads_, key_width_, value_width_;
   std::unique_ptr<CoefficientRule> rule_;
   LayerNeeds needs_;
+  std::int64_t key_heads_, heads_;  // of q and k; of v, o and the gates
+  std::int64_t key_width_, value_width_, taps_;
 };
 
 }  // namespace

@@ -1,0 +1,43 @@
+#include "rule/gate_constraint.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/log1p.h>
+
+namespace mdnlab {
+
+GateConstraint read_gate_constraint(const Params& options, bool has_delta, bool has_decay) {
+  const std::string& name = options.text("gate_constraint");
+  const bool certified = name == "escrow";
+  if (name == "paper" && !has_decay) {
+    throw options.error("gate_constraint",
+                        "gate_constraint paper ties β to the decay: with α = cos²θ = 1, β = sin²θ = 0",
+                        "effective_step, escrow or none");
+  }
+  if (certified && options.is_set("min_log_mu")) {
+    throw options.error(
+        "min_log_mu", "gate_constraint escrow has no place for min_log_mu: its ν is at least 0.01", "unset");
+  }
+  if (!certified && has_delta && options.boolean("erase_share")) {
+    throw options.error("erase_share", "erase_share belongs to gate_constraint escrow", "false",
+                        "gate_constraint is " + name);
+  }
+  if (certified) return GateConstraint::escrow;
+  if (name == "paper") return GateConstraint::paper;
+  return name == "none" ? GateConstraint::none : GateConstraint::effective_step;
+}
+
+void couple_to_decay(Coefficients& gates, const at::Tensor& log_factor_H) {
+  // with x = tan θ: sin²θ = x²/(1 + x²), log cos²θ = −log(1 + x²)
+  const at::Tensor factor = log_factor_H.exp();
+  const at::Tensor x_squared = (gates.eta.defined() ? gates.eta * factor : factor).square();
+  const at::Tensor log_cosine = at::log1p(x_squared);
+  gates.beta = gates.beta * (x_squared / (1 + x_squared));
+  gates.log_alpha = gates.log_alpha - (gates.log_alpha.dim() == 4 ? log_cosine.unsqueeze(-1) : log_cosine);
+}
+
+void divide_by_reach(Coefficients& gates, const at::Tensor& log_nu_BTH) {
+  gates.beta = gates.beta * -log_nu_BTH.expm1();
+  if (gates.eta.defined()) gates.beta = gates.beta / gates.eta;
+}
+
+}  // namespace mdnlab
