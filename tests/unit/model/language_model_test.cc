@@ -89,8 +89,9 @@ TEST(LanguageModel, ATiedHeadIsTheEmbedding) {
 }
 
 TEST(LanguageModel, EveryParameterHasAGradient) {
-  for (const char* rule : {"attention", "decay_momentum", "delta_momentum", "gated_deltanet",
-                           "{name: mamba2, head_width: 8}", "mdn"}) {
+  for (const char* rule :
+       {"attention", "decay_momentum", "delta_momentum", "deltanet", "family", "gated_deltanet", "kda",
+        "kda_momentum", "{name: mamba2, head_width: 8}", "mdn", "scalar_ssd"}) {
     const LanguageModel made = make(model(rule));
     made.logits(made.hidden(tokens(2, 13))).square().sum().backward();
     for (const Parameter& parameter : made.parameters()) {
@@ -140,7 +141,8 @@ TEST(LanguageModel, LayersAndTensorsOfOneShapeStartDifferently) {
 
 TEST(LanguageModel, GoesOnFromItsState) {
   const at::NoGradGuard no_grad;
-  for (const char* rule : {"attention", "mdn", "{name: mamba2, head_width: 8}"}) {
+  for (const char* rule : {"attention", "mdn", "{name: mamba2, head_width: 8}", "kda_momentum",
+                           "{name: gated_deltanet, num_v_heads: 4}"}) {
     const LanguageModel made = make(model(rule, ", ratio: '1:1'"), 1, at::kDouble);
     const at::Tensor x = tokens(2, 21);
     const at::Tensor whole = made.hidden(x);

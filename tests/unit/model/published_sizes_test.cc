@@ -12,6 +12,8 @@ const std::string mdn =
 const std::string gated_deltanet =
     "rule: gated_deltanet\nmodel: {hidden_size: 1024, num_hidden_layers: 21, num_heads: 6, head_dim: 128, "
     "expand_v: 2}";
+const std::string kda =
+    "rule: kda\nmodel: {hidden_size: 1024, num_hidden_layers: 24, num_heads: 8, head_dim: 128}";
 const std::string mamba2 =
     "rule: mamba2\nmodel: {hidden_size: 1024, num_hidden_layers: 48, num_heads: 32, hidden_ratio: 0}";
 const std::string transformer =
@@ -26,6 +28,7 @@ std::string hybrid(const std::string& ratio) {
 TEST(PublishedSizes, ParametersAreTheAuthors) {
   EXPECT_EQ(parameters_of(mdn), 417'537'012);
   EXPECT_EQ(parameters_of(gated_deltanet), 417'278'460);
+  EXPECT_EQ(parameters_of(kda), 424'384'704);
   EXPECT_EQ(parameters_of(mamba2), 419'778'048);
   EXPECT_EQ(parameters_of(transformer), 411'257'856);
 }
@@ -44,6 +47,9 @@ TEST(PublishedSizes, Of1300MToo) {
                   "rule: mamba2\nmodel: {hidden_size: 2048, num_hidden_layers: 48, num_heads: 1, "
                   "hidden_ratio: 0}")),
               1446.6e6, 0.05e6);
+  EXPECT_NEAR(static_cast<double>(parameters_of(
+                  "rule: kda\nmodel: {hidden_size: 2048, num_hidden_layers: 24, num_heads: 16}")),
+              1465.7e6, 0.05e6);
   EXPECT_NEAR(static_cast<double>(parameters_of(
                   "rule: attention\nmodel: {hidden_size: 2048, num_hidden_layers: 24, num_heads: 32}")),
               1439.1e6, 0.05e6);
@@ -64,6 +70,7 @@ std::int64_t memory_elements(const std::string& yaml) {
 TEST(PublishedSizes, StatesAreTheAuthors) {
   EXPECT_EQ(memory_elements(mdn), 21 * 2 * 6 * 128 * 256);         // 8.26 M
   EXPECT_EQ(memory_elements(gated_deltanet), 21 * 6 * 128 * 256);  // 4.13 M
+  EXPECT_EQ(memory_elements(kda), 24 * 8 * 128 * 128);             // 3.15 M
   EXPECT_EQ(memory_elements(mamba2), 48 * 32 * 128 * 64);          // 12.58 M
 }
 

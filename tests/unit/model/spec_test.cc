@@ -67,6 +67,20 @@ TEST(ModelSpec, ARatioPutsAttentionAfterEveryNLayers) {
               ElementsAre("mdn", "mdn", "mdn", "mdn", "mdn", "mdn", "mdn", "attention"));
 }
 
+TEST(ModelSpec, HybridsOfEveryRuleAttendAtTheLastOfEachGroup) {
+  for (const char* rule : {"deltanet", "family", "kda", "kda_momentum", "scalar_ssd"}) {
+    for (const auto& [ratio, group] : {std::pair{"3:1", 4}, {"7:1", 8}}) {
+      const ModelSpec spec =
+          spec_of(std::string("rule: ") + rule +
+                  "\nmodel: {hidden_size: 64, num_hidden_layers: 24, num_heads: 4, ratio: '" + ratio + "'}");
+      EXPECT_EQ(build_rules(spec, plugins()).size(), 24u);
+      for (int layer = 0; layer < 24; ++layer)
+        EXPECT_EQ(layer_names(spec)[static_cast<std::size_t>(layer)],
+                  layer % group == group - 1 ? "attention" : rule);
+    }
+  }
+}
+
 TEST(ModelSpec, AListNamesTheRuleOfEachLayerWithItsOptions) {
   const ModelSpec spec = spec_of(
       "model: {hidden_size: 64, num_hidden_layers: 3, num_heads: 4,\n"

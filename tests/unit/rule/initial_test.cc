@@ -105,16 +105,18 @@ TEST_P(GateValues, StartWithinTheirRange) {
       if (spec.shape.size() > 1) {
         EXPECT_TRUE(spec.decays) << spec.name;
       } else {
-        EXPECT_THAT(spec.name, testing::AnyOf("o_norm.weight", "norm.weight", "conv1d.bias"));
+        EXPECT_THAT(spec.name,
+                    testing::AnyOf("o_norm.weight", "norm.weight", "conv1d.bias", "g_proj.1.bias"));
         EXPECT_FALSE(spec.decays) << spec.name;
       }
       continue;
     }
     seen.push_back(spec.name);
     EXPECT_FALSE(spec.decays) << spec.name;
-    EXPECT_EQ(spec.shape, std::vector<std::int64_t>{64}) << spec.name;
+    const bool per_channel = spec.name == "dt_bias" && name.starts_with("kda");
+    EXPECT_EQ(spec.shape, std::vector<std::int64_t>{per_channel ? 64 * 32 : 64}) << spec.name;
     const double slack = 1e-9;
-    for (const double value : drawn(spec.initial, 64, 1, spec.name)) {
+    for (const double value : drawn(spec.initial, spec.count(), 1, spec.name)) {
       EXPECT_GE(gate_value(spec.name, value), range->second.low * (1 - slack)) << spec.name;
       EXPECT_LE(gate_value(spec.name, value), range->second.high * (1 + slack)) << spec.name;
     }
@@ -131,7 +133,14 @@ INSTANTIATE_TEST_SUITE_P(
         std::pair<std::string, Ranges>{
             "decay_momentum", {{"A_log", rate}, {"dt_bias", step}, {"Mu_log", rate}, {"mu_bias", step}}},
         std::pair<std::string, Ranges>{"delta_momentum", {{"Mu_log", rate}, {"mu_bias", step}}},
+        std::pair<std::string, Ranges>{"deltanet", {}},
+        std::pair<std::string, Ranges>{
+            "family", {{"A_log", rate}, {"dt_bias", step}, {"Mu_log", rate}, {"mu_bias", step}}},
         std::pair<std::string, Ranges>{"gated_deltanet", {{"A_log", rate}, {"dt_bias", step}}},
+        std::pair<std::string, Ranges>{"kda", {{"A_log", {1, 16}}, {"dt_bias", step}}},
+        // escrow's sigmoid(mu_bias) is 0.5956 at c = 2
+        std::pair<std::string, Ranges>{"kda_momentum",
+                                       {{"A_log", {1, 16}}, {"dt_bias", step}, {"mu_bias", {0.905, 0.906}}}},
         std::pair<std::string, Ranges>{"mamba2", {{"A_log", {1, 64}}, {"dt_bias", step}, {"D", {1, 1}}}},
         std::pair<std::string, Ranges>{"mdn",
                                        {{"A_log", rate},
@@ -139,7 +148,8 @@ INSTANTIATE_TEST_SUITE_P(
                                         {"Mu_log", rate},
                                         {"mu_bias", step},
                                         {"log_factor", {4e-4, 4}},
-                                        {"D_log", {1e-4, 1}}}}),
+                                        {"D_log", {1e-4, 1}}}},
+        std::pair<std::string, Ranges>{"scalar_ssd", {{"A_log", {1, 64}}, {"dt_bias", step}}}),
     [](const auto& info) { return info.param.first; });
 
 TEST(GateValues, OfMamba2CountHeads) {

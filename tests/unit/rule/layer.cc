@@ -18,20 +18,46 @@ std::string LayerCase::name() const {
 
 void PrintTo(const LayerCase& layer, std::ostream* stream) { *stream << layer.name(); }
 
+std::vector<LayerCase> family_cells() {
+  std::vector<LayerCase> cells;
+  for (const std::string delta : {"true", "false"}) {
+    for (const std::string decay : {"none", "scalar", "channel"}) {
+      const std::vector<std::string> cell{"delta=" + delta, "decay=" + decay};
+      cells.push_back({"family", {cell[0], cell[1], "momentum=false"}});
+      for (const std::string constraint : {"none", "paper", "effective_step", "escrow"}) {
+        if (constraint == "paper" && decay == "none") continue;  // refused
+        cells.push_back({"family", {cell[0], cell[1], "gate_constraint=" + constraint}});
+      }
+    }
+  }
+  return cells;
+}
+
 std::vector<LayerCase> layer_cases() {
-  const std::vector<std::string> mamba2{"head_width=4", "state_size=3"};
-  return {{"attention", {}},
-          {"decay_momentum", {}},
-          {"decay_momentum", {"gate_constraint=none", "min_log_mu=-0.5", "output_correction=true"}},
-          {"delta_momentum", {}},
-          {"delta_momentum", {"gate_constraint=none", "min_log_mu=-0.5"}},
-          {"gated_deltanet", {}},
-          {"gated_deltanet", {"allow_neg_eigval=true", "output_correction=true"}},
-          {"mamba2", mamba2},
-          {"mamba2", {"head_width=4", "state_size=3", "n_groups=2"}, 1},
-          {"mdn", {}},
-          {"mdn", {"gate_constraint=none", "min_log_mu=-0.5", "tau_factor=8"}},
-          {"mdn", {"output_correction=false"}, 0}};
+  std::vector<LayerCase> cases{
+      {"attention", {}},
+      {"decay_momentum", {"num_v_heads=4"}},
+      {"decay_momentum", {"gate_constraint=none", "min_log_mu=-0.5", "output_correction=true"}},
+      {"delta_momentum", {}},
+      {"delta_momentum", {"gate_constraint=escrow", "escrow_c=0.5", "erase_share=true", "look_ahead=0.75"}},
+      {"deltanet", {}},
+      {"deltanet", {"output_gate=none", "use_short_conv=false", "num_v_heads=6", "output_correction=true"}},
+      {"gated_deltanet", {}},
+      {"gated_deltanet", {"allow_neg_eigval=true", "output_correction=true"}},
+      {"kda", {}},
+      {"kda", {"num_v_heads=4", "allow_neg_eigval=true", "output_gate=silu"}},
+      {"kda_momentum", {}},
+      {"kda_momentum", {"erase_share=true", "num_v_heads=4", "look_ahead=1", "escrow_c=1"}},
+      {"kda_momentum", {"gate_constraint=effective_step", "min_log_mu=-0.5"}, 1},
+      {"mamba2", {"head_width=4", "state_size=3"}},
+      {"mamba2", {"head_width=4", "state_size=3", "n_groups=2"}, 1},
+      {"mdn", {}},
+      {"mdn", {"gate_constraint=none", "min_log_mu=-0.5", "tau_factor=8", "look_ahead=0.5"}},
+      {"mdn", {"output_correction=false"}, 0},
+      {"scalar_ssd", {}},
+      {"scalar_ssd", {"num_v_heads=6", "use_short_conv=false"}}};
+  for (LayerCase& cell : family_cells()) cases.push_back(std::move(cell));
+  return cases;
 }
 
 const Plugins& plugins() {

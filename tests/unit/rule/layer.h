@@ -22,7 +22,8 @@ struct LayerCase {
 };
 void PrintTo(const LayerCase& layer, std::ostream* stream);
 
-std::vector<LayerCase> layer_cases();  // every rule, and the options that change its arithmetic
+std::vector<LayerCase> family_cells();  // delta × momentum × decay, with every gate constraint it may have
+std::vector<LayerCase> layer_cases();   // every rule, and the options that change its arithmetic
 
 const Plugins& plugins();  // those of the build
 std::unique_ptr<Rule> make_rule(const std::string& name, const std::vector<std::string>& options,

@@ -6,6 +6,8 @@
 #include <ATen/ops/isfinite.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "layer.h"
 
 namespace mdnlab {
@@ -97,6 +99,13 @@ TEST_P(Sequence, RowsOfABatchDoNotMix) {
   const at::Tensor together = layer.whole(x);
   for (std::int64_t row = 0; row < 3; ++row) {
     EXPECT_LT(relative_error(together.narrow(0, row, 1), layer.whole(x.narrow(0, row, 1))), exact);
+  }
+}
+
+TEST(SequenceCases, HaveEveryRule) {
+  for (const Plugin& plugin : plugins().all()) {
+    const auto tested = [&](const LayerCase& choice) { return choice.rule == plugin.info().name; };
+    EXPECT_TRUE(std::ranges::any_of(layer_cases(), tested)) << plugin.info().name;
   }
 }
 
