@@ -30,8 +30,8 @@ void couple_to_decay(Coefficients& gates, const at::Tensor& log_factor_H) {
   // with x = tan θ: sin²θ = x²/(1 + x²), log cos²θ = −log(1 + x²)
   const at::Tensor factor = log_factor_H.exp();
   const at::Tensor x_squared = (gates.eta.defined() ? gates.eta * factor : factor).square();
-  const at::Tensor log_cosine = at::log1p(x_squared);
   gates.beta = gates.beta * (x_squared / (1 + x_squared));
+  const at::Tensor log_cosine = at::log1p(x_squared);
   gates.log_alpha = gates.log_alpha - (gates.log_alpha.dim() == 4 ? log_cosine.unsqueeze(-1) : log_cosine);
 }
 
