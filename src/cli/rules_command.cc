@@ -6,7 +6,9 @@
 #include "base/text.h"
 #include "cli/arguments.h"
 #include "cli/command.h"
+#include "cli/rules_apply.h"
 #include "cli/rules_bench.h"
+#include "cli/rules_new.h"
 
 namespace mdnlab {
 
@@ -91,22 +93,25 @@ int show(std::span<const std::string> words) {
   return 0;
 }
 
-constexpr const char* usage = "mdnlab rules list | show NAME | bench [NAME…]";
+constexpr const char* usage = "mdnlab rules list | show NAME | bench [NAME…] | apply RULE | new NAME";
 
 int run(std::span<const std::string> words) {
   const std::string verb = words.empty() ? "" : words[0];
   if (verb == "list") return list(words.subspan(1));
   if (verb == "show") return show(words.subspan(1));
   if (verb == "bench") return rules_bench(words.subspan(1));
+  if (verb == "apply") return rules_apply(words.subspan(1));
+  if (verb == "new") return rules_new(words.subspan(1));
   if (verb == "--help" || verb == "-h") {
     print(fmt::format(
         "usage: {}\n\n  list   every rule that can be loaded\n  show   a rule's options, parameters and state\n"
-        "  bench  time the rules\n\nEach has its own --help.\n\nexamples:\n  mdnlab rules list\n  mdnlab rules show mdn\n"
+        "  bench  time the rules\n  apply  run a rule's bare recurrence on tensors of a file\n"
+        "  new    write a rule of your own as a plugin\n\nEach has its own --help.\n\nexamples:\n  mdnlab rules list\n  mdnlab rules show mdn\n"
         "  mdnlab rules bench --device cpu --json\n",
         usage));
     return 0;
   }
-  const std::string verbs[] = {"list", "show", "bench"};
+  const std::string verbs[] = {"list", "show", "bench", "apply", "new"};
   throw Error(Code::usage, {.what = verb.empty() ? "rules: what?" : "rules: unknown word",
                             .found = verb.empty() ? "" : quote(verb),
                             .hint = (verb.empty() ? "" : suggestion(verb, verbs) + "; ") +

@@ -1,0 +1,12 @@
+// Whole sequences by the decoding step.
+#pragma once
+
+#include "scan/chunk.h"
+
+namespace mdnlab {
+
+// What scan::chunk returns, made token by token with scan::step, without gradients. Documents one after
+// another.
+scan::Outputs decode(const scan::Inputs& inputs);
+
+}  // namespace mdnlab

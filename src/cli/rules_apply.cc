@@ -1,0 +1,149 @@
+#include "cli/rules_apply.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "check/apply.h"
+#include "cli/arguments.h"
+
+namespace mdnlab {
+
+namespace {
+
+constexpr std::pair<const char*, ScanMode> modes[] = {
+    {"reference", ScanMode::reference}, {"chunk", ScanMode::chunk}, {"step", ScanMode::step}};
+constexpr std::pair<const char*, c10::ScalarType> dtypes[] = {
+    {"f32", c10::ScalarType::Float}, {"f64", c10::ScalarType::Double}, {"bf16", c10::ScalarType::BFloat16}};
+
+// The meaning of an option's word.
+template <class Row, std::size_t count>
+auto choice(const Arguments& arguments, const char* option, const Row (&rows)[count]) {
+  std::vector<std::string> words;
+  for (const auto& [word, meaning] : rows) {
+    if (word == arguments.text(option)) return meaning;
+    words.emplace_back(word);
+  }
+  throw Error(Code::usage, {.what = fmt::format("--{} is none of its words", option),
+                            .found = quote(arguments.text(option)),
+                            .hint = suggestion(arguments.text(option), words)});
+}
+
+std::filesystem::path required_file(const Arguments& arguments, const char* option) {
+  if (arguments.text(option).empty())
+    throw Error(Code::usage, {.what = fmt::format("--{} FILE.safetensors is missing", option)});
+  return arguments.text(option);
+}
+
+std::string dtype_word(const at::Tensor& tensor) {
+  for (const auto& [word, dtype] : dtypes) {
+    if (dtype == tensor.scalar_type()) return word;
+  }
+  return c10::toString(tensor.scalar_type());
+}
+
+double norm(const at::Tensor& tensor) { return tensor.to(at::kDouble).norm().item<double>(); }
+
+Table table_of(const TensorMap& tensors) {
+  Table table{{{"tensor"}, {"shape"}, {"dtype"}, {"norm", true}}, {}};
+  for (const auto& [name, tensor] : tensors)
+    table.rows.push_back(
+        {name, sizes_text(tensor.sizes()), dtype_word(tensor), fmt::format("{:.6g}", norm(tensor))});
+  return table;
+}
+
+nlohmann::ordered_json json_of(const TensorMap& tensors) {
+  auto list = nlohmann::ordered_json::array();
+  for (const auto& [name, tensor] : tensors) {
+    list.push_back({{"tensor", name},
+                    {"shape", tensor.sizes().vec()},
+                    {"dtype", dtype_word(tensor)},
+                    {"norm", norm(tensor)}});
+  }
+  return list;
+}
+
+// What is wrong with a tensor is wrong with the file.
+TensorMap apply_to_file(const RuleRecurrence& recurrence, const std::filesystem::path& input,
+                        const ApplyOptions& options) {
+  const TensorMap given = read_safetensors(input).tensors;
+  try {
+    return apply(recurrence, given, options);
+  } catch (const Error& error) {
+    ErrorText text = error.text();
+    if (text.place.file.empty()) text.place.file = input.string();
+    throw Error(error.code(), std::move(text));
+  }
+}
+
+}  // namespace
+
+int rules_apply(std::span<const std::string> words) {
+  Arguments arguments(
+      {.usage = "mdnlab rules apply RULE --input IN.safetensors --output OUT.safetensors [options]",
+       .about = "Runs a rule's bare recurrence on given tensors, to hold other code against it:\n\n"
+                "  r_t = v_t - S_{t-1}^T p_t              M_t = mu_t M_{t-1} - eta_t k_t r_t^T\n"
+                "  S_t = alpha_t S_{t-1} - beta_t M_t     o_t = S_t^T q_t\n\n"
+                "Reads     q, k (B,T,H,K; fewer heads than v are shared), v (B,T,H,V); absent\n"
+                "          ones are neutral: log_alpha, log_mu, beta, eta (B,T,H; with channel\n"
+                "          decay log_alpha (B,T,H,K), log_mu either), p (B,T,H,K; absent: alpha k),\n"
+                "          initial_S, initial_M (N,H,K,V), cu_seqlens (int32, N+1)\n"
+                "Writes    o, final_S, final_M; where do (B,T,H,V) is given, and d_final_S,\n"
+                "          d_final_M if they are, the gradient dX of every given X the rule uses:\n"
+                "          dq, dk, dv, dlog_alpha, dlog_mu, dbeta, deta, dp, dinitial_S, dinitial_M\n"
+                "          (without a p, what flows through p = alpha k is in dk and dlog_alpha)\n"
+                "dtypes    computed in --dtype: o and the gradients of q, k, v, p have it; gates,\n"
+                "          states and theirs are f32 (f64 with f64). The reference rounds its input\n"
+                "          to --dtype where that is given, and is float64 throughout, output too.\n"
+                "Refused   with exit code 2, naming the tensor: unknown names; a tensor that the\n"
+                "          rule has no use for, unless neutral (log_alpha 0, log_mu -inf, eta 1,\n"
+                "          p 0, state 0); shapes and dtypes that do not fit; NaN or an infinity, with\n"
+                "          its index (a log-gate may be -inf); a file that is cut short or lies.",
+       .examples =
+           "  mdnlab rules apply mdn --input in.safetensors --output out.safetensors --json\n"
+           "  mdnlab rules apply kda --input in.safetensors --output ref.safetensors --mode reference\n"
+           "  mdnlab rules apply family --set delta=false --set decay=channel \\\n"
+           "    --input in.safetensors --output out.safetensors --normalize --scale\n"});
+  arguments.positional("RULE", "a rule of `mdnlab rules list`");
+  arguments.option("input,i", "the tensors");
+  arguments.option("output,o", "where the results go; an old file is replaced");
+  arguments.option("mode", "chunk: the fast form; reference: token by token in float64; step: decoding",
+                   "chunk");
+  arguments.option("dtype", "f32, f64 or bf16; else that of q");
+  arguments.add_device();
+  arguments.flag("normalize", "divide q and k by their norms first, head by head");
+  arguments.flag("scale", "multiply q by K^-1/2 (after --normalize)");
+  arguments.list("set", "KEY=VALUE: an option of the rule");
+  arguments.add_plugins();
+  arguments.add_formats();
+  if (!arguments.parse(words)) return 0;
+  arguments.check_device();
+  const std::filesystem::path input = required_file(arguments, "input"),
+                              output = required_file(arguments, "output");
+  ApplyOptions options{.mode = choice(arguments, "mode", modes),
+                       .normalize = arguments.has("normalize"),
+                       .scale = arguments.has("scale")};
+  if (arguments.has("dtype")) options.dtype = choice(arguments, "dtype", dtypes);
+  const Plugins plugins = arguments.plugins();
+  const Plugin& plugin = plugins.find(arguments.text("RULE"));
+  const RuleRecurrence recurrence =
+      recurrence_of(plugin, read_settings(arguments.texts("set"), "rule", plugin.options()));
+
+  const TensorMap results = apply_to_file(recurrence, input, options);
+  write_safetensors(output, results, {{"rule", recurrence.rule}, {"mode", arguments.text("mode")}});
+  if (arguments.has("json")) {
+    print(nlohmann::ordered_json{{"rule", recurrence.rule},
+                                 {"mode", arguments.text("mode")},
+                                 {"output", output.string()},
+                                 {"tensors", json_of(results)}}
+              .dump(2) +
+          "\n");
+  } else {
+    print(table_of(results).text(arguments.format()));
+  }
+  return 0;
+}
+
+}  // namespace mdnlab
