@@ -46,7 +46,7 @@ struct Outputs {
 };
 
 struct Options {
-  std::int64_t chunk_size = 0;  // 0: the implementation's choice; does not change results beyond rounding
+  std::int64_t chunk_size = 0;  // a wish; 0: the implementation's choice. Changes results by rounding only
   bool want_state = false;
 };
 

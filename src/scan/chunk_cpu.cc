@@ -108,10 +108,13 @@ std::int64_t default_chunk_size(const Inputs& inputs) {
 }
 
 Options with_chunk_size(const Options& options, const Inputs& inputs) {
+  // The backward pass of channel-wise decay keeps two K-vectors for each pair of a chunk's tokens.
+  constexpr std::int64_t kLargestOfChannels = 64;
   const std::int64_t wished = options.chunk_size > 0 ? options.chunk_size : default_chunk_size(inputs);
   const std::int64_t longest =
       std::max<std::int64_t>(inputs.q_BTGK.size(1), 1);  // a document lies in one row
-  return {.chunk_size = std::min(wished, longest), .want_state = options.want_state};
+  const std::int64_t largest = has_channel_decay(inputs) ? std::min(longest, kLargestOfChannels) : longest;
+  return {.chunk_size = std::min(wished, largest), .want_state = options.want_state};
 }
 
 // Calls work(document, key head, scratch) for every pair, each exactly once, on up to at::get_num_threads()

@@ -102,11 +102,12 @@ TEST(ScanAccuracy, WhereKeyHeadsAreShared) {
 }
 
 TEST(ScanAccuracy, WithoutOptionalTensors) {
-  for (const Rule& rule : {Rule{false, false}, Rule{true, false}}) {
+  for (const Rule& rule : {kRules[0], kRules[2], kRules[6], kRules[9], kChannelMdn}) {
     Inputs inputs = make_inputs({.rule = rule, .initial_state = false});
     inputs.v_BTHV = inputs.v_BTHV.detach().mul(0.1).requires_grad_(true);
     inputs.k_BTGK = inputs.k_BTGK.detach().mul(0.5).requires_grad_(true);
-    inputs.log_alpha = inputs.beta_BTH = inputs.eta_BTH = at::Tensor();
+    inputs.beta_BTH = inputs.eta_BTH = at::Tensor();
+    if (!rule.channel_decay) inputs.log_alpha = at::Tensor();
     expect_agree(inputs, chunk(inputs, {.want_state = true}), reference(inputs), 1e-12);
   }
 }
@@ -114,16 +115,18 @@ TEST(ScanAccuracy, WithoutOptionalTensors) {
 TEST(ScanAccuracy, OfBFloat16IsThatOfItsRounding) {
   // Inputs and outputs carry 8 bits; the scan itself runs in float32, so one rounding (2⁻⁹) is all it may
   // add.
-  const Inputs inputs = make_inputs({.rule = {.delta = true, .momentum = true}, .dtype = at::kBFloat16});
-  const Outputs actual = chunk(inputs, {.want_state = true}), expected = reference(inputs);
-  EXPECT_EQ(actual.o_BTHV.scalar_type(), at::kBFloat16);
-  EXPECT_EQ(actual.final_S_NHKV.scalar_type(), at::kFloat);
-  expect_close("S", actual.final_S_NHKV, expected.final_S_NHKV, 1e-5);
-  expect_close("o", actual.o_BTHV, expected.o_BTHV, 1.0 / 512);
-  const auto found = gradients(inputs, actual), wanted = gradients(inputs, expected);
-  for (std::size_t i = 0; i < found.size(); ++i) {
-    EXPECT_EQ(found[i].tensor.scalar_type(), named(inputs)[i].tensor.scalar_type()) << found[i].name;
-    expect_close("gradient of " + found[i].name, found[i].tensor, wanted[i].tensor, 1.0 / 256);
+  for (const Rule& rule : {kMdn, kChannelMdn}) {
+    const Inputs inputs = make_inputs({.rule = rule, .dtype = at::kBFloat16});
+    const Outputs actual = chunk(inputs, {.want_state = true}), expected = reference(inputs);
+    EXPECT_EQ(actual.o_BTHV.scalar_type(), at::kBFloat16);
+    EXPECT_EQ(actual.final_S_NHKV.scalar_type(), at::kFloat);
+    expect_close("S", actual.final_S_NHKV, expected.final_S_NHKV, 1e-5);
+    expect_close("o", actual.o_BTHV, expected.o_BTHV, 1.0 / 512);
+    const auto found = gradients(inputs, actual), wanted = gradients(inputs, expected);
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      EXPECT_EQ(found[i].tensor.scalar_type(), named(inputs)[i].tensor.scalar_type()) << found[i].name;
+      expect_close("gradient of " + found[i].name, found[i].tensor, wanted[i].tensor, 1.0 / 256);
+    }
   }
 }
 
