@@ -30,8 +30,9 @@ TEST(ExperimentsReadme, ThePlanOfEachExampleIsItsRuns) {
   std::filesystem::create_directory_symlink(source_folder() / "experiments/data", folder / "data");
   const std::vector<Block> examples = blocks(readme(), "yaml");
   write_blocks(examples, folder.path());
-  const std::vector<std::pair<std::string, int>> expected{
-      {"first.yaml", 2}, {"grid.yaml", 27}, {"workloads.yaml", 8}, {"hybrid.yaml", 8}, {"mdn_400m.yaml", 1}};
+  const std::vector<std::pair<std::string, int>> expected{{"first.yaml", 2},     {"grid.yaml", 27},
+                                                          {"workloads.yaml", 8}, {"ablation.yaml", 12},
+                                                          {"hybrid.yaml", 8},    {"mdn_400m.yaml", 1}};
   ASSERT_THAT(examples, SizeIs(expected.size()));
   for (const auto& [name, runs] : expected) {
     const Finished plan = run_mdnlab({"plan", name, "--csv"}, {.folder = folder.path()});
