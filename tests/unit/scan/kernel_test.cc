@@ -2,10 +2,12 @@
 // before.
 #include "scan/cpu/kernel.h"
 
+#include <cmath>
 #include <limits>
 #include <vector>
 
 #include "cases.h"
+#include "scan/cpu/exp.h"
 
 namespace mdnlab::scan::cpu {
 
@@ -108,6 +110,34 @@ TEST(ScanKernel, ReadsNothingItHasNotWritten) {
     const float nan = std::numeric_limits<float>::quiet_NaN();  // would differ from itself
     EXPECT_EQ(run(rule, 0), run(rule, nan));
   }
+}
+
+// The worst error of the kernels' exponential from `lowest` to 0, in units of the last place.
+template <class T>
+double worst_exponential(T lowest) {
+  double worst = 0;
+  constexpr int kPoints = 20000;
+  for (int i = 0; i <= kPoints; i += kLanes<T>) {
+    Vector<T> x;
+    for (int lane = 0; lane < kLanes<T>; ++lane)
+      x[lane] = lowest * static_cast<T>(i + lane) / T(kPoints + kLanes<T>);
+    const Vector<T> found = exponential<T>(x);
+    for (int lane = 0; lane < kLanes<T>; ++lane) {
+      const long double expected = std::exp(static_cast<long double>(x[lane]));
+      worst = std::max(worst, static_cast<double>(std::abs(found[lane] / expected - 1)));
+    }
+  }
+  return worst / static_cast<double>(std::numeric_limits<T>::epsilon());
+}
+
+TEST(ScanKernel, ExponentialsAreRightToTheLastPlaces) {
+  EXPECT_LT(worst_exponential<float>(-87), 1.5);
+  EXPECT_LT(worst_exponential<double>(-708), 1.5);
+  EXPECT_EQ(exponential<float>(Vector<float>{})[0], 1);
+  for (const float tiny : {-88.0f, -1e4f, -std::numeric_limits<float>::infinity()})
+    EXPECT_EQ(exponential<float>(Vector<float>{} + tiny)[0], 0) << tiny;
+  EXPECT_EQ(exponential<double>(Vector<double>{} - std::numeric_limits<double>::infinity())[0], 0);
+  EXPECT_TRUE(std::isnan(exponential<float>(Vector<float>{} + std::numeric_limits<float>::quiet_NaN())[0]));
 }
 
 }  // namespace
