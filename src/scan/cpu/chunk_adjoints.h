@@ -12,7 +12,7 @@ template <class T>
 struct BackwardTiles : ChunkTiles<T> {
   CoefficientAdjoints<T> adjoints;
   Tile<T> dq, dk, dp;       // [C,K]; dp, of the tile P, is dk where that holds k
-  Tile<T> keys;             // [2C,K] short-lived: products, or scaled rows
+  Tile<T> keys;             // [2C,K] scaled rows, short-lived
   Tile<T> w, own_w;         // [C,V]; w where forward saved it, or in own_w
   Tile<T> dO, dr;           // [C,V]; dr follows the last row of dO, so that both can be one operand
   Tile<T> w_t;              // [V,C]
@@ -46,7 +46,7 @@ void adjoint_of_residuals(const Scan<T>& scan, const Chunk& at, BackwardTiles<T>
                          Target<T>{x.dr});
   for (int h = 0; h < scan.halves() && at.leads_on; ++h) {
     product(x.ahead, {at.count, x.dr.row, scan.key_width}, x.k, read_only(x.d_state[h]),
-            Target<T>{x.dr, true, c.half[h].write});
+            added_to(x.dr, c.half[h].write));
   }
   if (!scan.has_delta) return;
   form_minus_A(c, at.count, x.pk, x.minus_A);
@@ -69,26 +69,8 @@ void adjoint_within_chunk(const Scan<T>& scan, const Chunk& at, BackwardTiles<T>
   if (!scan.has_delta) return;
   product<Sum::all, Columns::to_row>(x.ahead, square, x.dr, read_only(x.w_t), Target<T>{x.dN});
   adjoint_of_minus_A(c, at.count, x.pk, x.dN, x.adjoints);
-  product<Sum::to_row>(x.ahead, keys, x.dN, read_only(x.k), Target<T>{x.dp, !scan.p.data});
-  product<Sum::from_row>(x.ahead, keys, transposed(x.dN), read_only(x.p), Target<T>{x.dk, true});
-}
-
-// `products` holds the adjoint of factor∘rows: into(t,:) += factor[t]·products(t,:), and the factor's own
-// adjoint is ⟨products(t,:), rows(t,:)⟩.
-template <class T>
-void fold_products(Tile<T> products, std::int64_t count, const T* factor, Tile<T> rows, Tile<T> into,
-                   T* factor_adjoint) {
-  for (std::int64_t t = 0; t < count; ++t) {
-    const T *product = products.at(t), *row = rows.at(t);
-    T* sum_to = into.at(t);
-    Vector<T> total = {};
-    for (std::int64_t i = 0; i < products.row; i += kLanes<T>) {
-      const Vector<T> entry = load(product + i);
-      total += entry * load(row + i);
-      store<T>(sum_to + i, load(sum_to + i) + entry * factor[t]);
-    }
-    factor_adjoint[t] = sum<T>(total);
-  }
+  product<Sum::to_row>(x.ahead, keys, x.dN, read_only(x.k), scan.p.data ? Target<T>{x.dp} : added_to(x.dp));
+  product<Sum::from_row>(x.ahead, keys, transposed(x.dN), read_only(x.p), added_to(x.dk));
 }
 
 // 3. Through one half of the state: dQ̂ = dO Xᵀ, −dD = dr Xᵀ, dΨ = w dX⁺ᵀ.
@@ -101,18 +83,17 @@ void adjoint_through_state(const Scan<T>& scan, const Chunk& at, int half, Backw
     for (T* unread : {d.read, d.erase}) std::fill_n(unread, count, T(0));
   } else {
     transpose(read_only(x.state_before[half]), K, V, x.state_t);
-    const std::int64_t rows = scan.has_delta ? 2 * count : count;  // dO, dr
-    product(x.ahead, {rows, x.keys.row, V}, x.dO, read_only(x.state_t), Target<T>{x.keys});
-    fold_products(x.keys, count, factors.read, x.q, x.dq, d.read);
+    const Extent read{count, x.q.row, V};
+    product(x.ahead, read, x.dO, read_only(x.state_t), Fold<T>{factors.read, x.q, x.dq, d.read});
     if (scan.has_delta)
-      fold_products({x.keys.at(count), x.keys.row}, count, factors.erase, x.p, x.dp, d.erase);
+      product(x.ahead, read, x.dr, read_only(x.state_t), Fold<T>{factors.erase, x.p, x.dp, d.erase});
   }
   if (!at.leads_on) {
     std::fill_n(d.write, count, T(0));
   } else {
     transpose(read_only(x.d_state[half]), K, V, x.state_t);
-    product(x.ahead, {count, x.keys.row, V}, x.w, read_only(x.state_t), Target<T>{x.keys});
-    fold_products(x.keys, count, factors.write, x.k, x.dk, d.write);
+    product(x.ahead, {count, x.k.row, V}, x.w, read_only(x.state_t),
+            Fold<T>{factors.write, x.k, x.dk, d.write});
   }
 }
 
@@ -142,16 +123,17 @@ template <class T>
 void adjoint_of_state(const Scan<T>& scan, const Chunk& at, BackwardTiles<T>& x) {
   const Coefficients<T>& c = x.coefficients;
   const std::int64_t K = scan.key_width, count = at.count, rows = scan.has_delta ? 2 * count : count;
-  const auto& [dS, dM] = x.d_state;
-  if (at.leads_on) {
-    if (scan.has_momentum) combine(c.mu_bar[count], dM, -c.b[count], dS, K, dM);
-    scale(c.alpha_bar[count], dS, K, dS);
-  }
-  for (int h = 0; h < scan.halves(); ++h) {
+  const Tile<T> dS = x.d_state[kS];
+  // M's first: it reads dS⁺, which the other replaces.
+  for (int h = scan.halves() - 1; h >= 0; --h) {
+    Target<T> target{x.d_state[h]};
+    if (at.leads_on) {
+      target.terms[0] = {x.d_state[h], h == kS ? c.alpha_bar[count] : c.mu_bar[count]};
+      if (h == kM) target.terms[1] = {dS, -c.b[count]};
+    }
     scale_rows(x.q, c.half[h].read, count, x.keys);
     if (scan.has_delta) scale_rows(x.p, c.half[h].erase, count, {x.keys.at(count), x.keys.row});
-    product(x.ahead, {K, dS.row, rows}, transposed(x.keys), read_only(x.dO),
-            Target<T>{x.d_state[h], at.leads_on});
+    product(x.ahead, {K, dS.row, rows}, transposed(x.keys), read_only(x.dO), target);
   }
 }
 

@@ -31,7 +31,7 @@ void residuals(const Scan<T>& scan, const Chunk& at, ForwardTiles<T>& x) {
   if (!scan.has_delta) return;
   for (int h = 0; h < scan.halves() && !at.from_nothing; ++h) {
     product(x.ahead, {at.count, x.w.row, scan.key_width}, x.p, read_only(x.state_before[h]),
-            Target<T>{x.w, true, c.half[h].erase});
+            added_to(x.w, c.half[h].erase));
   }
   form_minus_A(c, at.count, x.pk, x.pk);
   solve(at.count, x.w.row, x.pk, x.w);
@@ -45,7 +45,7 @@ void outputs(const Scan<T>& scan, const Chunk& at, ForwardTiles<T>& x) {
   product<Sum::to_row>(x.ahead, {at.count, x.o.row, at.count}, x.qk, read_only(x.w), Target<T>{x.o});
   for (int h = 0; h < scan.halves() && !at.from_nothing; ++h) {
     product(x.ahead, {at.count, x.o.row, scan.key_width}, x.q, read_only(x.state_before[h]),
-            Target<T>{x.o, true, c.half[h].read});
+            added_to(x.o, c.half[h].read));
   }
 }
 
@@ -56,19 +56,14 @@ void next_state(const Scan<T>& scan, const Chunk& at, ForwardTiles<T>& x) {
   const std::int64_t K = scan.key_width;
   const Tile<T>*before = x.state_before, *after = x.state_after;
   if (!at.leads_on) return;
-  if (!at.from_nothing) {
-    const T alpha_bar = c.alpha_bar[at.count];
-    if (scan.has_momentum) {
-      combine(alpha_bar, before[kS], -c.b[at.count], before[kM], K, after[kS]);
-      scale(c.mu_bar[at.count], before[kM], K, after[kM]);
-    } else {
-      scale(alpha_bar, before[kS], K, after[kS]);
-    }
-  }
   for (int h = 0; h < scan.halves(); ++h) {
+    Target<T> target{after[h]};
+    if (!at.from_nothing) {
+      target.terms[0] = {before[h], h == kS ? c.alpha_bar[at.count] : c.mu_bar[at.count]};
+      if (h == kS && scan.has_momentum) target.terms[1] = {before[kM], -c.b[at.count]};
+    }
     scale_rows(x.k, c.half[h].write, at.count, x.k_written);
-    product(x.ahead, {K, after[h].row, at.count}, transposed(x.k_written), read_only(x.w),
-            Target<T>{after[h], !at.from_nothing});
+    product(x.ahead, {K, after[h].row, at.count}, transposed(x.k_written), read_only(x.w), target);
   }
 }
 

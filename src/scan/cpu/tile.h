@@ -90,21 +90,6 @@ void scale_rows(Tile<T> tile, const T* factor, std::int64_t rows, Tile<T> out) {
   }
 }
 
-// out = a_factor · a (+ b_factor · b), tiles of one shape; out may be a or b.
-template <class T>
-void combine(T a_factor, Tile<T> a, T b_factor, Tile<T> b, std::int64_t rows, Tile<T> out) {
-  for (std::int64_t i = 0; i < rows * out.row; i += kLanes<T>) {
-    store<T>(out.data + i, load(a.data + i) * a_factor + load(b.data + i) * b_factor);
-  }
-}
-
-template <class T>
-void scale(T factor, Tile<T> a, std::int64_t rows, Tile<T> out) {
-  for (std::int64_t i = 0; i < rows * out.row; i += kLanes<T>) {
-    store<T>(out.data + i, load(a.data + i) * factor);
-  }
-}
-
 // One step of a square transposition: exchanges the off-diagonal quarters of rows i and i + kHalf.
 template <int kHalf, class T, std::size_t... kLane>
 inline void exchange(Vector<T>& upper, Vector<T>& lower, std::index_sequence<kLane...>) {
