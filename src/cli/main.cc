@@ -1,10 +1,13 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 #include <malloc.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 
 #include "base/error.h"
@@ -63,14 +66,26 @@ int run_main(int count, char** arguments) {
   }
 }
 
+// Tensors come and go at every step. Memory that stays with the program needs no faulting in again (a third of
+// a scan's time), and pages of 2 MiB are found faster than 512 of 4 KiB (a fifteenth).
+void keep_memory() {
+  constexpr std::size_t large = 1 << 30, page = 4096, reserved = 256 << 20;
+  mallopt(M_MMAP_THRESHOLD, large);
+  mallopt(M_TRIM_THRESHOLD, large);
+  // The heap grows once; what nobody touches costs nothing.
+  void* const heap = std::malloc(reserved);
+  if (!heap) return;
+  const auto first = (reinterpret_cast<std::uintptr_t>(heap) + page - 1) / page * page;
+  madvise(reinterpret_cast<void*>(first), reserved - page, MADV_HUGEPAGE);
+  std::free(heap);
+}
+
 }  // namespace
 
 }  // namespace mdnlab
 
 int main(int count, char** arguments) {
-  // Tensors come and go at every step: memory that is kept needs no faulting in again (a third of a scan's time).
-  mallopt(M_MMAP_THRESHOLD, 1 << 30);
-  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+  mdnlab::keep_memory();
   // The CUDA half of LibTorch joins before anything asks for devices (its hooks are looked up once); without
   // it the program goes on on the CPU.
   dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL);
