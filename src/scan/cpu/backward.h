@@ -1,5 +1,5 @@
 // The chunkwise backward pass of one document and its heads, last chunk first. Tiles and scalars are rebuilt
-// from the inputs; the states before each chunk and the residuals come from the forward pass.
+// from the inputs; the states before each chunk, the residuals and the scores come from the forward pass.
 #pragma once
 
 #include "scan/cpu/chunk_adjoints.h"
@@ -7,12 +7,13 @@
 namespace mdnlab::scan::cpu {
 namespace {
 
-// Residuals and state where forward saved them; without delta the residual is v.
+// Residuals, scores and state where forward saved them; without delta the residual is v.
 template <class T>
 void find_saved(const Scan<T>& scan, const Document& document, const Chunk& at, const Saved<T>& saved,
                 BackwardTiles<T>& x) {
   T* state = saved.states + saved.state_at(scan, at.head, document.first_chunk + at.n);
   const std::int64_t row = padded(scan.value_width);
+  place_scores(scan, saved, at.head, document.first_chunk + at.n, x);
   for (int h = 0; h < scan.halves(); ++h) x.state_before[h] = {state + h * scan.key_width * row, row};
   if (scan.has_delta) {
     x.w.data = saved.residuals + saved.residual_at(scan, at.head, at.token);
@@ -76,6 +77,8 @@ void prefetch(const Scan<T>& scan, const Document& document, const Chunk& at, co
   x.ahead.add_rows(adjoints.o, next.token, next.head, next.count, V);
   const T* state = saved.states + saved.state_at(scan, next.head, document.first_chunk + next.n);
   x.ahead.add(state, scan.halves() * K * x.d_state[kS].row);
+  x.ahead.add(saved.scores + saved.scores_at(scan, next.head, document.first_chunk + next.n),
+              saved.scores_of_a_chunk(scan));
 }
 
 template <class T>

@@ -17,7 +17,6 @@ struct BackwardTiles : ChunkTiles<T> {
   Tile<T> dO, dr;           // [C,V]; dr follows the last row of dO, so that both can be one operand
   Tile<T> w_t;              // [V,C]
   Tile<T> state_t;          // [V,K]
-  Tile<T> L, minus_A;       // [C,C]
   Tile<T> dL, dN;           // [C,C] adjoints of L and −A, then factors of k_j
   Tile<T> state_before[2];  // [K,V] where forward saved them
   Tile<T> d_state[2];       // [K,V] adjoints of the state after the chunk, then of that before it
@@ -32,7 +31,7 @@ struct BackwardTiles : ChunkTiles<T> {
     dr = dO = scratch.tile(2 * C, V);
     w_t = scratch.tile(V, C);
     state_t = scratch.tile(V, K);
-    for (Tile<T>* tile : {&L, &minus_A, &dL, &dN}) *tile = scratch.tile(C, C);
+    for (Tile<T>* tile : {&dL, &dN}) *tile = scratch.tile(C, C);
     for (Tile<T>& tile : d_state) tile = scratch.tile(K, V);
   }
 };

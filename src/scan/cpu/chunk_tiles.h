@@ -35,16 +35,15 @@ template <class T>
 struct ChunkTiles {
   Coefficients<T> coefficients;
   Tile<T> q, k, p;  // [C,K]; p is k unless p is given
-  Tile<T> k_t;      // [K,C]
   Tile<T> qk, pk;   // [C,C] ⟨q_t,k_j⟩ for j ≤ t, ⟨P_t,k_j⟩ for j < t; beyond may hold anything
+  Tile<T> L, minus_A;  // [C,C] likewise
   Ahead ahead;
 
   ChunkTiles(Scratch<T>& scratch, const Scan<T>& scan) : coefficients(scratch, scan.chunk_size) {
     const std::int64_t C = scan.chunk_size, K = scan.key_width;
     for (Tile<T>* tile : {&q, &k}) *tile = scratch.tile(C, K);
     p = scan.p.data ? scratch.tile(C, K) : k;
-    k_t = scratch.tile(K, C);
-    for (Tile<T>* tile : {&qk, &pk}) *tile = scratch.tile(C, C);
+    for (Tile<T>* tile : {&L, &minus_A}) *tile = scratch.tile(C, C);
   }
 };
 
@@ -54,12 +53,15 @@ void begin_chunk(const Scan<T>& scan, const Chunk& at, ChunkTiles<T>& x) {
   load_rows(scan.k, at.token, at.key_head, at.count, scan.key_width, x.k);
   if (scan.p.data) load_rows(scan.p, at.token, at.head, at.count, scan.key_width, x.p);
   compute_coefficients(scan, at.token, at.count, at.head, x.coefficients);
+}
 
-  transpose(read_only(x.k), at.count, scan.key_width, x.k_t);
-  const Extent square{at.count, padded(at.count), scan.key_width};
-  product<Sum::all, Columns::to_row>(x.ahead, square, x.q, read_only(x.k_t), Target<T>{x.qk});
-  if (!scan.has_delta) return;
-  product<Sum::all, Columns::to_row>(x.ahead, square, x.p, read_only(x.k_t), Target<T>{x.pk});
+// qk and pk where forward saves them.
+template <class T>
+void place_scores(const Scan<T>& scan, const Saved<T>& saved, std::int64_t head, std::int64_t chunk,
+                  ChunkTiles<T>& x) {
+  const std::int64_t row = padded(scan.chunk_size);
+  x.qk = {saved.scores + saved.scores_at(scan, head, chunk), row};
+  if (scan.has_delta) x.pk = {x.qk.at(scan.chunk_size), row};
 }
 
 template <class T>

@@ -9,44 +9,61 @@ namespace {
 
 template <class T>
 struct ForwardTiles : ChunkTiles<T> {
+  Tile<T> k_t;                              // [K,C]
   Tile<T> k_written;                        // [C,K] a half of Ψ
   Tile<T> w, o;                             // [C,V]; w where backward looks for it, or in own_w
   Tile<T> state_before[2], state_after[2];  // [K,V] where backward looks for them, or both in own_state
-  Tile<T> own_w, own_state[2];
+  Tile<T> own_w, own_state[2], own_scores[2];  // qk and pk likewise
 
   ForwardTiles(Scratch<T>& scratch, const Scan<T>& scan) : ChunkTiles<T>(scratch, scan) {
     const std::int64_t C = scan.chunk_size, K = scan.key_width, V = scan.value_width;
+    k_t = scratch.tile(K, C);
     k_written = scratch.tile(C, K);
     for (Tile<T>* tile : {&own_w, &o}) *tile = scratch.tile(C, V);
     w = own_w;
     for (Tile<T>& tile : own_state) tile = scratch.tile(K, V);
+    for (Tile<T>& tile : own_scores) tile = scratch.tile(C, C);
+    this->qk = own_scores[0];
+    this->pk = own_scores[1];
   }
 };
 
-// w = (I + A)⁻¹ (V − D X); without delta w = V.
+// QKᵀ and PKᵀ, to the diagonal.
 template <class T>
-void residuals(const Scan<T>& scan, const Chunk& at, ForwardTiles<T>& x) {
-  const Coefficients<T>& c = x.coefficients;
-  load_rows(scan.v, at.token, at.head, at.count, scan.value_width, x.w);
+void scores(const Scan<T>& scan, const Chunk& at, ForwardTiles<T>& x) {
+  const Extent square{at.count, padded(at.count), scan.key_width};
+  transpose(read_only(x.k), at.count, scan.key_width, x.k_t);
+  product<Sum::all, Columns::to_row>(x.ahead, square, x.q, read_only(x.k_t), Target<T>{x.qk});
   if (!scan.has_delta) return;
-  for (int h = 0; h < scan.halves() && !at.from_nothing; ++h) {
-    product(x.ahead, {at.count, x.w.row, scan.key_width}, x.p, read_only(x.state_before[h]),
-            added_to(x.w, c.half[h].erase));
-  }
-  form_minus_A(c, at.count, x.pk, x.pk);
-  solve(at.count, x.w.row, x.pk, x.w);
+  product<Sum::all, Columns::to_row>(x.ahead, square, x.p, read_only(x.k_t), Target<T>{x.pk});
 }
 
-// O = L w + Q̂ X
+// What both read of the state before the chunk: w = V − D X (without delta V), O = Q̂ X.
 template <class T>
-void outputs(const Scan<T>& scan, const Chunk& at, ForwardTiles<T>& x) {
-  const Coefficients<T>& c = x.coefficients;
-  form_L(c, at.count, x.qk, x.qk);
-  product<Sum::to_row>(x.ahead, {at.count, x.o.row, at.count}, x.qk, read_only(x.w), Target<T>{x.o});
+void read_state(const Scan<T>& scan, const Chunk& at, ForwardTiles<T>& x) {
+  const Extent read{at.count, x.o.row, scan.key_width};
+  load_rows(scan.v, at.token, at.head, at.count, scan.value_width, x.w);
   for (int h = 0; h < scan.halves() && !at.from_nothing; ++h) {
-    product(x.ahead, {at.count, x.o.row, scan.key_width}, x.q, read_only(x.state_before[h]),
-            added_to(x.o, c.half[h].read));
+    const auto& factors = x.coefficients.half[h];
+    const Tile<const T> state = read_only(x.state_before[h]);
+    if (scan.has_delta) product(x.ahead, read, x.p, state, added_to(x.w, factors.erase));
+    Target<T> o{.tile = x.o, .scale = factors.read};
+    if (h > 0) o.terms[0] = {x.o, T(1)};
+    product(x.ahead, read, x.q, state, o);
   }
+}
+
+// w ← (I + A)⁻¹ w, O += L w
+template <class T>
+void within_chunk(const Scan<T>& scan, const Chunk& at, ForwardTiles<T>& x) {
+  const Coefficients<T>& c = x.coefficients;
+  if (scan.has_delta) {
+    form_minus_A(c, at.count, x.pk, x.minus_A);
+    solve(at.count, x.w.row, x.minus_A, x.w);
+  }
+  form_L(c, at.count, x.qk, x.L);
+  product<Sum::to_row>(x.ahead, {at.count, x.o.row, at.count}, x.L, read_only(x.w),
+                       at.from_nothing ? Target<T>{x.o} : added_to(x.o));
 }
 
 // X⁺ = Φ X + Ψᵀ w
@@ -111,11 +128,13 @@ void forward_head(const Scan<T>& scan, const Document& document, std::int64_t he
     std::copy_n(x.state_after, 2, x.state_before);
     place_state(scan, document, head, n + 1, saved, x, x.state_after);
     if (saved.residuals) x.w.data = saved.residuals + saved.residual_at(scan, head, at.token);
+    if (saved.scores) place_scores(scan, saved, head, document.first_chunk + n, x);
     prefetch(scan, document, at, results, x);
 
     begin_chunk(scan, at, x);
-    residuals(scan, at, x);
-    outputs(scan, at, x);
+    scores(scan, at, x);
+    read_state(scan, at, x);
+    within_chunk(scan, at, x);
     next_state(scan, at, x);
     store_rows(x.o, results.o, at.token, head, at.count, V);
   }

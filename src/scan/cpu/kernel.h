@@ -59,9 +59,16 @@ template <class T>
 struct Saved {
   T* states = nullptr;     // [H, chunks, S then M: halves·K, padded(V)], before each chunk
   T* residuals = nullptr;  // [H, tokens, padded(V)]; null without delta, where the residual is v
+  T* scores = nullptr;     // [H, chunks, QKᵀ then, with delta, PKᵀ: C, padded(C)]
 
   static std::int64_t state_at(const Scan<T>& scan, std::int64_t head, std::int64_t chunk) {
     return (head * scan.chunks + chunk) * scan.halves() * scan.key_width * padded(scan.value_width);
+  }
+  static std::int64_t scores_of_a_chunk(const Scan<T>& scan) {
+    return (scan.has_delta ? 2 : 1) * scan.chunk_size * padded(scan.chunk_size);
+  }
+  static std::int64_t scores_at(const Scan<T>& scan, std::int64_t head, std::int64_t chunk) {
+    return (head * scan.chunks + chunk) * scores_of_a_chunk(scan);
   }
   static std::int64_t residual_at(const Scan<T>& scan, std::int64_t head, std::int64_t token) {
     return (head * scan.tokens + token) * padded(scan.value_width);
