@@ -3,7 +3,6 @@
 
 #include "base/error.h"
 #include "scan/chunk_cpu.h"
-#include "scan/reference.h"
 
 namespace mdnlab::scan {
 
@@ -30,7 +29,7 @@ class ChunkFunction : public torch::autograd::Function<ChunkFunction> {
     const Outputs out = forward_cpu(inputs, options, &saved);
     variable_list kept;
     for (const at::Tensor* tensor : tensors(inputs)) kept.push_back(*tensor);
-    kept.insert(kept.end(), {inputs.cu_seqlens, saved.states, saved.residuals});
+    kept.insert(kept.end(), {inputs.cu_seqlens, saved.states, saved.residuals, saved.scores});
     context->save_for_backward(std::move(kept));
     context->saved_data["has_delta"] = inputs.has_delta;
     context->saved_data["look_ahead"] = inputs.look_ahead;
@@ -59,7 +58,7 @@ class ChunkFunction : public torch::autograd::Function<ChunkFunction> {
     inputs.has_delta = context->saved_data["has_delta"].toBool();
     inputs.look_ahead = context->saved_data["look_ahead"].toDouble();
     const Options options{.chunk_size = context->saved_data["chunk_size"].toInt()};
-    const SavedForBackward saved{kept[kTensors + 1], kept[kTensors + 2]};
+    const SavedForBackward saved{kept[kTensors + 1], kept[kTensors + 2], kept[kTensors + 3]};
     const Inputs gradients = backward_cpu(inputs, options, saved, outputs(adjoints), wanted);
 
     variable_list results;
@@ -91,11 +90,6 @@ Outputs chunk(const Inputs& in, const Options& options) {
     throw Error(Code::machine, ErrorText{.what = "scan: no kernel for this device",
                                          .found = in.q_BTGK.device().str(),
                                          .expected = "cpu"});
-  }
-  if (!has_channel_decay(in) && in.look_ahead != 0) {
-    Outputs out = loop(in);
-    if (!options.want_state) out.final_S_NHKV = out.final_M_NHKV = at::Tensor();
-    return out;
   }
   if (!needs_gradient(in)) return forward_cpu(in, options, nullptr);
 

@@ -166,6 +166,10 @@ Outputs forward(const Prepared& in, const Options& options, SavedForBackward* sa
     kept.states = data<T>(saved->states);
     if (scan.has_delta) saved->residuals = at::empty({scan.heads, scan.tokens, V_row}, dtype);
     kept.residuals = data<T>(saved->residuals);
+    if (!scan.log_alpha) {
+      saved->scores = at::empty({scan.heads, scan.chunks, kept.scores_of_a_chunk(scan)}, dtype);
+      kept.scores = data<T>(saved->scores);
+    }
   }
   const cpu::Results<T> results{rows<T>(out.o_BTHV), {data<T>(out.final_S_NHKV), data<T>(out.final_M_NHKV)}};
   for_each_pair(scan, documents.list, [&](const cpu::Document& document, std::int64_t key_head, T* scratch) {
@@ -196,7 +200,8 @@ Inputs backward(const Prepared& in, const Options& options, const SavedForBackwa
   const Documents documents = scan::documents(in, options.chunk_size);
   const cpu::Scan<T> scan = describe<T>(in, options, documents.chunks);
   const cpu::Saved<T> kept{const_cast<T*>(const_data<T>(saved.states)),
-                           const_cast<T*>(const_data<T>(saved.residuals))};
+                           const_cast<T*>(const_data<T>(saved.residuals)),
+                           const_cast<T*>(const_data<T>(saved.scores))};
 
   Inputs out;
   const auto given = tensors(in);

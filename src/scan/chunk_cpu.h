@@ -12,6 +12,7 @@ namespace mdnlab::scan {
 struct SavedForBackward {
   at::Tensor states;     // [H, chunks, S then M: halves·K, padded V], the state before each chunk
   at::Tensor residuals;  // [H, B·T, padded V]; undefined without delta
+  at::Tensor scores;  // [H, chunks, C·padded C, once or with delta twice]; undefined with channel-wise decay
 };
 
 // `saved` null: inference. Inputs are valid (validate()) and on the CPU.

@@ -1,8 +1,5 @@
-#include <c10/core/GradMode.h>
-
 #include "base/error.h"
 #include "scan/chunk_cpu.h"
-#include "scan/reference.h"
 
 namespace mdnlab::scan {
 
@@ -14,10 +11,6 @@ Outputs step(const Inputs& inputs) {
                                                     ? "cu_seqlens"
                                                     : "T = " + std::to_string(inputs.q_BTGK.size(1)),
                                        .expected = "T = 1"});
-  }
-  if (!has_channel_decay(inputs) && inputs.look_ahead != 0) {
-    const c10::AutoGradMode no_grad(false);
-    return loop(inputs);
   }
   return step_cpu(inputs);
 }

@@ -39,7 +39,7 @@ void adjoint_of_residuals(const Scan<T>& scan, const Chunk& at, ChannelBackwardT
                          Target<T>{x.dr});
   for (int h = 0; h < scan.halves() && at.leads_on; ++h) {
     product(x.ahead, {at.count, x.dr.row, scan.key_width}, x.writes.left(h, at.count),
-            read_only(x.d_state[h]), Target<T>{x.dr, true});
+            read_only(x.d_state[h]), added_to(x.dr));
   }
   if (scan.has_delta) solve_transposed(at.count, x.dr.row, x.minus_A, x.dr);
 }
@@ -141,7 +141,7 @@ void adjoint_of_state(const Scan<T>& scan, const Chunk& at, ChannelBackwardTiles
   }
   for (int h = 0; h < scan.halves(); ++h) {
     product(x.ahead, {K, dS.row, rows}, transposed(x.reads[h]), read_only(x.dO),
-            Target<T>{x.d_state[h], at.leads_on});
+            at.leads_on ? added_to(x.d_state[h]) : Target<T>{x.d_state[h]});
   }
 }
 

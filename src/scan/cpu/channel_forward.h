@@ -28,7 +28,7 @@ void residuals(const Scan<T>& scan, const Chunk& at, ChannelForwardTiles<T>& x) 
   for (int h = 0; h < scan.halves() && !at.from_nothing; ++h) {
     const Tile<T> minus_D{x.reads[h].at(at.count), x.reads[h].row};
     product(x.ahead, {at.count, x.w.row, scan.key_width}, minus_D, read_only(x.state_before[h]),
-            Target<T>{x.w, true});
+            added_to(x.w));
   }
   solve(at.count, x.w.row, x.minus_A, x.w);
 }
@@ -39,7 +39,7 @@ void outputs(const Scan<T>& scan, const Chunk& at, ChannelForwardTiles<T>& x) {
   product<Sum::to_row>(x.ahead, {at.count, x.o.row, at.count}, x.L, read_only(x.w), Target<T>{x.o});
   for (int h = 0; h < scan.halves() && !at.from_nothing; ++h) {
     product(x.ahead, {at.count, x.o.row, scan.key_width}, x.reads[h], read_only(x.state_before[h]),
-            Target<T>{x.o, true});
+            added_to(x.o));
   }
 }
 
@@ -62,7 +62,7 @@ void next_state(const Scan<T>& scan, const Chunk& at, ChannelForwardTiles<T>& x)
   if (!at.from_nothing) pass_state(scan, at.count, x);
   for (int h = 0; h < scan.halves(); ++h) {
     product(x.ahead, {scan.key_width, x.state_after[h].row, at.count}, transposed(x.writes.left(h, at.count)),
-            read_only(x.w), Target<T>{x.state_after[h], !at.from_nothing});
+            read_only(x.w), !at.from_nothing ? added_to(x.state_after[h]) : Target<T>{x.state_after[h]});
   }
 }
 

@@ -62,7 +62,7 @@ void adjoint_within_chunk(const Scan<T>& scan, const Chunk& at, BackwardTiles<T>
   transpose(read_only(x.w), at.count, scan.value_width, x.w_t);
 
   product<Sum::all, Columns::to_row>(x.ahead, square, x.dO, read_only(x.w_t), Target<T>{x.dL});
-  adjoint_of_L(c, at.count, x.qk, x.dL, x.adjoints);
+  adjoint_of_L(c, at.count, static_cast<T>(scan.look_ahead), x.qk, x.dL, x.adjoints);
   product<Sum::to_row>(x.ahead, keys, x.dL, read_only(x.k), Target<T>{x.dq});
   product<Sum::from_row>(x.ahead, keys, transposed(x.dL), read_only(x.q), Target<T>{x.dk});
   if (!scan.has_delta) return;
@@ -100,9 +100,7 @@ void adjoint_through_state(const Scan<T>& scan, const Chunk& at, int half, Backw
 template <class T>
 void adjoint_of_scalars(const Scan<T>& scan, const Chunk& at, BackwardTiles<T>& x) {
   CoefficientAdjoints<T>& d = x.adjoints;
-  std::fill_n(d.alpha_bar, at.count + 1, T(0));
-  std::fill_n(d.b, at.count + 1, T(0));
-  d.mu_bar_end = 0;
+  for (T* sums : {d.alpha_bar, d.mu_bar, d.b}) std::fill_n(sums, at.count + 1, T(0));
   if (at.leads_on && !at.from_nothing) {
     const T *dS = x.d_state[kS].data, *dM = x.d_state[kM].data;
     const T *S = x.state_before[kS].data, *M = x.state_before[kM].data;
@@ -110,7 +108,7 @@ void adjoint_of_scalars(const Scan<T>& scan, const Chunk& at, BackwardTiles<T>& 
     d.alpha_bar[at.count] = dot(dS, S, entries);
     if (scan.has_momentum) {
       d.b[at.count] = -dot(dS, M, entries);
-      d.mu_bar_end = dot(dM, M, entries);
+      d.mu_bar[at.count] = dot(dM, M, entries);
     }
   }
   adjoint_of_row_factors(scan, x.coefficients, at.count, d);

@@ -34,12 +34,13 @@ Chunk chunk_at(const Scan<T>& scan, const Document& document, std::int64_t head,
 template <class T>
 struct ChunkTiles {
   Coefficients<T> coefficients;
-  Tile<T> q, k, p;  // [C,K]; p is k unless p is given
-  Tile<T> qk, pk;   // [C,C] ⟨q_t,k_j⟩ for j ≤ t, ⟨P_t,k_j⟩ for j < t; beyond may hold anything
+  Tile<T> q, k, p;     // [C,K]; p is k unless p is given
+  Tile<T> qk, pk;      // [C,C] ⟨q_t,k_j⟩ for j ≤ t, ⟨P_t,k_j⟩ for j < t; beyond may hold anything
   Tile<T> L, minus_A;  // [C,C] likewise
   Ahead ahead;
 
-  ChunkTiles(Scratch<T>& scratch, const Scan<T>& scan) : coefficients(scratch, scan.chunk_size) {
+  ChunkTiles(Scratch<T>& scratch, const Scan<T>& scan)
+      : coefficients(scratch, scan.chunk_size, scan.look_ahead != 0) {
     const std::int64_t C = scan.chunk_size, K = scan.key_width;
     for (Tile<T>* tile : {&q, &k}) *tile = scratch.tile(C, K);
     p = scan.p.data ? scratch.tile(C, K) : k;

@@ -24,14 +24,16 @@ struct Coefficients {
   } half[2];
   // [C,C]: row t, zero for j > t as far as the vector that holds j = t
   Tile<T> G, R;
+  Tile<T> G_read;  // G + ωR, what an output has of a write; G itself where ω = 0
 
-  Coefficients(Scratch<T>& scratch, std::int64_t chunk_size) {
+  Coefficients(Scratch<T>& scratch, std::int64_t chunk_size, bool has_look_ahead) {
     for (T** piece : {&alpha, &mu, &beta, &eta, &erase}) *piece = scratch.take(chunk_size);
     for (T** piece : {&alpha_bar, &mu_bar, &b}) *piece = scratch.take(chunk_size + 1);
     for (RowFactors& factors : half) {
       for (T** piece : {&factors.read, &factors.erase, &factors.write}) *piece = scratch.take(chunk_size);
     }
-    for (Tile<T>* tile : {&G, &R}) *tile = scratch.tile(chunk_size, chunk_size);
+    for (Tile<T>* tile : {&G, &R, &G_read}) *tile = scratch.tile(chunk_size, chunk_size);
+    if (!has_look_ahead) G_read = G;
   }
 };
 
@@ -66,6 +68,16 @@ void build_G_and_R(const Coefficients<T>& c, std::int64_t count, bool has_moment
   }
 }
 
+// out = a + factor · b, on and before the diagonal; out may be a.
+template <class T>
+void add_lower(Tile<T> a, T factor, Tile<T> b, std::int64_t count, Tile<T> out) {
+  for (std::int64_t t = 0; t < count; ++t) {
+    for (std::int64_t j = 0; j <= t; j += kLanes<T>) {
+      store<T>(out.at(t) + j, load(a.at(t) + j) + load(b.at(t) + j) * factor);
+    }
+  }
+}
+
 template <class T>
 void compute_gates(const Scan<T>& scan, std::int64_t first_token, std::int64_t count, std::int64_t head,
                    const Coefficients<T>& c) {
@@ -96,6 +108,8 @@ void compute_coefficients(const Scan<T>& scan, std::int64_t first_token, std::in
                           std::int64_t head, const Coefficients<T>& c) {
   compute_gates(scan, first_token, count, head, c);
   build_G_and_R(c, count, scan.has_momentum);
+  const T look_ahead = static_cast<T>(scan.look_ahead);
+  if (look_ahead != 0) add_lower(c.G, look_ahead, c.R, count, c.G_read);
   const auto& [S, M] = c.half;
   const T *last_G = c.G.at(count - 1), *last_R = c.R.at(count - 1);
   for (std::int64_t t = 0; t < count; ++t) {
@@ -103,18 +117,18 @@ void compute_coefficients(const Scan<T>& scan, std::int64_t first_token, std::in
     S.erase[t] = -c.erase[t] * c.alpha_bar[t];
     S.write[t] = last_G[t] * c.eta[t];
     if (!scan.has_momentum) continue;
-    M.read[t] = -c.b[t + 1];
+    M.read[t] = -(c.b[t + 1] + look_ahead * c.mu_bar[t + 1]);
     M.erase[t] = c.erase[t] * c.b[t];
     M.write[t] = -last_R[t] * c.eta[t];
   }
 }
 
-// L_tj = G_tj η_j ⟨q_t,k_j⟩ for j ≤ t. Entries beyond the diagonal may hold anything.
+// L_tj = (G + ωR)_tj η_j ⟨q_t,k_j⟩ for j ≤ t. Entries beyond the diagonal may hold anything.
 template <class T>
 void form_L(const Coefficients<T>& c, std::int64_t count, Tile<T> qk, Tile<T> L) {
   for (std::int64_t t = 0; t < count; ++t) {
     for (std::int64_t j = 0; j <= t; j += kLanes<T>) {
-      store<T>(L.at(t) + j, load(qk.at(t) + j) * load(c.G.at(t) + j) * load(c.eta + j));
+      store<T>(L.at(t) + j, load(qk.at(t) + j) * load(c.G_read.at(t) + j) * load(c.eta + j));
     }
   }
 }

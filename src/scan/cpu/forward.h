@@ -9,10 +9,10 @@ namespace {
 
 template <class T>
 struct ForwardTiles : ChunkTiles<T> {
-  Tile<T> k_t;                              // [K,C]
-  Tile<T> k_written;                        // [C,K] a half of Ψ
-  Tile<T> w, o;                             // [C,V]; w where backward looks for it, or in own_w
-  Tile<T> state_before[2], state_after[2];  // [K,V] where backward looks for them, or both in own_state
+  Tile<T> k_t;                                 // [K,C]
+  Tile<T> k_written;                           // [C,K] a half of Ψ
+  Tile<T> w, o;                                // [C,V]; w where backward looks for it, or in own_w
+  Tile<T> state_before[2], state_after[2];     // [K,V] where backward looks for them, or both in own_state
   Tile<T> own_w, own_state[2], own_scores[2];  // qk and pk likewise
 
   ForwardTiles(Scratch<T>& scratch, const Scan<T>& scan) : ChunkTiles<T>(scratch, scan) {

@@ -1,7 +1,7 @@
 // Matrix products of tiles: Σ_k A(i,k) B(k,n), handed to a Target or a Fold.
 //
-// A block of kBlockRows rows by kBlockVectors vectors of the result stays in registers over the whole sum, and
-// what is to be done with it is done there. B and the result are read and written in whole vectors, so
+// A block of kBlockRows rows by kBlockVectors vectors of the result stays in registers over the whole sum,
+// and what is to be done with it is done there. B and the result are read and written in whole vectors, so
 // `columns` is a multiple of the lanes.
 #pragma once
 
@@ -104,8 +104,8 @@ struct Target {
     T factor;
   };
   Tile<T> tile;
-  Term terms[2] = {};           // null tiles: none
-  const T* scale = nullptr;     // s, null: 1
+  Term terms[2] = {};        // null tiles: none
+  const T* scale = nullptr;  // s, null: 1
 
   template <int R, int N>
   void begin(Block<T, R, N>& block, std::int64_t i) const {
@@ -163,7 +163,7 @@ struct Fold {
   void finish(const Block<T, R, N>& block, std::int64_t i) const {
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
-      const T *row = rows.at(i + r);
+      const T* row = rows.at(i + r);
       T* sum_to = into.at(i + r);
       Vector<T> total = {};
 #pragma GCC unroll 8

@@ -20,16 +20,16 @@ void add_row(T factor, const T* __restrict row, std::int64_t width, T* __restric
   for (std::int64_t j = 0; j < width; ++j) out[j] += factor * row[j];
 }
 
-// M' = μM + (−η k_i) r, S' = αS − βM', o += q_i S'
+// M' = μM + (−η k_i) r, S' = αS − βM', o += q_i (S' − ωM')
 template <class T>
-void momentum_row(StateRow<T> row, T alpha, T mu, T beta, T write, T q_i, std::int64_t width,
+void momentum_row(StateRow<T> row, T alpha, T mu, T beta, T write, T q_i, T look_ahead, std::int64_t width,
                   const T* __restrict residual, T* __restrict output) {
   for (std::int64_t j = 0; j < width; ++j) {
     const T velocity = mu * row.M_before[j] + write * residual[j];
     const T memory = alpha * row.S_before[j] - beta * velocity;
     row.M[j] = velocity;
     row.S[j] = memory;
-    output[j] += q_i * memory;
+    output[j] += q_i * (memory - look_ahead * velocity);
   }
 }
 
@@ -71,8 +71,8 @@ void step_head(const Scan<T>& scan, const Document& document, std::int64_t head,
     T* S = results.final_state[kS] + matrix + i * V;
     if (scan.has_momentum) {
       T* M = results.final_state[kM] + matrix + i * V;
-      momentum_row<T>({before(kS, i), before(kM, i), S, M}, alpha, mu, beta, -eta * k[i], q[i], V, residual,
-                      output);
+      momentum_row<T>({before(kS, i), before(kM, i), S, M}, alpha, mu, beta, -eta * k[i], q[i],
+                      T(scan.look_ahead), V, residual, output);
     } else {
       plain_row<T>({before(kS, i), nullptr, S, nullptr}, alpha, beta * eta * k[i], q[i], V, residual, output);
     }

@@ -90,6 +90,13 @@ void scale_rows(Tile<T> tile, const T* factor, std::int64_t rows, Tile<T> out) {
   }
 }
 
+template <class T>
+void scale(T factor, Tile<T> a, std::int64_t rows, Tile<T> out) {
+  for (std::int64_t i = 0; i < rows * out.row; i += kLanes<T>) {
+    store<T>(out.data + i, load(a.data + i) * factor);
+  }
+}
+
 // One step of a square transposition: exchanges the off-diagonal quarters of rows i and i + kHalf.
 template <int kHalf, class T, std::size_t... kLane>
 inline void exchange(Vector<T>& upper, Vector<T>& lower, std::index_sequence<kLane...>) {

@@ -25,6 +25,8 @@ inline constexpr Rule kRules[] = {
     {.delta = true, .momentum = true},
     {.delta = true, .own_p = true},
     {.delta = true, .momentum = true, .own_p = true},
+    {.momentum = true, .look_ahead = 0.5},
+    {.delta = true, .momentum = true, .look_ahead = 1},
     {.channel_decay = true},
     {.momentum = true, .channel_decay = true},
     {.momentum = true, .channel_decay = true, .channel_mu = true, .look_ahead = 0.5},

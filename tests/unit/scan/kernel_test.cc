@@ -73,11 +73,12 @@ std::vector<float> run(const Rule& rule, float poison) {
   while (reinterpret_cast<std::uintptr_t>(scratch) % 64 != 0) ++scratch;
   std::vector<float> states = poisoned(kHeads * kChunks * scan.halves() * kKeyWidth * padded(kValueWidth)),
                      residuals = poisoned(kHeads * kTokens * padded(kValueWidth)), o = poisoned(rows_V),
+                     scores = poisoned(kHeads * kChunks * Saved<float>::scores_of_a_chunk(scan)),
                      final_S = poisoned(state), final_M = poisoned(state), dq = poisoned(rows_K),
                      dk = poisoned(rows_K), dp = poisoned(rows_K), dv = poisoned(rows_V),
                      d_alpha = poisoned(alphas), d_mu = poisoned(mus), d_beta = poisoned(gates),
                      d_eta = poisoned(gates);
-  const Saved<float> saved{states.data(), has_delta ? residuals.data() : nullptr};
+  const Saved<float> saved{states.data(), has_delta ? residuals.data() : nullptr, scores.data()};
   const Document document{0, 0, kTokens, 0};
   Gradients<float> gradients;
   gradients.q = rows(dq, kKeyWidth);
