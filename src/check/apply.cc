@@ -65,6 +65,7 @@ scan::Inputs scan_inputs(const TensorMap& tensors, const RuleRecurrence& recurre
                   .eta_BTH = find("eta"),
                   .has_delta = recurrence.delta,
                   .p_BTHK = find("p"),
+                  .look_ahead = recurrence.look_ahead,
                   .initial_S_NHKV = find("initial_S"),
                   .initial_M_NHKV = find("initial_M"),
                   .cu_seqlens = find("cu_seqlens")};

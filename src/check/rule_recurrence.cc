@@ -24,6 +24,7 @@ RuleRecurrence recurrence_of(const Plugin& plugin, const Params& options) {
   if (has("delta")) recurrence.delta = options.boolean("delta");
   if (has("momentum")) recurrence.momentum = options.boolean("momentum");
   if (has("decay")) recurrence.decay = options.text("decay");
+  if (has("look_ahead")) recurrence.look_ahead = options.real("look_ahead");
   return recurrence;
 }
 

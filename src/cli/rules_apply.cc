@@ -65,6 +65,19 @@ nlohmann::ordered_json json_of(const TensorMap& tensors) {
   return list;
 }
 
+// Options of the layer around the recurrence (gates, convolution, …) would have no effect here.
+Params recurrence_options(const Arguments& arguments, const Plugin& plugin) {
+  const std::vector<std::string> words = arguments.texts("set");
+  Params options = read_settings(words, "rule", plugin.options());
+  for (const std::string& word : words) {
+    const std::string key = word.substr(0, word.find('='));
+    if (key == "delta" || key == "momentum" || key == "decay" || key == "look_ahead") continue;
+    throw options.error(key, quote(key) + " is an option of the layer, not of its bare recurrence",
+                        "one of delta, momentum, decay, look_ahead");
+  }
+  return options;
+}
+
 // What is wrong with a tensor is wrong with the file.
 TensorMap apply_to_file(const RuleRecurrence& recurrence, const std::filesystem::path& input,
                         const ApplyOptions& options) {
@@ -85,7 +98,7 @@ int rules_apply(std::span<const std::string> words) {
       {.usage = "mdnlab rules apply RULE --input IN.safetensors --output OUT.safetensors [options]",
        .about = "Runs a rule's bare recurrence on given tensors, to hold other code against it:\n\n"
                 "  r_t = v_t - S_{t-1}^T p_t              M_t = mu_t M_{t-1} - eta_t k_t r_t^T\n"
-                "  S_t = alpha_t S_{t-1} - beta_t M_t     o_t = S_t^T q_t\n\n"
+                "  S_t = alpha_t S_{t-1} - beta_t M_t     o_t = (S_t - w M_t)^T q_t, w: look_ahead\n\n"
                 "Reads     q, k (B,T,H,K; fewer heads than v are shared), v (B,T,H,V); absent\n"
                 "          ones are neutral: log_alpha, log_mu, beta, eta (B,T,H; with channel\n"
                 "          decay log_alpha (B,T,H,K), log_mu either), p (B,T,H,K; absent: alpha k),\n"
@@ -115,7 +128,7 @@ int rules_apply(std::span<const std::string> words) {
   arguments.add_device();
   arguments.flag("normalize", "divide q and k by their norms first, head by head");
   arguments.flag("scale", "multiply q by K^-1/2 (after --normalize)");
-  arguments.list("set", "KEY=VALUE: an option of the rule");
+  arguments.list("set", "KEY=VALUE: delta, momentum, decay or look_ahead of a rule that has it as an option");
   arguments.add_plugins();
   arguments.add_formats();
   if (!arguments.parse(words)) return 0;
@@ -128,8 +141,7 @@ int rules_apply(std::span<const std::string> words) {
   if (arguments.has("dtype")) options.dtype = choice(arguments, "dtype", dtypes);
   const Plugins plugins = arguments.plugins();
   const Plugin& plugin = plugins.find(arguments.text("RULE"));
-  const RuleRecurrence recurrence =
-      recurrence_of(plugin, read_settings(arguments.texts("set"), "rule", plugin.options()));
+  const RuleRecurrence recurrence = recurrence_of(plugin, recurrence_options(arguments, plugin));
 
   const TensorMap results = apply_to_file(recurrence, input, options);
   write_safetensors(output, results, {{"rule", recurrence.rule}, {"mode", arguments.text("mode")}});

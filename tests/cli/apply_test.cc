@@ -106,6 +106,8 @@ TEST_F(RulesApply, RefusesWhatDoesNotFitAndNamesIt) {
   EXPECT_THAT(refused(safetensors(two_tokens), {"attention"}), HasSubstr("'attention' has no recurrence"));
   EXPECT_THAT(refused(safetensors(two_tokens), {"mdn", "--mode", "fast"}),
               HasSubstr("one of: reference, chunk, step"));
+  EXPECT_THAT(refused(safetensors(two_tokens), {"mdn", "--set", "gate_constraint=none"}),
+              HasSubstr("'gate_constraint' is an option of the layer, not of its bare recurrence"));
   tensors = two_tokens;
   tensors[2].values[1] = std::nanf("");
   EXPECT_THAT(refused(safetensors(tensors)),

@@ -177,6 +177,15 @@ TEST(ApplyOptions, MomentumByChannel) {
                 1e-13);
 }
 
+TEST(ApplyOptions, TheOutputLooksAhead) {
+  for (RuleRecurrence recurrence : {mdn, kda_momentum}) {
+    recurrence.look_ahead = 0.7;
+    const TensorMap tensors = tensors_of(recurrence, {}, false);
+    for (const ScanMode mode : {ScanMode::reference, ScanMode::chunk, ScanMode::step})
+      expect_same(recurrence, apply(recurrence, tensors, {.mode = mode}), token_loop(recurrence, tensors), 1e-13);
+  }
+}
+
 TEST(ApplyOptions, AbsentTensorsAreNeutral) {
   TensorMap absent = tensors_of(mdn, {}, false);
   for (const char* name : {"log_alpha", "log_mu", "eta", "initial_S", "initial_M"}) absent.erase(name);

@@ -75,7 +75,7 @@ LoopResult token_loop(const RuleRecurrence& recurrence, const TensorMap& tensors
             double &s = S[c * V + d], &m = M[c * V + d];
             m = gate(log_mu, i, h, c) * m - eta(head) * k(head * K + c) * residual;
             s = gate(log_alpha, i, h, c) * s - beta(head) * m;
-            output += q(head * K + c) * s;
+            output += q(head * K + c) * (s - recurrence.look_ahead * m);
           }
           result.o[head * V + d] = output;
         }
