@@ -5,14 +5,13 @@
 //     constexpr family::Preset preset{.switches = {.delta = true, .decay = family::Decay::scalar}};
 //     constexpr FieldTable options = family::options(preset);
 //
-//     MDNLAB_PLUGIN(family::create<preset>, options, .name = …, .capabilities =
-//     family::capabilities(preset));
+//     MDNLAB_PLUGIN(family::create<preset>, options, …, .capabilities = family::capabilities(preset));
 //
 // Gates, with a, b, m, e (f for channels) projected from the layer's input:
 //
-//     α   log α = −exp(A_log)·softplus(a + dt_bias)       channel: from f; none: α = 1
-//     β   sigmoid(b), within gate_constraint               without momentum: sigmoid(b), doubled by
-//     allow_neg_eigval μ   log μ = −exp(Mu_log)·softplus(m + mu_bias)       channel: this is ν, and μ = ν∘α
+//     α   log α = −exp(A_log)·softplus(a + dt_bias); channel: from f; none: α = 1
+//     μ   log μ = −exp(Mu_log)·softplus(m + mu_bias); channel: this is ν, and μ = ν∘α
+//     β   sigmoid(b), with momentum within gate_constraint
 //     η   max(1e-3, 1 + tanh(e/τ)) with delta and momentum, else 1
 //     p   αk with delta, else 0
 #pragma once

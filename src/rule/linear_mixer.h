@@ -2,6 +2,8 @@
 //
 //   x → q, k, v projections → short convolution + silu → (output correction) → L2 norm per head, q·K^−½
 //     → scan with the rule's coefficients → RMSNorm per head · gate(g) → o projection
+//
+// What of it is there, and with how many heads, is for the rule's Shell to say (rule/shell.h).
 #pragma once
 
 #include <memory>

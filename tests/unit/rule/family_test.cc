@@ -6,7 +6,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <map>
 #include <set>
 
 #include "../error_of.h"
@@ -108,19 +107,17 @@ TEST(Family, WithoutMomentumItsOptionsHaveNoEffect) {
                         Layer({"family", {"momentum=false", "decay=none"}}).whole(x)));
 }
 
-TEST(Coefficients, AreToldByCoefficientRulesOnly) {
+TEST(Coefficients, AreToldByTheSharedLayerOnly) {
   const at::NoGradGuard no_grad;
-  const std::set<std::string> mixers{"attention", "mamba2"};
   for (const LayerCase& choice : layer_cases()) {
     const Layer layer(choice, at::kFloat);
-    const at::Tensor x = random_input(1, 3, at::kFloat);
-    const std::optional<Coefficients> gates = layer.rule().coefficients(x, layer.weights());
-    const bool known = choice.rule == "attention" || choice.rule == "mamba2";
-    if (known) {
-      EXPECT_FALSE(gates) << choice.name();
-    } else if (gates) {
-      EXPECT_EQ(gates->beta.scalar_type(), at::kFloat) << choice.name();
-    }
+    const auto gates = layer.rule().coefficients(random_input(1, 3, at::kFloat), layer.weights());
+    const bool is_shared = std::ranges::any_of(
+        layer.rule().parameters(), [](const ParameterSpec& spec) { return spec.name == "b_proj.weight"; });
+    ASSERT_EQ(gates.has_value(), is_shared) << choice.name();
+    if (!gates) continue;
+    for (const at::Tensor& gate : {gates->log_alpha, gates->log_mu, gates->beta, gates->eta})
+      EXPECT_TRUE(!gate.defined() || gate.scalar_type() == at::kFloat) << choice.name();
   }
 }
 
