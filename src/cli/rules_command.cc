@@ -8,6 +8,7 @@
 #include "cli/command.h"
 #include "cli/rules_apply.h"
 #include "cli/rules_bench.h"
+#include "cli/rules_check.h"
 #include "cli/rules_new.h"
 
 namespace mdnlab {
@@ -63,7 +64,8 @@ int show(std::span<const std::string> words) {
   LayerShape shape{.hidden_size = arguments.integer("hidden-size", 1),
                    .num_heads = arguments.integer("num-heads", 1)};
   if (shape.hidden_size % shape.num_heads != 0) {
-    throw Error(Code::usage, {.what = "--num-heads does not divide --hidden-size", .found = std::to_string(shape.num_heads),
+    throw Error(Code::usage, {.what = "--num-heads does not divide --hidden-size",
+                              .found = std::to_string(shape.num_heads),
                               .expected = "a divisor of " + std::to_string(shape.hidden_size)});
   }
   shape.head_dim = shape.hidden_size / shape.num_heads;
@@ -93,33 +95,50 @@ int show(std::span<const std::string> words) {
   return 0;
 }
 
-constexpr const char* usage = "mdnlab rules list | show NAME | bench [NAME…] | apply RULE | new NAME";
+struct Verb {
+  const char* name;
+  const char* words;
+  const char* summary;
+  int (*run)(std::span<const std::string> words);
+};
+constexpr Verb kVerbs[] = {
+    {"list", "", "every rule that can be loaded", list},
+    {"show", "NAME", "a rule's options, parameters and state", show},
+    {"check", "[NAME | FILE.so]…", "prove rules: gradients, state, documents, causality", rules_check},
+    {"bench", "[NAME…]", "time the rules", rules_bench},
+    {"apply", "RULE", "run a rule's bare recurrence on tensors of a file", rules_apply},
+    {"new", "NAME", "write a rule of your own as a plugin", rules_new},
+};
+
+std::string usage() {
+  std::vector<std::string> verbs;
+  for (const Verb& verb : kVerbs) verbs.push_back(trim(std::string(verb.name) + " " + verb.words));
+  return "mdnlab rules " + join(verbs, " | ");
+}
 
 int run(std::span<const std::string> words) {
-  const std::string verb = words.empty() ? "" : words[0];
-  if (verb == "list") return list(words.subspan(1));
-  if (verb == "show") return show(words.subspan(1));
-  if (verb == "bench") return rules_bench(words.subspan(1));
-  if (verb == "apply") return rules_apply(words.subspan(1));
-  if (verb == "new") return rules_new(words.subspan(1));
-  if (verb == "--help" || verb == "-h") {
-    print(fmt::format(
-        "usage: {}\n\n  list   every rule that can be loaded\n  show   a rule's options, parameters and state\n"
-        "  bench  time the rules\n  apply  run a rule's bare recurrence on tensors of a file\n"
-        "  new    write a rule of your own as a plugin\n\nEach has its own --help.\n\nexamples:\n  mdnlab rules list\n  mdnlab rules show mdn\n"
-        "  mdnlab rules bench --device cpu --json\n",
-        usage));
+  const std::string word = words.empty() ? "" : words[0];
+  std::vector<std::string> names;
+  for (const Verb& verb : kVerbs) {
+    if (word == verb.name) return verb.run(words.subspan(1));
+    names.emplace_back(verb.name);
+  }
+  if (word == "--help" || word == "-h") {
+    std::string text = "usage: " + usage() + "\n\n";
+    for (const Verb& verb : kVerbs) text += fmt::format("  {:<9} {}\n", verb.name, verb.summary);
+    print(text +
+          "\nEach has its own --help.\n\nexamples:\n  mdnlab rules list\n  mdnlab rules show mdn\n"
+          "  mdnlab rules check mdn\n  mdnlab rules bench --device cpu --json\n");
     return 0;
   }
-  const std::string verbs[] = {"list", "show", "bench", "apply", "new"};
-  throw Error(Code::usage, {.what = verb.empty() ? "rules: what?" : "rules: unknown word",
-                            .found = verb.empty() ? "" : quote(verb),
-                            .hint = (verb.empty() ? "" : suggestion(verb, verbs) + "; ") +
-                                    std::string("usage: ") + usage});
+  throw Error(Code::usage,
+              {.what = word.empty() ? "rules: what?" : "rules: unknown word",
+               .found = word.empty() ? "" : quote(word),
+               .hint = (word.empty() ? "" : suggestion(word, names) + "; ") + "usage: " + usage()});
 }
 
 }  // namespace
 
-const Command rules_command{"rules", "list, show and time the recurrence rules", run};
+const Command rules_command{"rules", "list, show, prove and time the recurrence rules", run};
 
 }  // namespace mdnlab

@@ -1,0 +1,121 @@
+// Gradients in float64 against differences of values; in float32 and bf16 against those in float64.
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "check/layer_checks.h"
+#include "check/recurrence_inputs.h"
+
+namespace mdnlab::check {
+
+namespace {
+
+constexpr std::int64_t kTokens = 37;  // two chunks of the scan
+
+// Differences of fourth order: good to about step⁴, and to 1e-16 · |loss| / step.
+constexpr double kStep = 2e-4;
+constexpr double kTolerance = 1e-8;
+
+// A layer and its backward round about twenty times in a row where the estimate below has two; independent
+// roundings add as a root (×3), a single tensor may be hit twice as hard. float32 has 16 bits more.
+constexpr double kRoundings = 8;
+
+using Leaves = std::vector<std::pair<std::string, at::Tensor>>;
+
+// x and every parameter, each requiring a gradient.
+Leaves leaves_of(const Layer& layer) {
+  Leaves leaves = layer.weights().all();
+  leaves.emplace_back("x", layer.input(2, kTokens));
+  for (auto& [name, leaf] : leaves) leaf = leaf.detach().clone().requires_grad_(true);
+  return leaves;
+}
+
+at::Tensor output(const Layer& layer, const Leaves& leaves) {
+  Weights weights;
+  for (const auto& [name, leaf] : leaves) {
+    if (name != "x") weights.add(name, leaf);
+  }
+  return layer.with(std::move(weights), layer.dtype()).whole(leaves.back().second);
+}
+
+std::vector<at::Tensor> gradients(const Layer& layer, const Leaves& leaves) {
+  std::vector<at::Tensor> variables;
+  for (const auto& [name, leaf] : leaves) variables.push_back(leaf);
+  return torch::autograd::grad({output(layer, leaves)}, variables, {layer.input(2, kTokens, "adjoint")},
+                               std::nullopt, false, /*allow_unused=*/true);
+}
+
+// The slope of the loss along a direction in one leaf.
+double measured_slope(const Layer& layer, Leaves leaves, std::size_t leaf, const at::Tensor& direction) {
+  const at::NoGradGuard no_grad;
+  const at::Tensor adjoint = layer.input(2, kTokens, "adjoint"), kept = leaves[leaf].second;
+  const auto loss = [&](double steps) {
+    leaves[leaf].second = kept + direction * (steps * kStep);
+    return (output(layer, leaves) * adjoint).sum().item<double>();
+  };
+  return (8 * (loss(1) - loss(-1)) - (loss(2) - loss(-2))) / (12 * kStep);
+}
+
+void check_differences(const LayerChoice& choice, std::uint64_t seed, const Layer& layer,
+                       const Leaves& leaves, const std::vector<at::Tensor>& found, Verdict& verdict) {
+  const Where where = layer_where(choice, "gradient", "differences", at::kDouble);
+  for (std::size_t i = 0; i < leaves.size(); ++i) {
+    const auto& [name, leaf] = leaves[i];
+    at::Tensor direction = normal(leaf.sizes(), seed, "direction of " + name);
+    direction = direction / direction.norm();
+    const double slope = measured_slope(layer, leaves, i, direction);
+    const double size = found[i].defined() ? found[i].norm().item<double>() : 0;
+    const double predicted = found[i].defined() ? (found[i] * direction).sum().item<double>() : 0;
+    const std::string note =
+        "gradient " + std::to_string(predicted) + ", differences " + std::to_string(slope);
+    if (predicted == 0 && slope == 0) {
+      verdict.holds(where, "d_" + name, false,
+                    "it changes nothing: neither the output nor the gradient moves");
+    } else {
+      verdict.number(where, "d_" + name, std::abs(predicted - slope) / std::max(size, std::abs(slope)),
+                     kTolerance, note);
+    }
+  }
+}
+
+// What rounding x and the parameters to bf16 does to a gradient: the worst tensor's relative error. One
+// number for the layer, as two roundings in a tensor of two numbers may cancel by chance.
+double rounding_error(const Layer& layer, const Leaves& leaves, const std::vector<at::Tensor>& exact) {
+  Leaves rounded = leaves;
+  for (auto& [name, leaf] : rounded)
+    leaf = leaf.detach().to(at::kBFloat16).to(at::kDouble).requires_grad_(true);
+  const std::vector<at::Tensor> found = gradients(layer, rounded);
+  double worst = 0;
+  for (std::size_t i = 0; i < exact.size(); ++i) {
+    if (exact[i].defined()) worst = std::max(worst, relative_error(found[i], exact[i]));
+  }
+  return worst;
+}
+
+}  // namespace
+
+void check_gradients(const LayerChoice& choice, std::uint64_t seed, Verdict& verdict) {
+  verdict.attempt(layer_where(choice, "gradient", "", at::kDouble), [&] {
+    const Layer layer(choice, at::kDouble, seed);
+    const Leaves leaves = leaves_of(layer);
+    const std::vector<at::Tensor> exact = gradients(layer, leaves);
+    check_differences(choice, seed, layer, leaves, exact, verdict);
+
+    const double rounding = rounding_error(layer, leaves, exact);
+    for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+      const Where where = layer_where(choice, "gradient", "", dtype);
+      const Layer narrow(choice, dtype, seed);
+      const std::vector<at::Tensor> found = gradients(narrow, leaves_of(narrow));
+      const double most = tolerance(at::kFloat) + kRoundings * rounding * (dtype == at::kFloat ? 0x1p-16 : 1);
+      for (std::size_t i = 0; i < leaves.size(); ++i) {
+        // Where there is none, the differences say whether there should be.
+        if (exact[i].defined()) verdict.close(where, "d_" + leaves[i].first, found[i], exact[i], most);
+      }
+    }
+  });
+}
+
+}  // namespace mdnlab::check

@@ -1,0 +1,133 @@
+// Outputs, final states and every gradient against the reference, over the table below; each row in float64,
+// float32 and bf16.
+#include <ATen/TensorOperators.h>
+
+#include <algorithm>
+
+#include "check/recurrence.h"
+#include "check/recurrence_inputs.h"
+
+namespace mdnlab::check {
+
+namespace {
+
+constexpr std::int64_t kChunk = 32;
+
+struct Row {
+  const char* group;
+  const char* variant;
+  InputSettings inputs;
+  std::int64_t chunk_size = kChunk;
+};
+
+std::vector<Row> rows() {
+  // Where writes last, a small β keeps the state bounded for all tokens, not for a few.
+  constexpr Gates kSlow{.log_alpha = -1e-4, .log_mu = -1e-4, .largest_beta = 0.01};
+  const auto length = [](std::int64_t T, bool state) {
+    return InputSettings{.T = T, .K = 12, .V = 7, .state = state};
+  };
+  const auto gates = [](Gates values) {
+    return InputSettings{.B = 1, .T = 67, .K = 16, .V = 16, .gates = values};
+  };
+  const InputSettings odd{.B = 1, .T = 67, .K = 17, .V = 9};
+  return {{"length", "T=1", length(1, false)},
+          {"length", "T=1,state", length(1, true)},
+          {"length", "T=C-1", length(kChunk - 1, false)},
+          {"length", "T=C-1,state", length(kChunk - 1, true)},
+          {"length", "T=C", length(kChunk, false)},
+          {"length", "T=C,state", length(kChunk, true)},
+          {"length", "T=C+1", length(kChunk + 1, false)},
+          {"length", "T=C+1,state", length(kChunk + 1, true)},
+          {"length", "T=67", length(67, false)},
+          {"length", "T=67,state", length(67, true)},
+          {"chunk", "C=1", odd, 1},
+          {"chunk", "C=7", odd, 7},
+          {"chunk", "C=16", odd, 16},
+          {"chunk", "C=64", odd, 64},
+          {"chunk", "C=auto", odd, 0},
+          {"gates", "near_zero", gates({.log_alpha = -40, .log_mu = -40, .largest_beta = 1e-3})},
+          {"gates", "slow", gates(kSlow)},
+          {"gates", "strong", gates({.log_alpha = -5, .log_mu = -5})},
+          {"gates", "mixed", gates({.log_alpha = kMixed, .log_mu = kMixed})},
+          {"gates", "log_mu=-2", gates({.log_alpha = -0.01, .log_mu = -2})},
+          {"gates", "log_mu=-4", gates({.log_alpha = -0.01, .log_mu = -4})},
+          {"gates", "minus_infinity", {.B = 1, .T = 67, .K = 16, .V = 16, .forgets = true}},
+          {"keys", "not_normalised", {.B = 1, .T = 67, .K = 16, .V = 16, .raw_keys = true}},
+          {"keys", "shared", {.T = 40, .G = 2, .H = 4, .K = 8, .V = 8}},
+          {"keys", "own_erase_key", {.B = 1, .T = 67, .K = 16, .V = 16, .own_p = true}},
+          {"options", "neutral", {.B = 1, .T = 40, .K = 16, .V = 16, .state = false, .neutral = true}},
+          {"options", "look_ahead", {.B = 1, .T = 67, .K = 16, .V = 16, .look_ahead = 0.7}},
+          {"options", "scalar_mu", {.B = 1, .T = 67, .K = 16, .V = 16, .scalar_mu = true}},
+          {"documents",
+           "reference",
+           {.T = 50, .K = 16, .V = 16, .cu_seqlens = {0, 0, 3, 31, 50, 50, 83, 100, 100}}},
+          {"documents",
+           "reference,no_state",
+           {.T = 50, .K = 16, .V = 16, .state = false, .cu_seqlens = {0, 1, 31, 50, 83, 100}}}};
+}
+
+bool applies(const Row& row, const Recurrence& recurrence) {
+  const InputSettings& s = row.inputs;
+  const bool about_momentum = std::string_view(row.variant).starts_with("log_mu") || s.look_ahead != 0;
+  if (about_momentum && !recurrence.momentum) return false;
+  if (s.own_p && !recurrence.delta) return false;
+  if (s.scalar_mu && !(recurrence.momentum && recurrence.decay == Decay::channel)) return false;
+  const bool has_gates = recurrence.momentum || recurrence.decay != Decay::none;
+  return has_gates || std::string_view(row.group) != "gates";
+}
+
+std::vector<Named> judged(const scan::Inputs& inputs, std::uint64_t seed, at::ScalarType rounding) {
+  return results(scan::reference, as(inputs, at::kDouble), seed, rounding);
+}
+
+// e = ‖kernel(bf16 x) − ref64(x)‖/‖ref64(x)‖ of a tensor and head is at most twice that of ref64(bf16 x)
+// rounded to bf16 (tensors that are float32 in a bf16 call are not rounded), and float32's own tolerance on
+// top: the floor where the rounding of x happens to change nothing.
+std::vector<double> bf16_tolerances(const Named& rounded, const Named& exact) {
+  std::vector<double> list;
+  for (std::int64_t h = 0; h < exact.tensor.size(exact.head_dimension); ++h) {
+    at::Tensor best = rounded.tensor.select(rounded.head_dimension, h);
+    if (exact.is_row) best = best.to(at::kBFloat16);
+    list.push_back(2 * relative_error(best, exact.tensor.select(exact.head_dimension, h)) +
+                   tolerance(at::kFloat));
+  }
+  return list;
+}
+
+}  // namespace
+
+void check_against_reference(const Recurrence& recurrence, const Kernel& kernel, std::uint64_t seed,
+                             Verdict& verdict) {
+  for (const Row& row : rows()) {
+    if (!applies(row, recurrence)) continue;
+    const scan::Inputs inputs = make_inputs(recurrence, row.inputs, seed);
+    const Scan chunk = [&](const scan::Inputs& in) {
+      return kernel.chunk(in, {.chunk_size = row.chunk_size, .want_state = true});
+    };
+    const std::vector<Named> exact = judged(inputs, seed, at::kDouble);
+    const std::vector<Named> rounded = judged(as(inputs, at::kBFloat16), seed, at::kBFloat16);
+    for (const at::ScalarType dtype : {at::kDouble, at::kFloat, at::kBFloat16}) {
+      const Where where{std::string("recurrence/") + row.group, row.variant, dtype};
+      verdict.attempt(where, [&] {
+        const std::vector<Named> found = results(chunk, as(inputs, dtype), seed);
+        for (std::size_t i = 0; i < exact.size(); ++i) {
+          if (dtype == at::kBFloat16) {
+            verdict.close_each(where, exact[i].name, found[i].tensor, exact[i].tensor,
+                               exact[i].head_dimension, bf16_tolerances(rounded[i], exact[i]));
+          } else {
+            verdict.close(where, exact[i].name, found[i].tensor, exact[i].tensor);
+          }
+        }
+      });
+    }
+  }
+}
+
+Verdict check_recurrence(const Recurrence& recurrence, const Kernel& kernel, std::uint64_t seed) {
+  Verdict verdict;
+  check_against_reference(recurrence, kernel, seed, verdict);
+  check_structure(recurrence, kernel, seed, verdict);
+  return verdict;
+}
+
+}  // namespace mdnlab::check

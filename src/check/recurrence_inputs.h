@@ -1,0 +1,64 @@
+// Inputs of the recurrence level, and what comes of them. Shape letters as in scan/chunk.h.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <vector>
+
+#include "check/recurrence.h"
+
+namespace mdnlab::check {
+
+// Log-gates and the size of the steps.
+struct Gates {
+  double log_alpha = -0.05, log_mu = -0.5;  // kMixed: each token's drawn from −1e-4, −0.1, −1, −5, −20
+  double largest_beta = 0.3;
+};
+inline constexpr double kMixed = 1;
+
+struct InputSettings {
+  std::int64_t B = 2, T = 47, G = 2, H = 2, K = 20, V = 12;
+  Gates gates = {};
+  bool state = true;       // initial states
+  bool own_p = false;      // an erase key of its own; rules with delta
+  bool raw_keys = false;   // keys and queries as drawn, N(0,1), not normalised
+  bool neutral = false;    // no beta and no eta
+  bool scalar_mu = false;  // one μ a head where α has channels
+  bool forgets = false;    // gates of −∞ at two tokens
+  double look_ahead = 0;
+  std::vector<std::int32_t> cu_seqlens = {};
+};
+
+// float64, every value one of float32, so that all dtypes but bf16 start from the same numbers. β is halved
+// until no entry of the float64 states reaches 1e3 at any token.
+scan::Inputs make_inputs(const Recurrence& recurrence, const InputSettings& settings, std::uint64_t seed);
+
+// q, k, v, p in `dtype`, gates and states in float32 (float64 for float64).
+scan::Inputs as(const scan::Inputs& inputs, at::ScalarType dtype);
+
+struct Named {
+  std::string name;
+  at::Tensor tensor;
+  std::int64_t head_dimension;
+  bool is_row;  // has the dtype of q; else that of the gates
+};
+
+using Scan = std::function<scan::Outputs(const scan::Inputs&)>;
+
+// o, S, M and the gradients of ⟨o, dO⟩ + ⟨S, dS⟩ + ⟨M, dM⟩ with regard to every tensor given, with the same
+// random dO, dS, dM for one seed. Undefined where there is none.
+std::vector<Named> results(const Scan& scan, const scan::Inputs& inputs, std::uint64_t seed);
+
+// The same with dO rounded to `rounding` first: what an implementation in that dtype is given.
+std::vector<Named> results(const Scan& scan, const scan::Inputs& inputs, std::uint64_t seed,
+                           at::ScalarType rounding);
+
+// Tokens begin..end of every row; states as they are.
+scan::Inputs tokens(const scan::Inputs& inputs, std::int64_t begin, std::int64_t end);
+
+bool is_state(std::size_t tensor);  // of scan::tensors()
+
+at::Tensor normal(at::IntArrayRef shape, std::uint64_t seed, std::string_view name);   // float64, N(0,1)
+at::Tensor uniform(at::IntArrayRef shape, std::uint64_t seed, std::string_view name);  // float64, [0,1)
+
+}  // namespace mdnlab::check

@@ -1,0 +1,230 @@
+// What must hold between one call and another, whatever the numbers.
+#include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/cat.h>
+
+#include <limits>
+
+#include "check/poisoned_memory.h"
+#include "check/recurrence.h"
+#include "check/recurrence_inputs.h"
+#include "scan/inputs.h"
+
+namespace mdnlab::check {
+
+namespace {
+
+constexpr std::int64_t kChunk = 16;
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+class Structure {
+ public:
+  Structure(const Recurrence& recurrence, const Kernel& kernel, std::uint64_t seed, at::ScalarType dtype,
+            Verdict& verdict)
+      : recurrence_(recurrence), kernel_(kernel), seed_(seed), dtype_(dtype), verdict_(verdict) {}
+
+  void check() {
+    const auto part = [&](const char* group, void (Structure::*body)()) {
+      group_ = group;
+      verdict_.attempt(where(""), [&] { (this->*body)(); });
+    };
+    part("recurrence/split", &Structure::split);
+    part("recurrence/documents", &Structure::documents);
+    part("recurrence/causality", &Structure::causality);
+    part("recurrence/step", &Structure::step);
+    part("recurrence/padding", &Structure::padding);
+    part("recurrence/repeat", &Structure::repeat);
+    part("recurrence/memory", &Structure::memory);
+  }
+
+ private:
+  Where where(std::string variant) const { return {group_, std::move(variant), dtype_}; }
+
+  scan::Inputs inputs(InputSettings settings = {}) const {
+    settings.look_ahead = 0.3;
+    return as(make_inputs(recurrence_, settings, seed_), dtype_);
+  }
+
+  scan::Outputs chunk(const scan::Inputs& in) const {
+    return kernel_.chunk(in, {.chunk_size = kChunk, .want_state = true});
+  }
+  std::vector<Named> results(const scan::Inputs& in) const {
+    return check::results([this](const scan::Inputs& leaves) { return chunk(leaves); }, in, seed_);
+  }
+
+  void all_close(const char* variant, const std::vector<Named>& found, const std::vector<Named>& expected) {
+    for (std::size_t i = 0; i < expected.size(); ++i)
+      verdict_.close(where(variant), expected[i].name, found[i].tensor, expected[i].tensor);
+  }
+  void all_equal(const char* variant, const std::vector<Named>& found, const std::vector<Named>& expected) {
+    for (std::size_t i = 0; i < expected.size(); ++i)
+      verdict_.equal(where(variant), expected[i].name, found[i].tensor, expected[i].tensor);
+  }
+
+  // Two calls, the state carried, gradients through it too.
+  void split() {
+    const scan::Inputs in = inputs();
+    const Scan halves = [this](const scan::Inputs& whole) {
+      const scan::Outputs first = chunk(tokens(whole, 0, 20));
+      scan::Inputs rest = tokens(whole, 20, whole.q_BTGK.size(1));
+      rest.initial_S_NHKV = first.final_S_NHKV;
+      rest.initial_M_NHKV = first.final_M_NHKV;
+      scan::Outputs second = chunk(rest);
+      second.o_BTHV = at::cat({first.o_BTHV, second.o_BTHV}, 1);
+      return second;
+    };
+    all_close("", check::results(halves, in, seed_), results(in));
+  }
+
+  // Packed in one row and each by itself.
+  void documents() {
+    const std::vector<std::int32_t> starts{0, 1, 16, 33, 47, 47 + 5, 94};
+    const scan::Inputs in = inputs({.cu_seqlens = starts});
+    const Scan separately = [&](const scan::Inputs& packed) {
+      std::vector<at::Tensor> o, S, M;
+      for (std::size_t n = 0; n + 1 < starts.size(); ++n) {
+        scan::Inputs alone = packed;
+        alone.cu_seqlens = at::Tensor();
+        for (std::size_t i = 0; i < scan::kTensors; ++i) {
+          at::Tensor& tensor = *scan::tensors(alone)[i];
+          if (!tensor.defined()) continue;
+          const auto document = static_cast<std::int64_t>(n);
+          tensor = is_state(i) ? tensor.slice(0, document, document + 1)
+                               : tensor.flatten(0, 1).slice(0, starts[n], starts[n + 1]).unsqueeze(0);
+        }
+        const scan::Outputs out = chunk(alone);
+        o.push_back(out.o_BTHV);
+        S.push_back(out.final_S_NHKV);
+        if (out.final_M_NHKV.defined()) M.push_back(out.final_M_NHKV);
+      }
+      return scan::Outputs{at::cat(o, 1).view(packed.v_BTHV.sizes()), at::cat(S),
+                           M.empty() ? at::Tensor() : at::cat(M)};
+    };
+    all_close("separate", results(in), check::results(separately, in, seed_));
+  }
+
+  // Whatever comes later, and be it NaN, leaves every earlier bit.
+  void causality() {
+    const at::NoGradGuard no_grad;
+    const scan::Inputs in = inputs();
+    const at::Tensor before = chunk(in).o_BTHV;
+    for (const std::int64_t cut : {1, 15, 16, 17, 40}) {
+      for (const double later : {-0.5, kNaN}) {
+        scan::Inputs other = in;
+        for (std::size_t i = 0; i < scan::kTensors; ++i) {
+          at::Tensor& tensor = *scan::tensors(other)[i];
+          if (!tensor.defined() || is_state(i)) continue;
+          tensor = tensor.clone();
+          tensor.slice(1, cut).fill_(later);
+        }
+        verdict_.equal(where("t=" + std::to_string(cut) + (later == later ? "" : ",NaN")), "o",
+                       chunk(other).o_BTHV.slice(1, 0, cut), before.slice(1, 0, cut));
+      }
+    }
+  }
+
+  // Token by token as in decoding, against the float64 recurrence.
+  void step() {
+    const at::NoGradGuard no_grad;
+    const scan::Inputs in = inputs();
+    const scan::Outputs expected = scan::reference(as(in, at::kDouble));
+    scan::Inputs token = in;
+    std::vector<at::Tensor> o;
+    for (std::int64_t t = 0; t < in.q_BTGK.size(1); ++t) {
+      scan::Inputs next = tokens(in, t, t + 1);
+      next.initial_S_NHKV = token.initial_S_NHKV;
+      next.initial_M_NHKV = token.initial_M_NHKV;
+      const scan::Outputs out = kernel_.step(next);
+      o.push_back(out.o_BTHV);
+      token.initial_S_NHKV = out.final_S_NHKV;
+      token.initial_M_NHKV = out.final_M_NHKV;
+    }
+    verdict_.close(where(""), "o", at::cat(o, 1), expected.o_BTHV);
+    verdict_.close(where(""), "S", token.initial_S_NHKV, expected.final_S_NHKV);
+    if (recurrence_.momentum) verdict_.close(where(""), "M", token.initial_M_NHKV, expected.final_M_NHKV);
+  }
+
+  // NaN in all that belongs to another row of the batch, another head, another document.
+  void padding() {
+    const scan::Inputs in = inputs({.B = 3, .state = false});
+    const std::vector<Named> clean = results(in);
+    for (const auto& [variant, dimension] : {std::pair{"row", 0}, {"head", 2}}) {
+      const auto padded = [&, dimension = dimension](const at::Tensor& tensor) {
+        at::Tensor copy = tensor.clone();
+        copy.select(dimension, 0).fill_(kNaN);
+        return copy;
+      };
+      scan::Inputs other = in;
+      for (at::Tensor* tensor : scan::tensors(other)) {
+        if (tensor->defined()) *tensor = padded(*tensor);
+      }
+      const std::vector<Named> found = results(other);
+      for (std::size_t i = 0; i < clean.size(); ++i) {
+        const bool is_output_state = clean[i].head_dimension == 1;
+        const int along = dimension == 0 ? 0 : is_output_state ? 1 : 2;
+        verdict_.equal(where(variant), clean[i].name,
+                       found[i].tensor.narrow(along, 1, found[i].tensor.size(along) - 1),
+                       clean[i].tensor.narrow(along, 1, clean[i].tensor.size(along) - 1));
+      }
+    }
+    document_padding();
+  }
+
+  // The last tokens of a row are a document of padding.
+  void document_padding() {
+    constexpr std::int64_t kTokens = 41, kPadded = 47;
+    const scan::Inputs in = inputs({.B = 1, .state = false, .cu_seqlens = {0, 11, kTokens, kPadded}});
+    const std::vector<Named> clean = results(in);
+    scan::Inputs other = in;
+    for (at::Tensor* tensor : scan::tensors(other)) {
+      if (!tensor->defined()) continue;
+      *tensor = tensor->clone();
+      tensor->slice(1, kTokens).fill_(kNaN);
+    }
+    const std::vector<Named> found = results(other);
+    for (std::size_t i = 0; i < clean.size(); ++i) {
+      const bool is_output_state = clean[i].head_dimension == 1;
+      const auto own = [&](const at::Tensor& t) {
+        return is_output_state ? t.slice(0, 0, 2) : t.slice(1, 0, kTokens);
+      };
+      verdict_.equal(where("document"), clean[i].name, own(found[i].tensor), own(clean[i].tensor));
+    }
+  }
+
+  // The same bits again, and on any number of threads.
+  void repeat() {
+    const scan::Inputs in = inputs({.B = 3, .T = 150, .K = 32, .V = 32});  // enough work for several threads
+    const std::vector<Named> once = results(in);
+    all_equal("again", results(in), once);
+    const int threads = at::get_num_threads();
+    at::set_num_threads(4);
+    const std::vector<Named> parallel = results(in);
+    at::set_num_threads(threads);
+    all_equal("threads=4", parallel, once);
+  }
+
+  void memory() {
+    const scan::Inputs in = inputs({.K = 13, .V = 9});
+    const std::vector<Named> clean = results(in);
+    const PoisonedMemory poisoned;
+    all_equal("poisoned", results(in), clean);
+  }
+
+  Recurrence recurrence_;
+  const Kernel& kernel_;
+  std::uint64_t seed_;
+  at::ScalarType dtype_;
+  Verdict& verdict_;
+  const char* group_ = "";
+};
+
+}  // namespace
+
+void check_structure(const Recurrence& recurrence, const Kernel& kernel, std::uint64_t seed,
+                     Verdict& verdict) {
+  for (const at::ScalarType dtype : {at::kDouble, at::kFloat})
+    Structure(recurrence, kernel, seed, dtype, verdict).check();
+}
+
+}  // namespace mdnlab::check

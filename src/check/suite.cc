@@ -1,0 +1,147 @@
+#include "check/suite.h"
+
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "check/layer_checks.h"
+
+namespace mdnlab::check {
+
+namespace {
+
+// K and V differ where the rule allows it; some rules need heads as wide as their options say.
+constexpr LayerShape kShapes[] = {
+    {.hidden_size = 16, .num_heads = 2, .head_dim = 8, .expand_v = 1.5},
+    {.hidden_size = 64, .num_heads = 2, .head_dim = 32},
+    {.hidden_size = 128, .num_heads = 2, .head_dim = 64},
+};
+
+std::vector<std::string> values_of(const Field& field) {
+  if (field.type == Type::boolean) return {"false", "true"};
+  if (field.type == Type::text && field.choices) return split(field.choices, '|');
+  return {};
+}
+
+bool is_switch(const Field& field) {
+  const std::string_view name = field.name;
+  return name == "delta" || name == "momentum" || name == "decay";
+}
+
+// Settings beside the given ones, each a list of key=value.
+std::vector<std::vector<std::string>> variants(std::span<const Field> fields,
+                                               std::span<const std::string> settings) {
+  std::vector<std::vector<std::string>> switches{{}}, list;
+  for (const Field& field : fields) {
+    const std::string key = std::string(field.name) + "=";
+    const auto is_given = [&](const std::string& word) { return word.starts_with(key); };
+    if (std::ranges::any_of(settings, is_given)) continue;
+    const std::vector<std::string> values = values_of(field);
+    if (values.empty()) continue;
+    if (is_switch(field)) {
+      std::vector<std::vector<std::string>> crossed;
+      for (const std::vector<std::string>& words : switches) {
+        for (const std::string& value : values) {
+          crossed.push_back(words);
+          crossed.back().push_back(key + value);
+        }
+      }
+      switches = std::move(crossed);
+    } else {
+      for (const std::string& value : values) {
+        if (!field.preset || value != field.preset) list.push_back({key + value});
+      }
+    }
+  }
+  if (switches.size() > 1) list.insert(list.begin(), switches.begin(), switches.end());
+  return list;
+}
+
+// Null where the rule refuses.
+std::unique_ptr<mdnlab::Rule> accepted(const LayerChoice& choice) {
+  try {
+    return choice.plugin->create(choice.options, choice.shape);
+  } catch (const Error& error) {
+    if (error.code() != Code::usage) throw;
+    return nullptr;
+  }
+}
+
+LayerShape smallest_shape(const Plugin& plugin, const Params& options) {
+  for (const LayerShape& shape : kShapes) {
+    if (accepted({&plugin, options, shape, ""})) return shape;
+  }
+  plugin.create(options, kShapes[0]);  // says why
+  return kShapes[0];
+}
+
+bool same_parameters(const mdnlab::Rule& one, const mdnlab::Rule& other) {
+  return std::ranges::equal(
+      one.parameters(), other.parameters(),
+      [](const ParameterSpec& a, const ParameterSpec& b) { return a.name == b.name && a.shape == b.shape; });
+}
+
+}  // namespace
+
+std::vector<LayerChoice> layer_choices(const Plugin& plugin, std::span<const std::string> settings) {
+  const Params usual = read_settings(settings, "rule", plugin.options());
+  std::vector<LayerChoice> list{{&plugin, usual, smallest_shape(plugin, usual), ""}};
+  for (const std::vector<std::string>& variant : variants(plugin.options(), settings)) {
+    std::vector<std::string> words(settings.begin(), settings.end());
+    words.insert(words.end(), variant.begin(), variant.end());
+    LayerChoice choice{&plugin, read_settings(words, "rule", plugin.options()), list[0].shape,
+                       join(variant, ",")};
+    if (choice.options.json() != usual.json() && accepted(choice)) list.push_back(std::move(choice));
+  }
+  for (const std::int64_t taps : {0, 1}) {
+    LayerChoice choice{&plugin, usual, list[0].shape, "conv_size=" + std::to_string(taps)};
+    choice.shape.conv_size = taps;
+    const auto rule = accepted(choice);
+    if (rule && !same_parameters(*rule, *accepted(list[0]))) list.push_back(std::move(choice));
+  }
+  return list;
+}
+
+std::optional<Recurrence> recurrence_of(const LayerChoice& choice) {
+  const Layer layer(choice, at::kFloat, 1);
+  const at::NoGradGuard no_grad;
+  if (const auto gates = layer.rule().coefficients(layer.input(1, 1), layer.weights())) {
+    return Recurrence{gates->has_delta, gates->log_mu.defined(),
+                      !gates->log_alpha.defined()   ? Decay::none
+                      : gates->log_alpha.dim() == 4 ? Decay::channel
+                                                    : Decay::scalar};
+  }
+  // A mixer of its own may still use the scan; then it has one of these.
+  const Capabilities& says = choice.plugin->info().capabilities;
+  const std::string_view decay = says.decay;
+  const Recurrence declared{says.delta, says.momentum,
+                            decay == "channel"  ? Decay::channel
+                            : decay == "scalar" ? Decay::scalar
+                                                : Decay::none};
+  if (declared == Recurrence{}) return std::nullopt;
+  return declared;
+}
+
+const Verdict& Suite::of_recurrence(const Recurrence& recurrence) {
+  for (const auto& [known, verdict] : recurrences_) {
+    if (known == recurrence) return verdict;
+  }
+  return recurrences_.emplace_back(recurrence, check_recurrence(recurrence, {}, seed_)).second;
+}
+
+Verdict Suite::check(const Plugin& plugin, std::span<const std::string> settings) {
+  Verdict verdict;
+  std::vector<Recurrence> done;
+  for (const LayerChoice& choice : layer_choices(plugin, settings)) {
+    const std::optional<Recurrence> recurrence = recurrence_of(choice);
+    if (recurrence && std::ranges::find(done, *recurrence) == done.end()) {
+      done.push_back(*recurrence);
+      verdict.append(of_recurrence(*recurrence).cases(), choice.variant);
+    }
+    check_layer(choice, seed_, verdict);
+  }
+  return verdict;
+}
+
+}  // namespace mdnlab::check

@@ -1,0 +1,40 @@
+// The conformance suite of a rule: its recurrence, and its layer with every option that is a choice.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "check/layer.h"
+#include "check/recurrence.h"
+#include "check/verdict.h"
+
+namespace mdnlab::check {
+
+// The rule with its usual options and `settings` (key=value), then with every boolean switched and every
+// choice of a text taken, one at a time (`delta`, `momentum` and `decay`, the switches of an ablation, in all
+// their combinations), then without and with the shortest convolution. Combinations that the rule refuses are
+// left out. The shape is the smallest of a few that it accepts; refusing all is its own Error.
+std::vector<LayerChoice> layer_choices(const Plugin& plugin, std::span<const std::string> settings);
+
+// The recurrence that the layer hands to the scan; none for a rule that is no recurrence.
+std::optional<Recurrence> recurrence_of(const LayerChoice& choice);
+
+class Suite {
+ public:
+  explicit Suite(std::uint64_t seed) : seed_(seed) {}
+
+  // Every case of one rule.
+  Verdict check(const Plugin& plugin, std::span<const std::string> settings = {});
+
+ private:
+  const Verdict& of_recurrence(const Recurrence& recurrence);
+
+  std::uint64_t seed_;
+  std::vector<std::pair<Recurrence, Verdict>> recurrences_;  // rules share them
+};
+
+}  // namespace mdnlab::check
