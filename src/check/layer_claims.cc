@@ -4,10 +4,10 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
-#include <string_view>
 
 #include "base/text.h"
 #include "check/layer_checks.h"
+#include "check/rule_recurrence.h"
 
 namespace mdnlab::check {
 
@@ -60,23 +60,21 @@ const char* decay_word(const at::Tensor& log_alpha) {
   return !log_alpha.defined() ? "none" : log_alpha.dim() == 4 ? "channel" : "scalar";
 }
 
-// What `rules list` says against what the layer hands to the scan. The usual options only: others may switch
-// a part off.
+// What `rules list` says, or the options where they have the switches, against what the layer hands to the
+// scan.
 void check_capabilities(const LayerChoice& choice, std::uint64_t seed, Verdict& verdict) {
-  if (!choice.variant.empty()) return;
-  const Capabilities& says = choice.plugin->info().capabilities;
   const Where where = layer_where(choice, "capabilities", "", at::kFloat);
   const Layer layer(choice, at::kFloat, seed);
   constexpr std::int64_t kLong = 1 << 20;
   const bool constant = state_bytes(layer.rule(), kLong) == state_bytes(layer.rule(), 2 * kLong);
-  verdict.holds(where, "constant_state", constant == says.constant_state,
+  verdict.holds(where, "constant_state", constant == choice.plugin->info().capabilities.constant_state,
                 constant ? "the state does not grow, declared to" : "the state grows, declared constant");
   const auto gates = layer.rule().coefficients(layer.input(1, kTokens), layer.weights());
   if (!gates) return;
+  const RuleRecurrence says = recurrence_of(*choice.plugin, choice.options);
+  const std::string decay = decay_word(gates->log_alpha);
   const auto yes = [](bool it) { return std::string(it ? "yes" : "no"); };
-  const std::string_view decay = decay_word(gates->log_alpha);
-  verdict.holds(where, "decay", decay == says.decay,
-                "decay " + std::string(decay) + ", declared " + says.decay);
+  verdict.holds(where, "decay", decay == says.decay, "decay " + decay + ", declared " + says.decay);
   verdict.holds(where, "delta", gates->has_delta == says.delta,
                 "delta " + yes(gates->has_delta) + ", declared " + yes(says.delta));
   verdict.holds(where, "momentum", gates->log_mu.defined() == says.momentum,
