@@ -82,7 +82,7 @@ void check_capabilities(const LayerChoice& choice, std::uint64_t seed, Verdict& 
 }
 
 // Inputs of usual size, and so small or large that every gate is at its middle or its end.
-constexpr double kSizes[] = {1, 1e-3, 30};
+constexpr double kSizes[] = {1, 1e-3, 100};
 
 // Log-gates ≤ 0 (−∞ forgets), β and η numbers, no sign of β that would turn a write around.
 void check_gates(const LayerChoice& choice, std::uint64_t seed, Verdict& verdict) {

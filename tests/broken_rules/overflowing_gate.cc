@@ -1,4 +1,4 @@
-// η = exp(2e) is infinite where e is large.
+// η = exp(e) is infinite where e is large.
 #include <ATen/ops/exp.h>
 
 #include "sound_gates.h"
@@ -13,7 +13,7 @@ class Faulty final : public SoundGates {
 
   Coefficients coefficients(const GateInputs& in) const override {
     Coefficients gates = SoundGates::coefficients(in);
-    gates.eta = (2 * in["e"]).exp();
+    gates.eta = in["e"].exp();
     return gates;
   }
 };

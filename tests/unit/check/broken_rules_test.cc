@@ -28,7 +28,7 @@ const Fault kFaults[] = {
     {"future_leak", "layer/causality/t=20/f64/y", {"causality", "documents", "forward", "split", "step"}},
     {"dropped_eta_gradient", "layer/gradient/differences/f64/d_e_proj.weight", {"gradient"}},
     {"rounded_gate", "layer/gradient/differences/f64/d_m_proj.weight", {"gradient"}},
-    {"overflowing_gate", "layer/gates/x*30/f32/eta", {"extremes", "gates"}},
+    {"overflowing_gate", "layer/gates/x*100/f32/eta", {"extremes", "gates"}},
     {"growing_gate", "layer/gates/x*1/f32/log_alpha", {"gates"}},
     {"undeclared_decay", "layer/capabilities/f32/decay", {"capabilities"}},
     {"kept_state", "layer/documents/f64/y", {"documents"}},
