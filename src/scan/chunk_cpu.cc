@@ -100,11 +100,12 @@ cpu::Scan<T> describe(const Prepared& in, const Options& options, std::int64_t c
 }
 
 // Smaller chunks have less to do within a chunk, larger ones carry (and keep) the state less often. With
-// channel-wise decay a pair of tokens within a chunk costs more, and they are smaller.
+// channel-wise decay a pair of tokens within a chunk costs more, and they are smaller. 30 and 48 are whole
+// blocks of a product's six rows.
 std::int64_t default_chunk_size(const Inputs& inputs) {
   const std::int64_t K = inputs.q_BTGK.size(3);
   if (has_channel_decay(inputs)) return K < 128 ? 16 : 32;
-  return K < 64 ? 32 : 48;
+  return K < 128 ? 30 : 48;
 }
 
 Options with_chunk_size(const Options& options, const Inputs& inputs) {
