@@ -1,7 +1,10 @@
-// plugins/README.md's example, built outside the tree against an installation, found and trained.
+// `rules new`: its plugin is built outside the tree, checked and trained, as plugins/README.md and its own
+// words say.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <fstream>
 
@@ -26,6 +29,9 @@ std::string replaced(std::string text, const std::string& from, const std::strin
   return text;
 }
 
+// Where the Meson of this build is.
+std::string meson_folder() { return fs::path(std::getenv("MDNLAB_MESON")).parent_path().string(); }
+
 // This build, installed into a folder of its own.
 class Installation {
  public:
@@ -47,7 +53,8 @@ class Installation {
 
   ProcessOptions options(const fs::path& folder) const {
     return {.folder = folder,
-            .environment = {{"PATH", program_.parent_path().string() + ":" + std::getenv("PATH")},
+            .environment = {{"PATH", program_.parent_path().string() + ":" + meson_folder() + ":" +
+                                         std::getenv("PATH")},
                             {"PKG_CONFIG_PATH", package_.parent_path().string()},
                             {"LD_LIBRARY_PATH", ""}},  // Meson names the build tree there
             .timeout = std::chrono::seconds(240)};
@@ -58,45 +65,82 @@ class Installation {
   fs::path program_, package_;
 };
 
-TEST(OutOfTreePlugin, IsBuiltFoundAndTrainedAsItsReadmeSays) {
-  for (const char* program : {"c++", "pkg-config"}) {
+TEST(OutOfTreePlugin, IsWrittenBuiltCheckedAndTrainedAsTheReadmeSays) {
+  for (const char* program : {"c++", "ninja", "pkg-config"}) {
     if (!is_found(program)) GTEST_SKIP() << "there is no " << program;
   }
   const Installation installation;
   const TemporaryFolder folder;
   const std::string readme = read_text(source_folder() / "plugins/README.md");
-  for (const char* language : {"cpp", "yaml"}) {
-    const std::vector<Block> files = blocks(readme, language);
-    ASSERT_THAT(files, SizeIs(1));
-    ASSERT_NE(files[0].name, "");
-    write_blocks(files, folder.path());
-  }
-  const std::vector<Block> scripts = blocks(readme, "sh");
-  ASSERT_THAT(scripts, SizeIs(2));
+  std::string script;
+  for (const Block& block : blocks(readme, "sh")) script += block.content;
+  const Finished done = run({"sh", "-euc", script}, installation.options(folder.path()));
+  ASSERT_EQ(done.code, 0) << done.out << done.err;
+  EXPECT_THAT(done.out, AllOf(HasSubstr("| forget_logit"), HasSubstr("decay that a full write costs"),
+                              ContainsRegex("\\| coupled +\\|")));
+  EXPECT_THAT(done.err, HasSubstr("2 done now, 0 failed"));
+  EXPECT_EQ(done.out.find("warning"), std::string::npos) << "no warning either";
 
-  const Finished built = run({"sh", "-euc", scripts[0].content}, installation.options(folder.path()));
-  ASSERT_EQ(built.code, 0) << built.err;
-  EXPECT_EQ(built.err, "") << "no warning either";
-  EXPECT_THAT(
-      built.out,
-      AllOf(ContainsRegex(
-                "leaky +1 +no +no +scalar +constant +a memory that leaks at a learned rate +leaky.so"),
-            ContainsRegex("\nmdn +"), HasSubstr("| half_life_log"),
-            HasSubstr("tokens after which half is left")));
+  // What the walk shows is what was written.
+  const std::vector<Block> code = blocks(readme, "cpp"), sweep = blocks(readme, "yaml");
+  ASSERT_THAT(code, SizeIs(1));
+  ASSERT_THAT(sweep, SizeIs(1));
+  const std::string written = read_text(folder / "coupled/coupled.cc");
+  EXPECT_EQ(written, code[0].content);
+  EXPECT_LE(std::ranges::count(written, '\n'), 80);
+  EXPECT_EQ("# sweep.yaml\n" + read_text(folder / "coupled/sweep.yaml"), sweep[0].content);
 
-  const Finished trained = run({"sh", "-euc", scripts[1].content}, installation.options(folder.path()));
-  EXPECT_EQ(trained.code, 0) << trained.err;
-  EXPECT_THAT(trained.err, HasSubstr("2 done now, 0 failed"));
-  EXPECT_THAT(trained.out, ContainsRegex("\\| leaky +\\|"));
-
-  // By name on the command line it reaches the workers as well; without it the rule is unknown.
-  const Finished named =
-      run({"sh", "-c", "mdnlab run leaky.yaml --plugin leaky.so --db named.db --only rule.half_life=4"},
-          installation.options(folder.path()));
-  EXPECT_EQ(named.code, 0) << named.err;
-  const Finished without = run({"sh", "-c", "mdnlab plan leaky.yaml"}, installation.options(folder.path()));
+  // Without the plugin the rule is unknown.
+  const Finished without =
+      run({"sh", "-c", "mdnlab plan coupled/sweep.yaml"}, installation.options(folder.path()));
   EXPECT_EQ(without.code, 2);
-  EXPECT_THAT(without.err, HasSubstr("unknown rule; found 'leaky'"));
+  EXPECT_THAT(without.err, HasSubstr("unknown rule; found 'coupled'"));
+}
+
+TEST(OutOfTreePlugin, TheCommandsThatRulesNewPrintsWorkFromTheBuildTree) {
+  if (!is_found("ninja") || !is_found("pkg-config")) GTEST_SKIP() << "ninja or pkg-config is not here";
+  const TemporaryFolder folder;
+  const ProcessOptions options{.folder = folder.path(),
+                               .environment = {{"LD_LIBRARY_PATH", ""}},
+                               .timeout = std::chrono::seconds(240)};
+  const Finished written = run_mdnlab({"rules", "new", "my_rule_2"}, options);
+  ASSERT_EQ(written.code, 0) << written.err;
+  EXPECT_THAT(written.err, HasSubstr("wrote my_rule_2"));
+  const auto start = std::chrono::steady_clock::now();
+  const Finished done = run({"sh", "-euc", written.out}, options);
+  EXPECT_EQ(done.code, 0) << done.out << done.err;
+  EXPECT_THAT(done.out, ContainsRegex("\\| my_rule_2 +\\|"));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(120));
+}
+
+TEST(RulesNew, NamesAreCheckedAndNothingIsOverwritten) {
+  const TemporaryFolder folder;
+  const ProcessOptions options{.folder = folder.path()};
+  for (const std::string name : {"", "Rule", "2rule", "my-rule", "../rule", "a b", "rule.cc"}) {
+    const Finished refused = run_mdnlab({"rules", "new", name}, options);
+    EXPECT_EQ(refused.code, 2) << name;
+    EXPECT_THAT(refused.err, HasSubstr("this is no name for a rule; found '" + name + "'"));
+  }
+  EXPECT_THAT(run_mdnlab({"rules", "new", "mdn"}, options).err,
+              HasSubstr("a rule of this name exists; found 'mdn'"));
+  EXPECT_TRUE(fs::is_empty(folder.path()));
+
+  fs::create_directory(folder / "mine");
+  const Finished taken = run_mdnlab({"rules", "new", "mine"}, options);
+  EXPECT_EQ(taken.code, 2);
+  EXPECT_THAT(taken.err, HasSubstr("mine: this is there already"));
+  EXPECT_TRUE(fs::is_empty(folder / "mine"));
+  const Finished nowhere = run_mdnlab({"rules", "new", "mine", "--directory", "no/where"}, options);
+  EXPECT_EQ(nowhere.code, 2);
+  EXPECT_THAT(nowhere.err, HasSubstr("cannot make the folder: No such file or directory"));
+
+  const Finished elsewhere = run_mdnlab({"rules", "new", "other", "--directory", "mine"}, options);
+  EXPECT_EQ(elsewhere.code, 0) << elsewhere.err;
+  for (const char* file : {"other.cc", "meson.build", "README.md", "sweep.yaml"}) {
+    const std::string text = read_text(folder / "mine/other" / file);
+    EXPECT_THAT(text, HasSubstr("other")) << file;
+    EXPECT_EQ(text.find("{{NAME"), std::string::npos) << file;
+  }
 }
 
 }  // namespace
