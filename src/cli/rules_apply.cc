@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "base/log.h"
@@ -139,12 +140,18 @@ int rules_apply(std::span<const std::string> words) {
                        .normalize = arguments.has("normalize"),
                        .scale = arguments.has("scale")};
   if (arguments.has("dtype")) options.dtype = choice(arguments, "dtype", dtypes);
+  if (!std::filesystem::is_directory(output.has_parent_path() ? output.parent_path() : "."))
+    throw Error(Code::usage, {.place = {output.string()}, .what = "the folder is not there"});
   const Plugins plugins = arguments.plugins();
   const Plugin& plugin = plugins.find(arguments.text("RULE"));
   const RuleRecurrence recurrence = recurrence_of(plugin, recurrence_options(arguments, plugin));
 
   const TensorMap results = apply_to_file(recurrence, input, options);
   write_safetensors(output, results, {{"rule", recurrence.rule}, {"mode", arguments.text("mode")}});
+  for (const auto& [name, tensor] : results) {
+    if (!std::isfinite(norm(tensor)))
+      warn(quote(name) + " holds what is no number, or numbers too large to add up");
+  }
   if (arguments.has("json")) {
     print(nlohmann::ordered_json{{"rule", recurrence.rule},
                                  {"mode", arguments.text("mode")},

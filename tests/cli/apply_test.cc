@@ -96,7 +96,17 @@ TEST_F(RulesApply, WritesResultsAndSaysWhich) {
     EXPECT_THAT(read_values(file, "final_S"), ElementsAre(testing::FloatNear(0.75f, 1e-6f), 2.f));
   }
   const Finished table = apply(safetensors(two_tokens), {"mamba2"});
+  EXPECT_EQ(table.err, "");
   EXPECT_THAT(table.out, testing::ContainsRegex("final_S +\\[1,1,2,1\\] +f32 +2.136"));
+}
+
+TEST_F(RulesApply, WarnsOfWhatOverflows) {
+  std::vector<Tensor> tensors = two_tokens;
+  tensors[1].values = tensors[2].values = {1e30f, 1e30f, 1e30f, 1e30f};
+  tensors[2].values.resize(2);
+  const Finished done = apply(safetensors(tensors), {"mamba2"});
+  EXPECT_EQ(done.code, 0) << done.err;
+  EXPECT_THAT(done.err, HasSubstr("warning: 'o' holds what is no number"));
 }
 
 TEST_F(RulesApply, RefusesWhatDoesNotFitAndNamesIt) {
