@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdlib>
 #include <fstream>
 
@@ -106,11 +105,9 @@ TEST(OutOfTreePlugin, TheCommandsThatRulesNewPrintsWorkFromTheBuildTree) {
   const Finished written = run_mdnlab({"rules", "new", "my_rule_2"}, options);
   ASSERT_EQ(written.code, 0) << written.err;
   EXPECT_THAT(written.err, HasSubstr("wrote my_rule_2"));
-  const auto start = std::chrono::steady_clock::now();
   const Finished done = run({"sh", "-euc", written.out}, options);
   EXPECT_EQ(done.code, 0) << done.out << done.err;
   EXPECT_THAT(done.out, ContainsRegex("\\| my_rule_2 +\\|"));
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(120));
 }
 
 TEST(RulesNew, NamesAreCheckedAndNothingIsOverwritten) {
