@@ -37,9 +37,7 @@ constexpr std::array<TypeRow, 8> type_rows{{{TensorType::f64, "F64", 8},
                                             {TensorType::u8, "U8", 1},
                                             {TensorType::boolean, "BOOL", 1}}};
 
-const TypeRow& row_of(TensorType type) {
-  return type_rows[static_cast<std::size_t>(type)];
-}
+const TypeRow& row_of(TensorType type) { return type_rows[static_cast<std::size_t>(type)]; }
 
 [[noreturn]] void fail(const std::string& file, std::string what, std::string found = "",
                        std::string expected = "") {
@@ -67,7 +65,10 @@ nlohmann::json parse_with_unique_keys(std::string_view text, const std::string& 
   try {
     header = Json::parse(text, watch);
   } catch (const Json::exception& error) {
-    fail(file, std::string("the header of the safetensors file is not JSON: ") + error.what());
+    // After "last read" the library repeats bytes that need not be text, and may be many.
+    const std::string_view cause = error.what();
+    fail(file, "the header of the safetensors file is not JSON: " +
+                   std::string(cause.substr(0, cause.find("; last read"))));
   }
   if (!duplicate.empty()) fail(file, "the header of the safetensors file names " + duplicate + " twice");
   if (!header.is_object())
@@ -173,13 +174,9 @@ void check_coverage(const std::vector<TensorEntry>& tensors, std::int64_t data_b
 
 }  // namespace
 
-std::string_view tensor_type_word(TensorType type) {
-  return row_of(type).word;
-}
+std::string_view tensor_type_word(TensorType type) { return row_of(type).word; }
 
-std::int64_t tensor_type_bytes(TensorType type) {
-  return row_of(type).bytes;
-}
+std::int64_t tensor_type_bytes(TensorType type) { return row_of(type).bytes; }
 
 SafetensorsHeader read_safetensors_header(std::string_view bytes, const std::string& file) {
   if (bytes.size() < length_bytes) {

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "base/text.h"
 
 namespace mdnlab {
 namespace {
@@ -130,6 +131,16 @@ const BadFile bad_files[] = {
 
 INSTANTIATE_TEST_SUITE_P(Corpus, BadSafetensors, ::testing::ValuesIn(bad_files),
                          [](const auto& info) { return std::string(info.param.name); });
+
+TEST(SafetensorsHeader, NoMessageRepeatsBytesThatAreNoText) {
+  try {
+    read_safetensors_header(file_with("{\"" + std::string(100000, 'x') + "\xf2\":1}", 0), "w");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_LT(std::string(error.what()).size(), 300u);
+    EXPECT_EQ(invalid_utf8(error.what()), std::string::npos);
+  }
+}
 
 TEST(SafetensorsHeader, ReadsTensorsInTheOrderOfTheirData) {
   const auto header = read_safetensors_header(
