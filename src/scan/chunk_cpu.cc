@@ -53,17 +53,28 @@ std::int64_t chunk_count(std::int64_t tokens, std::int64_t chunk_size) {
   return (tokens + chunk_size - 1) / chunk_size;
 }
 
+// Smaller chunks have less to do within a chunk, larger ones carry the state less often. With channel-wise
+// decay a pair of tokens within a chunk costs more, and they are smaller. 30 and 48 are whole blocks of a
+// product's six rows.
+std::int64_t default_chunk_size(const Inputs& inputs) {
+  if (has_channel_decay(inputs)) return 16;
+  return inputs.q_BTGK.size(3) < 128 ? 30 : 48;
+}
+
+// The chunks of channel-wise decay are small: backward rebuilds most states from every fourth.
+std::int64_t chunks_per_state(const Inputs& inputs) { return has_channel_decay(inputs) ? 4 : 1; }
+
 struct Documents {
   std::vector<cpu::Document> list;
   std::int64_t chunks = 0;
 };
 
-Documents documents(const Inputs& inputs, std::int64_t chunk_size) {
+Documents documents(const Inputs& inputs, std::int64_t group_size) {
   Documents out;
   const std::vector<std::int64_t> starts = document_starts(inputs);
   for (std::size_t n = 0; n + 1 < starts.size(); ++n) {
     out.list.push_back({static_cast<std::int64_t>(n), starts[n], starts[n + 1], out.chunks});
-    out.chunks += chunk_count(starts[n + 1] - starts[n], chunk_size);
+    out.chunks += chunk_count(starts[n + 1] - starts[n], group_size);
   }
   return out;
 }
@@ -78,6 +89,7 @@ cpu::Scan<T> describe(const Prepared& in, const Options& options, std::int64_t c
   scan.tokens = in.q_BTGK.size(0) * in.q_BTGK.size(1);
   scan.chunks = chunks;
   scan.chunk_size = options.chunk_size;
+  scan.chunks_per_state = chunks_per_state(in);
   scan.has_delta = in.has_delta;
   scan.has_momentum = in.log_mu.defined();
   scan.q = const_rows<T>(in.q_BTGK);
@@ -97,15 +109,6 @@ cpu::Scan<T> describe(const Prepared& in, const Options& options, std::int64_t c
   scan.initial_state[0] = const_data<T>(in.initial_S_NHKV);
   scan.initial_state[1] = const_data<T>(in.initial_M_NHKV);
   return scan;
-}
-
-// Smaller chunks have less to do within a chunk, larger ones carry (and keep) the state less often. With
-// channel-wise decay a pair of tokens within a chunk costs more, and they are smaller. 30 and 48 are whole
-// blocks of a product's six rows.
-std::int64_t default_chunk_size(const Inputs& inputs) {
-  const std::int64_t K = inputs.q_BTGK.size(3);
-  if (has_channel_decay(inputs)) return K < 128 ? 16 : 32;
-  return K < 128 ? 30 : 48;
 }
 
 Options with_chunk_size(const Options& options, const Inputs& inputs) {
@@ -149,7 +152,7 @@ void for_each_pair(const cpu::Scan<T>& scan, const std::vector<cpu::Document>& d
 
 template <class T>
 Outputs forward(const Prepared& in, const Options& options, SavedForBackward* saved) {
-  const Documents documents = scan::documents(in, options.chunk_size);
+  const Documents documents = scan::documents(in, options.chunk_size * chunks_per_state(in));
   const cpu::Scan<T> scan = describe<T>(in, options, documents.chunks);
   const auto dtype = in.v_BTHV.options();
   const std::int64_t N = static_cast<std::int64_t>(documents.list.size()),
@@ -198,7 +201,7 @@ Outputs step(const Prepared& in) {
 template <class T>
 Inputs backward(const Prepared& in, const Options& options, const SavedForBackward& saved,
                 const Outputs& adjoints, const std::array<bool, kTensors>& wanted) {
-  const Documents documents = scan::documents(in, options.chunk_size);
+  const Documents documents = scan::documents(in, options.chunk_size * chunks_per_state(in));
   const cpu::Scan<T> scan = describe<T>(in, options, documents.chunks);
   const cpu::Saved<T> kept{const_cast<T*>(const_data<T>(saved.states)),
                            const_cast<T*>(const_data<T>(saved.residuals)),

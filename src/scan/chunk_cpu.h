@@ -10,7 +10,7 @@ namespace mdnlab::scan {
 
 // What backward needs beside the inputs; linear in T.
 struct SavedForBackward {
-  at::Tensor states;     // [H, chunks, S then M: halves·K, padded V], the state before each chunk
+  at::Tensor states;     // [H, chunks, S then M: halves·K, padded V], the state before each chunk or group
   at::Tensor residuals;  // [H, B·T, padded V]; undefined without delta
   at::Tensor scores;  // [H, chunks, C·padded C, once or with delta twice]; undefined with channel-wise decay
 };

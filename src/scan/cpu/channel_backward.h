@@ -1,6 +1,6 @@
 // The chunkwise backward pass of one document and its heads where the decay is channel-wise, last chunk
-// first. Coefficients are rebuilt from the inputs; the states before each chunk and the residuals come from
-// the forward pass.
+// first. Coefficients are rebuilt from the inputs; the residuals and the states before each group of chunks
+// come from the forward pass.
 #pragma once
 
 #include "scan/cpu/backward.h"
@@ -9,17 +9,40 @@
 namespace mdnlab::scan::cpu {
 namespace {
 
-// Residuals and state where forward saved them; without delta the residual is v.
+// Residuals where forward saved them; without delta the residual is v.
 template <class T>
-void find_saved(const Scan<T>& scan, const Document& document, const Chunk& at, const Saved<T>& saved,
-                ChannelBackwardTiles<T>& x) {
-  T* state = saved.states + saved.state_at(scan, at.head, document.first_chunk + at.n);
-  const std::int64_t row = padded(scan.value_width);
-  for (int h = 0; h < scan.halves(); ++h) x.state_before[h] = {state + h * scan.key_width * row, row};
+void find_residuals(const Scan<T>& scan, const Chunk& at, const Saved<T>& saved, Tile<T>& w) {
   if (scan.has_delta) {
-    x.w.data = saved.residuals + saved.residual_at(scan, at.head, at.token);
+    w.data = saved.residuals + saved.residual_at(scan, at.head, at.token);
   } else {
-    load_rows(scan.v, at.token, at.head, at.count, scan.value_width, x.w);
+    load_rows(scan.v, at.token, at.head, at.count, scan.value_width, w);
+  }
+}
+
+// The state before chunk n of a document: saved, or rebuilt.
+template <class T>
+void find_state_before(const Scan<T>& scan, const Document& document, std::int64_t head, std::int64_t n,
+                       const Saved<T>& saved, const ChannelBackwardTiles<T>& x, Tile<T>* state) {
+  const std::int64_t place = n % scan.chunks_per_state;
+  if (place == 0) return find_state(scan, document, head, n, saved, state);
+  for (int h = 0; h < scan.halves(); ++h)
+    state[h] = {x.own_state[h].at((place - 1) * scan.key_width), x.own_state[h].row};
+}
+
+// The states between the chunks of a group up to chunk n, from the one saved before the group.
+template <class T>
+void rebuild_states(const Scan<T>& scan, const Document& document, std::int64_t head, std::int64_t n,
+                    const Saved<T>& saved, ChannelBackwardTiles<T>& x) {
+  Tile<T> before[2], after[2];
+  for (std::int64_t m = n - n % scan.chunks_per_state; m < n; ++m) {
+    const Chunk at = chunk_at(scan, document, head, m);
+    find_state_before(scan, document, head, m, saved, x, before);
+    find_state_before(scan, document, head, m + 1, saved, x, after);
+    find_residuals(scan, at, saved, x.w);
+    load_rows(scan.k, at.token, at.key_head, at.count, scan.key_width, x.k);
+    compute_channel_gates(scan, at.token, at.count, head, x.gates);
+    compute_left(at.count, scan.has_momentum, x.k, x.gates, x.reads);
+    next_state(scan, at, x.reads, x.w, before, x, after);
   }
 }
 
@@ -106,8 +129,10 @@ void prefetch(const Scan<T>& scan, const Document& document, const Chunk& at, co
     x.ahead.add_rows(scan.v, next.token, next.head, next.count, V);
   }
   x.ahead.add_rows(adjoints.o, next.token, next.head, next.count, V);
-  const T* state = saved.states + saved.state_at(scan, next.head, document.first_chunk + next.n);
-  x.ahead.add(state, scan.halves() * K * x.d_state[kS].row);
+  if (at.n % scan.chunks_per_state != 0) return;
+  Tile<T> state[2];  // of the next group
+  find_state(scan, document, next.head, next.n, saved, state);
+  x.ahead.add(state[kS].data, scan.halves() * K * state[kS].row);
 }
 
 template <class T>
@@ -123,10 +148,16 @@ void backward_head(const Scan<T>& scan, const Document& document, std::int64_t h
     leads_on = leads_on || given;
     state_wanted = state_wanted || gradients.initial_state[h];
   }
-  for (std::int64_t n = chunks_in(document, scan.chunk_size) - 1; n >= 0; --n, leads_on = true) {
+  const std::int64_t chunks = chunks_in(document, scan.chunk_size);
+  for (std::int64_t n = chunks - 1; n >= 0; --n, leads_on = true) {
+    if (n == chunks - 1 || (n + 1) % scan.chunks_per_state == 0) {
+      x.ahead.clear();
+      rebuild_states(scan, document, head, n, saved, x);
+    }
     Chunk at = chunk_at(scan, document, head, n);
     at.leads_on = leads_on;
-    find_saved(scan, document, at, saved, x);
+    find_state_before(scan, document, head, n, saved, x, x.state_before);
+    find_residuals(scan, at, saved, x.w);
     load_output_adjoint(scan, at, adjoints.o, x.dO);
     x.dr.data = x.dO.at(at.count);
     prefetch(scan, document, at, saved, adjoints, gradients, x);

@@ -17,7 +17,8 @@ struct ChannelBackwardTiles : ChannelTiles<T> {
   Tile<T> dO, dr;           // [C,V]; dr follows the last row of dO, so that both can be one operand
   Tile<T> w_t;              // [V,C]
   Tile<T> state_t;          // [V,K]
-  Tile<T> state_before[2];  // [K,V] where forward saved them
+  Tile<T> state_before[2];  // [K,V] where forward saved them, or in own_state
+  Tile<T> own_state[2];     // [K,V] below one another, for the chunks of a group but the first
   Tile<T> d_state[2];       // [K,V] adjoints of the state after the chunk, then of that before it
 
   ChannelBackwardTiles(Scratch<T>& scratch, const Scan<T>& scan)
@@ -28,6 +29,8 @@ struct ChannelBackwardTiles : ChannelTiles<T> {
     dr = dO = scratch.tile(2 * C, V);
     w_t = scratch.tile(V, C);
     state_t = scratch.tile(V, K);
+    for (Tile<T>& tile : own_state)
+      tile = scratch.tile((scan.chunks_per_state - 1) * scan.key_width, scan.value_width);
     for (Tile<T>& tile : d_state) tile = scratch.tile(K, V);
   }
 };

@@ -43,39 +43,13 @@ void outputs(const Scan<T>& scan, const Chunk& at, ChannelForwardTiles<T>& x) {
   }
 }
 
-// S⁺ = ā_C∘S − b_C∘M, M⁺ = m̄_C∘M, factors of rows.
-template <class T>
-void pass_state(const Scan<T>& scan, std::int64_t count, const ChannelForwardTiles<T>& x) {
-  const ChannelGates<T>& g = x.gates;
-  const auto& [S, M] = x.state_before;
-  const auto& [S_after, M_after] = x.state_after;
-  scale_rows(S, g.alpha_bar.at(count), scan.key_width, S_after);
-  if (!scan.has_momentum) return;
-  add_scaled_rows(M, g.minus_b.at(count), scan.key_width, S_after);
-  scale_rows(M, g.mu_bar.at(count), scan.key_width, M_after);
-}
-
-// X⁺ = Φ X + Ψᵀ w
-template <class T>
-void next_state(const Scan<T>& scan, const Chunk& at, ChannelForwardTiles<T>& x) {
-  if (!at.leads_on) return;
-  if (!at.from_nothing) pass_state(scan, at.count, x);
-  for (int h = 0; h < scan.halves(); ++h) {
-    product(x.ahead, {scan.key_width, x.state_after[h].row, at.count}, transposed(x.writes.left(h, at.count)),
-            read_only(x.w), !at.from_nothing ? added_to(x.state_after[h]) : Target<T>{x.state_after[h]});
-  }
-}
-
 // The state before chunk n: where backward will look for it, else in scratch.
 template <class T>
 void place_state(const Scan<T>& scan, const Document& document, std::int64_t head, std::int64_t n,
                  const Saved<T>& saved, const ChannelForwardTiles<T>& x, Tile<T>* state) {
-  const bool is_saved = saved.states && n < chunks_in(document, scan.chunk_size);
-  T* place = is_saved ? saved.states + saved.state_at(scan, head, document.first_chunk + n) : nullptr;
-  for (int h = 0; h < scan.halves(); ++h) {
-    state[h] = x.own_state[h];
-    if (is_saved) state[h].data = place + h * scan.key_width * state[h].row;
-  }
+  std::copy_n(x.own_state, 2, state);
+  if (saved.states && n < chunks_in(document, scan.chunk_size) && n % scan.chunks_per_state == 0)
+    find_state(scan, document, head, n, saved, state);
 }
 
 // Memory of this chunk's outputs and the next one's inputs.
@@ -112,7 +86,8 @@ void forward_head(const Scan<T>& scan, const Document& document, std::int64_t he
     begin_channel_chunk(scan, at, x);
     residuals(scan, at, x);
     outputs(scan, at, x);
-    next_state(scan, at, x);
+    const Tile<T> left[2] = {x.writes.left(kS, at.count), x.writes.left(kM, at.count)};
+    if (at.leads_on) next_state(scan, at, left, x.w, x.state_before, x, x.state_after);
     store_rows(x.o, results.o, at.token, head, at.count, V);
   }
   for (int h = 0; h < scan.halves(); ++h) {

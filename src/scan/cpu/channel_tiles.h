@@ -88,6 +88,36 @@ void begin_channel_chunk(const Scan<T>& scan, const Chunk& at, ChannelTiles<T>& 
   }
 }
 
+// S⁺ = ā_C∘S − b_C∘M, M⁺ = m̄_C∘M, factors of rows. The state after may lie where that before does.
+template <class T>
+void pass_state(const Scan<T>& scan, std::int64_t count, const ChannelGates<T>& g, const Tile<T>* before,
+                const Tile<T>* after) {
+  scale_rows(before[kS], g.alpha_bar.at(count), scan.key_width, after[kS]);
+  if (!scan.has_momentum) return;
+  add_scaled_rows(before[kM], g.minus_b.at(count), scan.key_width, after[kS]);
+  scale_rows(before[kM], g.mu_bar.at(count), scan.key_width, after[kM]);
+}
+
+// X⁺ = Φ X + Ψᵀ w
+template <class T>
+void next_state(const Scan<T>& scan, const Chunk& at, const Tile<T>* left, Tile<T> w, const Tile<T>* before,
+                ChannelTiles<T>& x, const Tile<T>* after) {
+  if (!at.from_nothing) pass_state(scan, at.count, x.gates, before, after);
+  for (int h = 0; h < scan.halves(); ++h) {
+    product(x.ahead, {scan.key_width, after[h].row, at.count}, transposed(left[h]), read_only(w),
+            at.from_nothing ? Target<T>{after[h]} : added_to(after[h]));
+  }
+}
+
+// Where the state before chunk n, the first of a group, is saved.
+template <class T>
+void find_state(const Scan<T>& scan, const Document& document, std::int64_t head, std::int64_t n,
+                const Saved<T>& saved, Tile<T>* state) {
+  const std::int64_t group = document.first_chunk + n / scan.chunks_per_state, row = padded(scan.value_width);
+  T* place = saved.states + saved.state_at(scan, head, group);
+  for (int h = 0; h < scan.halves(); ++h) state[h] = {place + h * scan.key_width * row, row};
+}
+
 template <class T>
 void prefetch_channel_inputs(const Scan<T>& scan, const Chunk& next, Ahead& ahead) {
   prefetch_keys(scan, next, ahead);

@@ -83,5 +83,26 @@ void carry_writes(std::int64_t count, Tile<T> k, const ChannelGates<T>& g, const
   }
 }
 
+// The same after the chunk alone, Ψ: from its end backward, with what S_t leaves in S_C (A) and M_t in S_C
+// (B) and in M_C (N).
+template <class T>
+void compute_left(std::int64_t count, bool has_momentum, Tile<T> k, const ChannelGates<T>& g,
+                  const Tile<T>* left) {
+  for (std::int64_t c = 0; c < k.row; c += kLanes<T>) {
+    Vector<T> A = Vector<T>{} + T(1), B = {}, N = A;
+    for (std::int64_t t = count - 1; t >= 0; --t) {
+      const Vector<T> written = load(k.at(t) + c) * g.eta[t];
+      store<T>(left[kS].at(t) + c, (A * g.beta[t] - B) * written);
+      if (has_momentum) {
+        const Vector<T> mu = load(g.mu.at(t) + c);
+        store<T>(left[kM].at(t) + c, N * -written);
+        B = (B - A * g.beta[t]) * mu;
+        N *= mu;
+      }
+      A *= load(g.alpha.at(t) + c);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace mdnlab::scan::cpu

@@ -34,8 +34,9 @@ template <class T>
 struct Scan {
   std::int64_t heads = 0, key_heads = 0, key_width = 0, value_width = 0;
   std::int64_t tokens = 0;
-  std::int64_t chunks = 0;      // of all documents together
+  std::int64_t chunks = 0;      // of all documents together; with chunks_per_state > 1 groups of so many
   std::int64_t chunk_size = 0;  // > 0
+  std::int64_t chunks_per_state = 1;  // saved for backward; the kernels of scalar decay save each
   bool has_delta = false, has_momentum = false;
   Rows<const T> q, k, v, p;
   const double *alpha = nullptr, *mu = nullptr;  // exp of the log-gates
@@ -49,7 +50,7 @@ struct Scan {
   int halves() const { return has_momentum ? 2 : 1; }  // of the state: S, and M
 };
 
-// One document: tokens [start, end); its chunks are first_chunk, first_chunk + 1, … of the whole scan.
+// One document: tokens [start, end); its chunks (or groups) are first_chunk, first_chunk + 1, … of the scan.
 struct Document {
   std::int64_t index = 0, start = 0, end = 0, first_chunk = 0;
 };

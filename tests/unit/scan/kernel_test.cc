@@ -47,7 +47,8 @@ std::vector<float> run(const Rule& rule, float poison) {
   scan.key_width = kKeyWidth;
   scan.value_width = kValueWidth;
   scan.tokens = kTokens;
-  scan.chunks = kChunks;
+  scan.chunks_per_state = channel_decay ? 2 : 1;
+  scan.chunks = (kChunks + scan.chunks_per_state - 1) / scan.chunks_per_state;
   scan.chunk_size = kChunkSize;
   scan.has_delta = has_delta;
   scan.has_momentum = has_momentum;
@@ -71,7 +72,8 @@ std::vector<float> run(const Rule& rule, float poison) {
   std::vector<float> space = poisoned(functions.scratch_size(scan) + 16);
   float* scratch = space.data();
   while (reinterpret_cast<std::uintptr_t>(scratch) % 64 != 0) ++scratch;
-  std::vector<float> states = poisoned(kHeads * kChunks * scan.halves() * kKeyWidth * padded(kValueWidth)),
+  std::vector<float> states =
+                         poisoned(kHeads * scan.chunks * scan.halves() * kKeyWidth * padded(kValueWidth)),
                      residuals = poisoned(kHeads * kTokens * padded(kValueWidth)), o = poisoned(rows_V),
                      scores = poisoned(kHeads * kChunks * Saved<float>::scores_of_a_chunk(scan)),
                      final_S = poisoned(state), final_M = poisoned(state), dq = poisoned(rows_K),
