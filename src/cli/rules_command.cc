@@ -10,6 +10,7 @@
 #include "cli/rules_bench.h"
 #include "cli/rules_check.h"
 #include "cli/rules_new.h"
+#include "cli/rules_spectrum.h"
 
 namespace mdnlab {
 
@@ -107,6 +108,7 @@ constexpr Verb kVerbs[] = {
     {"check", "[NAME | FILE.so]…", "prove rules: gradients, state, documents, causality", rules_check},
     {"bench", "[NAME…]", "time the rules", rules_bench},
     {"apply", "RULE", "run a rule's bare recurrence on tensors of a file", rules_apply},
+    {"spectrum", "RULE", "how stable a rule is within its gates", rules_spectrum},
     {"new", "NAME", "write a rule of your own as a plugin", rules_new},
 };
 

@@ -44,12 +44,13 @@ LanguageModel::LanguageModel(const ModelSpec& spec, const Plugins& plugins, std:
 }
 
 at::Tensor LanguageModel::hidden(const at::Tensor& tokens_BT, const ops::Documents& documents,
-                                 ModelState* state) const {
+                                 ModelState* state, const LayerObserver& observe) const {
   if (state && state->layers.empty()) state->layers.resize(blocks_.size());
   at::Tensor x = at::embedding(embedding_, tokens_BT);
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
     const Block& block = blocks_[i];
     const at::Tensor normed = ops::rms_norm(x, block.attn_norm, norm_eps_).to(dtype_);
+    if (observe) observe(i, *block.rule, block.weights, normed);
     x = x + block.rule->forward(normed, block.weights, documents, state ? &state->layers[i] : nullptr);
     if (!block.mlp_norm.defined()) continue;
     const at::Tensor wide = ops::rms_norm(x, block.mlp_norm, norm_eps_).to(dtype_);

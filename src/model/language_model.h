@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,6 +22,11 @@ struct ModelState {
   std::vector<LayerState> layers;
 };
 
+// Sees what each layer's rule is given on the way, from the first layer on: its weights and its normed input
+// (B,T,D) in the compute dtype.
+using LayerObserver = std::function<void(std::size_t layer, const Rule& rule, const Weights& weights,
+                                         const at::Tensor& normed_BTD)>;
+
 class LanguageModel {
  public:
   // Initial values are a function of the seed and each parameter's name. `dtype` is the compute dtype; the
@@ -31,7 +37,7 @@ class LanguageModel {
   // tokens int64 (B,T) → final normed hidden states (B,T,D) in the compute dtype. With `state`, goes on from
   // it.
   at::Tensor hidden(const at::Tensor& tokens_BT, const ops::Documents& documents = {},
-                    ModelState* state = nullptr) const;
+                    ModelState* state = nullptr, const LayerObserver& observe = {}) const;
 
   // hidden (…,D) → logits (…,vocabulary) in float32 (float64 for f64).
   at::Tensor logits(const at::Tensor& hidden) const;

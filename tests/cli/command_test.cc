@@ -48,6 +48,7 @@ INSTANTIATE_TEST_SUITE_P(
                     std::vector<std::string>{"report"}, std::vector<std::string>{"rules", "list"},
                     std::vector<std::string>{"rules", "show"}, std::vector<std::string>{"rules", "bench"},
                     std::vector<std::string>{"rules", "check"},
+                    std::vector<std::string>{"rules", "spectrum"},
                     std::vector<std::string>{"data", "pack"}, std::vector<std::string>{"data", "info"},
                     std::vector<std::string>{"data", "sample"}, std::vector<std::string>{"merge"},
                     std::vector<std::string>{"doctor"}),
