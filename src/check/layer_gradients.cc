@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
+#include "base/text.h"
 #include "check/layer_checks.h"
 #include "check/recurrence_inputs.h"
 
@@ -15,8 +17,10 @@ namespace {
 
 constexpr std::int64_t kTokens = 37;  // two chunks of the scan
 
-// Differences of fourth order: good to about step⁴, and to 1e-16 · |loss| / step.
-constexpr double kStep = 2e-4;
+// Differences of fourth order: good to about step⁴ times the curvature, and to 1e-16 · |loss| / step. Where
+// the curvature is large (a key near 0 before its normalisation), a smaller step serves; a wrong gradient
+// agrees at none.
+constexpr double kSteps[] = {2e-4, 3e-5, 4e-6, 5e-7};
 constexpr double kTolerance = 1e-8;
 
 // A layer and its backward round about twenty times in a row where the estimate below has two; independent
@@ -49,14 +53,15 @@ std::vector<at::Tensor> gradients(const Layer& layer, const Leaves& leaves) {
 }
 
 // The slope of the loss along a direction in one leaf.
-double measured_slope(const Layer& layer, Leaves leaves, std::size_t leaf, const at::Tensor& direction) {
+double measured_slope(const Layer& layer, Leaves leaves, std::size_t leaf, const at::Tensor& direction,
+                      double step) {
   const at::NoGradGuard no_grad;
   const at::Tensor adjoint = layer.input(2, kTokens, "adjoint"), kept = leaves[leaf].second;
   const auto loss = [&](double steps) {
-    leaves[leaf].second = kept + direction * (steps * kStep);
+    leaves[leaf].second = kept + direction * (steps * step);
     return (output(layer, leaves) * adjoint).sum().item<double>();
   };
-  return (8 * (loss(1) - loss(-1)) - (loss(2) - loss(-2))) / (12 * kStep);
+  return (8 * (loss(1) - loss(-1)) - (loss(2) - loss(-2))) / (12 * step);
 }
 
 void check_differences(const LayerChoice& choice, std::uint64_t seed, const Layer& layer,
@@ -66,17 +71,22 @@ void check_differences(const LayerChoice& choice, std::uint64_t seed, const Laye
     const auto& [name, leaf] = leaves[i];
     at::Tensor direction = normal(leaf.sizes(), seed, "direction of " + name);
     direction = direction / direction.norm();
-    const double slope = measured_slope(layer, leaves, i, direction);
     const double size = found[i].defined() ? found[i].norm().item<double>() : 0;
     const double predicted = found[i].defined() ? (found[i] * direction).sum().item<double>() : 0;
-    const std::string note =
-        "gradient " + std::to_string(predicted) + ", differences " + std::to_string(slope);
+    double slope = 0, error = std::numeric_limits<double>::infinity();
+    for (const double step : kSteps) {
+      const double measured = measured_slope(layer, leaves, i, direction, step);
+      const double off = std::abs(predicted - measured) / std::max(size, std::abs(measured));
+      if (off < error) slope = measured;
+      error = std::min(error, off);
+      if (error <= kTolerance || (predicted == 0 && measured == 0)) break;
+    }
     if (predicted == 0 && slope == 0) {
       verdict.holds(where, "d_" + name, false,
                     "it changes nothing: neither the output nor the gradient moves");
     } else {
-      verdict.number(where, "d_" + name, std::abs(predicted - slope) / std::max(size, std::abs(slope)),
-                     kTolerance, note);
+      verdict.number(where, "d_" + name, error, kTolerance,
+                     "gradient " + shortest(predicted) + ", differences " + shortest(slope));
     }
   }
 }

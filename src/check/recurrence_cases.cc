@@ -45,7 +45,7 @@ std::vector<Row> rows() {
           {"chunk", "C=16", odd, 16},
           {"chunk", "C=64", odd, 64},
           {"chunk", "C=auto", odd, 0},
-          {"gates", "near_zero", gates({.log_alpha = -40, .log_mu = -40, .largest_beta = 1e-3})},
+          {"gates", "near_zero", gates({.log_alpha = -20, .log_mu = -20, .largest_beta = 1e-3})},
           {"gates", "slow", gates(kSlow)},
           {"gates", "strong", gates({.log_alpha = -5, .log_mu = -5})},
           {"gates", "mixed", gates({.log_alpha = kMixed, .log_mu = kMixed})},

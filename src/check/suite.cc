@@ -18,7 +18,15 @@ constexpr LayerShape kShapes[] = {
     {.hidden_size = 128, .num_heads = 2, .head_dim = 64},
 };
 
+// Numbers whose usual value leaves a part of a layer unused: heads that share keys, groups that share B and
+// C, a window shorter than the sequences.
+constexpr std::pair<std::string_view, const char*> kNumbers[] = {
+    {"num_v_heads", "4"}, {"n_groups", "2"}, {"window_size", "8"}};
+
 std::vector<std::string> values_of(const Field& field) {
+  for (const auto& [name, value] : kNumbers) {
+    if (field.name == name) return {value};
+  }
   if (field.type == Type::boolean) return {"false", "true"};
   if (field.type == Type::text && field.choices) return split(field.choices, '|');
   return {};

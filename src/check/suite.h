@@ -15,9 +15,10 @@
 namespace mdnlab::check {
 
 // The rule with its usual options and `settings` (key=value), then with every boolean switched and every
-// choice of a text taken, one at a time (`delta`, `momentum` and `decay`, the switches of an ablation, in all
-// their combinations), then without and with the shortest convolution. Combinations that the rule refuses are
-// left out. The shape is the smallest of a few that it accepts; refusing all is its own Error.
+// choice of a text taken, value heads that share keys, one at a time (`delta`, `momentum` and `decay`, the
+// switches of an ablation, in all their combinations), then without and with the shortest convolution.
+// Combinations that the rule refuses are left out. The shape is the smallest of a few that it accepts;
+// refusing all is its own Error.
 std::vector<LayerChoice> layer_choices(const Plugin& plugin, std::span<const std::string> settings);
 
 // The recurrence that the layer hands to the scan; none for a rule that is no recurrence.

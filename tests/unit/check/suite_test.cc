@@ -27,6 +27,8 @@ TEST(Suite, TakesEveryChoiceOfARule) {
   EXPECT_THAT(variants("gated_deltanet"),
               testing::IsSupersetOf({"", "allow_neg_eigval=true", "conv_size=0", "conv_size=1"}));
   EXPECT_THAT(variants("gated_deltanet"), Contains("output_correction=true"));
+  EXPECT_THAT(variants("gated_deltanet"), Contains("num_v_heads=4"));
+  EXPECT_THAT(variants("mamba2"), Contains("n_groups=2"));
 }
 
 TEST(Suite, KeepsWhatIsSet) {
