@@ -94,15 +94,15 @@ Matrix period_matrix(const Attack& attack) {
 
 double length(const std::array<double, 2>& x) { return std::hypot(x[0], x[1]); }
 
-std::vector<Moment> run(const Attack& attack, std::int64_t tokens, double direction) {
+std::vector<Moment> run(const Attack& attack, std::int64_t tokens, double direction, std::int64_t phase) {
   State<2> state{.s = unit_key(direction)};
   std::vector<Moment> moments;
   double log_scale = 0;
   for (std::int64_t t = 0; t < tokens; ++t) {
-    const Token<2> token = attack.token(t);
+    const Token<2> token = attack.token(t + phase);
     state = advance(state, token);
     moments.push_back({.token = t + 1,
-                       .gate = attack.gates[static_cast<std::size_t>(t) % attack.gates.size()],
+                       .gate = attack.gates[static_cast<std::size_t>(t + phase) % attack.gates.size()],
                        .key_angle = std::atan2(token.key[1], token.key[0]),
                        .log_memory = log_scale + std::log(length(state.s)),
                        .log_velocity = log_scale + std::log(length(state.m))});
@@ -146,12 +146,13 @@ Attack worst_attack(const GateSet& set, const Constant& start, int most_period, 
 
 std::vector<Moment> trajectory(const Attack& attack, std::int64_t tokens) {
   std::vector<Moment> worst;
-  for (int i = 0; i < directions; ++i) {
-    std::vector<Moment> moments = run(attack, tokens, std::numbers::pi * i / directions);
-    const auto peak = [](const std::vector<Moment>& m) {
-      return std::ranges::max_element(m, {}, &Moment::log_memory)->log_memory;
-    };
-    if (worst.empty() || (!moments.empty() && peak(moments) > peak(worst))) worst = std::move(moments);
+  const auto end = [](const std::vector<Moment>& moments) { return moments.back().log_memory; };
+  for (std::int64_t phase = 0; phase < std::ssize(attack.period); ++phase) {
+    for (int i = 0; i < directions; ++i) {
+      std::vector<Moment> moments = run(attack, tokens, std::numbers::pi * i / directions, phase);
+      const bool lasts_longer = moments.size() > worst.size(), as_long = moments.size() == worst.size();
+      if (lasts_longer || (as_long && end(moments) > end(worst))) worst = std::move(moments);
+    }
   }
   return worst;
 }

@@ -26,7 +26,8 @@ struct Attack {
 // The best of periods 1 … most_period, each from `start` and from random points.
 Attack worst_attack(const GateSet& set, const Constant& start, int most_period, std::uint64_t seed);
 
-// What the attack does to the memory: S_0 of length 1 in the worst of a few directions, M_0 = 0.
+// What the attack does to the memory: S_0 of length 1 in the worst of a few directions, M_0 = 0, from the
+// worst token of the period on (another might forget S_0 before anything is in M).
 struct Moment {
   std::int64_t token = 0;  // from 1
   Gate gate;

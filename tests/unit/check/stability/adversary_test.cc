@@ -50,6 +50,8 @@ TEST(Adversary, FindsThatTheEffectiveStepGrowsWhenTheInnerRateChanges) {
   const GateSet set = gates_of("delta_momentum", {"gate_constraint=effective_step"});
   EXPECT_GT(worst_constant(set, 0).turning.growth, 1.07);
   EXPECT_GT(attack_on(set, 2).growth, 10);
+  const Attack with_decay = attack_on(gates_of("mdn", {"gate_constraint=effective_step"}), 2);
+  EXPECT_GT(trajectory(with_decay, 100).back().log_memory, 100) << "also where one token forgets everything";
 }
 
 TEST(Adversary, NeverMakesEscrowGrow) {
