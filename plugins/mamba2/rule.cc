@@ -31,7 +31,16 @@ constexpr std::array fields{
           .type = Type::real,
           .preset = "1e-5",
           .doc = "eps of the gated norm",
-          .least = 0}};
+          .least = 0},
+    Field{.name = "norm_groups",
+          .type = Type::integer,
+          .preset = "1",
+          .doc = "groups of channels that the gated norm treats apart",
+          .least = 1},
+    Field{.name = "norm_before_gate",
+          .type = Type::boolean,
+          .preset = "false",
+          .doc = "RMSNorm(y)·silu(z) instead of RMSNorm(y·silu(z))"}};
 
 class Mamba2 final : public Rule {
  public:
@@ -45,7 +54,9 @@ class Mamba2 final : public Rule {
         channels_(inner_ + 2 * groups_ * state_),
         taps_(shape.conv_size),
         layers_(shape.num_hidden_layers),
-        eps_(params.real("gated_norm_eps")) {
+        norm_groups_(params.integer("norm_groups")),
+        eps_(params.real("gated_norm_eps")),
+        norms_first_(params.boolean("norm_before_gate")) {
     if (heads_ * width_ != inner_ || heads_ < 1) {
       throw params.error("head_width", "expand · hidden_size / head_width is no whole number of heads",
                          "a divisor of " + std::to_string(inner_));
@@ -53,6 +64,10 @@ class Mamba2 final : public Rule {
     if (heads_ % groups_ != 0) {
       throw params.error("n_groups", "n_groups does not divide the heads",
                          "a divisor of " + std::to_string(heads_));
+    }
+    if (inner_ % norm_groups_ != 0) {
+      throw params.error("norm_groups", "norm_groups does not divide expand · hidden_size",
+                         "a divisor of " + std::to_string(inner_));
     }
     if (taps_ < 1)
       throw params.error("expand", "its short convolution needs a model.conv_size of at least 1");
@@ -116,14 +131,22 @@ class Mamba2 final : public Rule {
     }
 
     const at::Tensor skip = weights["D"].to(x_BTHP.scalar_type()).unsqueeze(-1) * x_BTHP;
-    const at::Tensor y = (outputs.o_BTHV + skip).reshape({batch, tokens, inner_});
-    return ops::linear(ops::rms_norm(y * at::silu(z), weights["norm.weight"], eps_),
+    const at::Tensor y = (outputs.o_BTHV + skip).reshape({batch, tokens, inner_}), gate = at::silu(z);
+    const at::Tensor& weight = weights["norm.weight"];
+    return ops::linear(norms_first_ ? norm(y, weight) * gate : norm(y * gate, weight),
                        weights["out_proj.weight"]);
   }
 
  private:
-  std::int64_t hidden_, inner_, width_, heads_, state_, groups_, channels_, taps_, layers_;
+  at::Tensor norm(const at::Tensor& y_BTE, const at::Tensor& weight_E) const {
+    const std::int64_t width = inner_ / norm_groups_;
+    const at::Tensor grouped = y_BTE.view({y_BTE.size(0), y_BTE.size(1), norm_groups_, width});
+    return ops::rms_norm(grouped, weight_E.view({norm_groups_, width}), eps_).view_as(y_BTE);
+  }
+
+  std::int64_t hidden_, inner_, width_, heads_, state_, groups_, channels_, taps_, layers_, norm_groups_;
   double eps_;
+  bool norms_first_;
 };
 
 std::unique_ptr<Rule> create(const Params& params, const LayerShape& shape) {

@@ -161,7 +161,7 @@ int rules_bench(std::span<const std::string> words) {
   std::vector<BenchRow> rows;
   for (const std::string& name : names) {
     const Capabilities& capabilities = plugins.find(name).info().capabilities;
-    if (!capabilities.constant_state) continue;  // no recurrence, no scan
+    if (!capabilities.scans) continue;  // no recurrence, no scan
     const ScanBench bench{.rule = name,
                           .has_delta = capabilities.delta,
                           .has_momentum = capabilities.momentum,

@@ -38,6 +38,7 @@ struct Capabilities {
   const char* decay = "none";  // none | scalar | channel
   bool step = true;            // decodes token by token from its state
   bool constant_state = true;  // the state does not grow with the context
+  bool scans = true;           // a recurrence, run by scan/; else attention
 };
 
 struct PluginFailure {

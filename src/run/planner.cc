@@ -107,7 +107,7 @@ PlannedRun describe_run(RunConfig config, const Plugins& plugins, TaskMaker& tas
   run.memory_bytes = estimate_memory(config, facts.parameters, vocabulary);
   std::set<std::string> kernels;
   for (const RuleChoice& layer : config.model.layers) {
-    kernels.insert(plugins.find(layer.name).info().capabilities.constant_state ? "cpu chunk" : "cpu sdpa");
+    kernels.insert(plugins.find(layer.name).info().capabilities.scans ? "cpu chunk" : "cpu sdpa");
   }
   run.kernel = join(std::vector<std::string>(kernels.begin(), kernels.end()), " + ");
   run.row = {.key = run_key(config, plugins, data_digest),

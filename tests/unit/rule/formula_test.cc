@@ -15,6 +15,7 @@
 #include <ATen/ops/zeros_like.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <functional>
 
@@ -395,16 +396,15 @@ TEST(Formula, OfMamba2IsItsReadmes) {
   EXPECT_LT(relative_error(layer.whole(input)[0], at::stack(rows).matmul(w["out_proj.weight"].t())), 1e-12);
 }
 
-TEST(Formula, OfAttentionIsItsReadmes) {
-  const at::NoGradGuard no_grad;
-  const Layer layer({"attention", {"rope_theta=100"}});
+// Softmax over the last `window` tokens, one query and one key at a time.
+Tensor attention_as_written(const Layer& layer, const Tensor& input, double theta, std::int64_t window) {
   const Weights& w = layer.weights();
-  const Tensor input = random_input(1, T);
-  const auto project = [&](const char* name) { return input[0].matmul(w[name].t()).view({T, H, K}); };
-  const auto rotated = [](const Tensor& x, std::int64_t t) {
+  const std::int64_t tokens = input.size(0);
+  const auto project = [&](const char* name) { return input.matmul(w[name].t()).view({tokens, H, K}); };
+  const auto rotated = [&](const Tensor& x, std::int64_t t) {
     Tensor y = x.clone();
     for (std::int64_t i = 0; i < K / 2; ++i) {
-      const double angle = static_cast<double>(t) * std::pow(100, -2.0 * static_cast<double>(i) / K);
+      const double angle = static_cast<double>(t) * std::pow(theta, -2.0 * static_cast<double>(i) / K);
       y[i] = x[i] * std::cos(angle) - x[i + K / 2] * std::sin(angle);
       y[i + K / 2] = x[i] * std::sin(angle) + x[i + K / 2] * std::cos(angle);
     }
@@ -412,18 +412,36 @@ TEST(Formula, OfAttentionIsItsReadmes) {
   };
   const Tensor q = project("q_proj.weight"), k = project("k_proj.weight"), v = project("v_proj.weight");
   std::vector<Tensor> rows;
-  for (std::int64_t t = 0; t < T; ++t) {
+  for (std::int64_t t = 0; t < tokens; ++t) {
+    const std::int64_t first = std::max<std::int64_t>(0, t - window + 1);
     std::vector<Tensor> heads;
     for (std::int64_t h = 0; h < H; ++h) {
       std::vector<Tensor> scores;
-      for (std::int64_t j = 0; j <= t; ++j)
+      for (std::int64_t j = first; j <= t; ++j)
         scores.push_back(rotated(q[t][h], t).dot(rotated(k[j][h], j)) / std::sqrt(static_cast<double>(K)));
       const Tensor share = at::softmax(at::stack(scores), 0);
-      heads.push_back(share.matmul(v.select(1, h).narrow(0, 0, t + 1)));
+      heads.push_back(share.matmul(v.select(1, h).narrow(0, first, t + 1 - first)));
     }
     rows.push_back(at::cat(heads));
   }
-  EXPECT_LT(relative_error(layer.whole(input)[0], at::stack(rows).matmul(w["o_proj.weight"].t())), 1e-12);
+  return at::stack(rows).matmul(w["o_proj.weight"].t());
+}
+
+TEST(Formula, OfAttentionIsItsReadmes) {
+  const at::NoGradGuard no_grad;
+  const Layer layer({"attention", {"rope_theta=100"}});
+  const Tensor input = random_input(1, T);
+  EXPECT_LT(relative_error(layer.whole(input)[0], attention_as_written(layer, input[0], 100, T)), 1e-12);
+}
+
+TEST(Formula, OfSlidingAttentionIsItsReadmes) {
+  const at::NoGradGuard no_grad;
+  for (const std::int64_t window : std::array<std::int64_t, 4>{1, 3, T, 10 * T}) {
+    const Layer layer({"sliding_attention", {"rope_theta=100", "window=" + std::to_string(window)}});
+    const Tensor input = random_input(1, T);
+    EXPECT_LT(relative_error(layer.whole(input)[0], attention_as_written(layer, input[0], 100, window)), 1e-12)
+        << window;
+  }
 }
 
 }  // namespace

@@ -149,7 +149,8 @@ INSTANTIATE_TEST_SUITE_P(
                                         {"mu_bias", step},
                                         {"log_factor", {4e-4, 4}},
                                         {"D_log", {1e-4, 1}}}},
-        std::pair<std::string, Ranges>{"scalar_ssd", {{"A_log", {1, 64}}, {"dt_bias", step}}}),
+        std::pair<std::string, Ranges>{"scalar_ssd", {{"A_log", {1, 64}}, {"dt_bias", step}}},
+        std::pair<std::string, Ranges>{"sliding_attention", {}}),
     [](const auto& info) { return info.param.first; });
 
 TEST(GateValues, OfMamba2CountHeads) {

@@ -36,6 +36,7 @@ std::vector<LayerCase> family_cells() {
 std::vector<LayerCase> layer_cases() {
   std::vector<LayerCase> cases{
       {"attention", {}},
+      {"attention", {"num_heads=4", "num_kv_heads=2", "qkv_bias=true", "qk_norm=true"}},
       {"decay_momentum", {"num_v_heads=4"}},
       {"decay_momentum", {"gate_constraint=none", "min_log_mu=-0.5", "output_correction=true"}},
       {"delta_momentum", {}},
@@ -51,11 +52,14 @@ std::vector<LayerCase> layer_cases() {
       {"kda_momentum", {"gate_constraint=effective_step", "min_log_mu=-0.5"}, 1},
       {"mamba2", {"head_width=4", "state_size=3"}},
       {"mamba2", {"head_width=4", "state_size=3", "n_groups=2"}, 1},
+      {"mamba2", {"head_width=4", "state_size=3", "n_groups=2", "norm_groups=2", "norm_before_gate=true"}},
       {"mdn", {}},
       {"mdn", {"gate_constraint=none", "min_log_mu=-0.5", "tau_factor=8", "look_ahead=0.5"}},
       {"mdn", {"output_correction=false"}, 0},
       {"scalar_ssd", {}},
-      {"scalar_ssd", {"num_v_heads=6", "use_short_conv=false"}}};
+      {"scalar_ssd", {"num_v_heads=6", "use_short_conv=false"}},
+      {"sliding_attention", {"window=7"}},
+      {"sliding_attention", {"window=1", "num_kv_heads=1"}}};
   for (LayerCase& cell : family_cells()) cases.push_back(std::move(cell));
   return cases;
 }

@@ -1,0 +1,30 @@
+// Softmax attention over the last `window` tokens. README.md has the formulas.
+#include <array>
+
+#include "rule/abi.h"
+#include "rule/softmax_attention.h"
+
+namespace {
+
+using namespace mdnlab;
+
+constexpr auto fields = [] {
+  constexpr auto& shared = softmax_attention::fields;
+  std::array<Field, shared.size() + 1> all{Field{.name = "window",
+                                                 .type = Type::integer,
+                                                 .preset = "512",
+                                                 .doc = "tokens that a token sees, itself among them",
+                                                 .least = 1}};
+  for (std::size_t i = 0; i < shared.size(); ++i) all[i + 1] = shared[i];
+  return all;
+}();
+
+std::unique_ptr<Rule> create(const Params& options, const LayerShape& shape) {
+  return softmax_attention::layer(options, shape, options.integer("window"));
+}
+
+}  // namespace
+
+MDNLAB_PLUGIN(create, fields, .name = "sliding_attention", .rule_version = 1,
+              .summary = "causal softmax attention over the last tokens, with rotary positions",
+              .capabilities = {.scans = false});
