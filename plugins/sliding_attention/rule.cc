@@ -1,6 +1,5 @@
 // Softmax attention over the last `window` tokens. README.md has the formulas.
-#include <array>
-
+#include "config/field_table.h"
 #include "rule/abi.h"
 #include "rule/softmax_attention.h"
 
@@ -8,15 +7,15 @@ namespace {
 
 using namespace mdnlab;
 
-constexpr auto fields = [] {
-  constexpr auto& shared = softmax_attention::fields;
-  std::array<Field, shared.size() + 1> all{Field{.name = "window",
-                                                 .type = Type::integer,
-                                                 .preset = "512",
-                                                 .doc = "tokens that a token sees, itself among them",
-                                                 .least = 1}};
-  for (std::size_t i = 0; i < shared.size(); ++i) all[i + 1] = shared[i];
-  return all;
+constexpr FieldTable fields = [] {
+  FieldTable table;
+  table.add({.name = "window",
+             .type = Type::integer,
+             .preset = "512",
+             .doc = "tokens that a token sees, itself among them",
+             .least = 1});
+  table.add(softmax_attention::fields);
+  return table;
 }();
 
 std::unique_ptr<Rule> create(const Params& options, const LayerShape& shape) {

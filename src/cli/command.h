@@ -15,12 +15,15 @@ struct Command {
 
 extern const Command data_command;
 extern const Command doctor_command;
+extern const Command export_command;
+extern const Command import_command;
 extern const Command merge_command;
 extern const Command plan_command;
 extern const Command query_command;
 extern const Command report_command;
 extern const Command rules_command;
 extern const Command run_command;
+extern const Command score_command;
 extern const Command status_command;
 extern const Command worker_command;
 

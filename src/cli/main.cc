@@ -21,7 +21,7 @@ namespace {
 
 constexpr std::array commands{&run_command,    &plan_command,  &status_command, &query_command,
                               &report_command, &rules_command, &data_command,   &merge_command,
-                              &doctor_command, &worker_command};
+                              &score_command,  &import_command, &export_command, &doctor_command, &worker_command};
 
 std::string overview() {
   std::string text = "usage: mdnlab COMMAND …\n\nA laboratory for linear-attention recurrence rules.\n\n";

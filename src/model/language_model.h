@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -34,6 +35,11 @@ class LanguageModel {
   LanguageModel(const ModelSpec& spec, const Plugins& plugins, std::int64_t vocab_size, at::ScalarType dtype,
                 std::uint64_t seed);
 
+  // With these values (trained ones), by the names and in the shapes of parameter_specs: one that is missing or
+  // misshapen is a std::logic_error.
+  LanguageModel(const ModelSpec& spec, const Plugins& plugins, std::int64_t vocab_size, at::ScalarType dtype,
+                const std::map<std::string, at::Tensor>& values);
+
   // tokens int64 (B,T) → final normed hidden states (B,T,D) in the compute dtype. With `state`, goes on from
   // it.
   at::Tensor hidden(const at::Tensor& tokens_BT, const ops::Documents& documents = {},
@@ -46,6 +52,10 @@ class LanguageModel {
   std::int64_t vocab_size() const { return vocab_size_; }
 
  private:
+  using Fill = std::function<void(at::Tensor&, const ParameterSpec&)>;
+  LanguageModel(const ModelSpec& spec, const Plugins& plugins, std::int64_t vocab_size, at::ScalarType dtype,
+                const Fill& fill);
+
   struct Block {
     std::unique_ptr<Rule> rule;
     Weights weights;

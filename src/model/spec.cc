@@ -1,6 +1,8 @@
 #include "model/spec.h"
 
+#include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "base/text.h"
 
@@ -128,6 +130,27 @@ std::string ModelSpec::rule_text() const {
   std::vector<std::string> words;
   for (const auto& [name, count] : counts) words.push_back(std::to_string(count) + "×" + name);
   return join(words, " + ");
+}
+
+std::string ModelSpec::json() const {
+  using Json = nlohmann::ordered_json;
+  const auto rule = [](const RuleChoice& layer) {
+    Json json{{"name", layer.name}};
+    json.update(Json::parse(layer.options.json()));
+    return json;
+  };
+  Json root, model = Json::parse(options.json());
+  model.erase("ratio");  // the layers say it
+  const bool uniform = std::ranges::all_of(layers, [&](const RuleChoice& layer) {
+    return layer.name == layers[0].name && layer.options.json() == layers[0].options.json();
+  });
+  if (uniform) {
+    root["rule"] = rule(layers[0]);
+  } else {
+    for (const RuleChoice& layer : layers) model["layers"].push_back(rule(layer));
+  }
+  root["model"] = std::move(model);
+  return root.dump();
 }
 
 ModelSpec read_model(const Node& root, const Plugins& plugins) {

@@ -105,18 +105,7 @@ RunConfig read_config(const Node& root, const Plugins& plugins) {
 std::string RunConfig::json(bool pretty) const {
   Json root{{"schema", 1}};
   if (!name.empty()) root["name"] = name;
-  Json options = Json::parse(model.options.json());
-  options.erase("ratio");  // the layers say it
-  const bool uniform = std::ranges::all_of(model.layers, [&](const RuleChoice& layer) {
-    return layer.name == model.layers[0].name && layer.options.json() == model.layers[0].options.json();
-  });
-  if (uniform) {
-    root["rule"] = named("name", model.layers[0].name, model.layers[0].options);
-  } else {
-    for (const RuleChoice& layer : model.layers)
-      options["layers"].push_back(named("name", layer.name, layer.options));
-  }
-  root["model"] = std::move(options);
+  root.update(Json::parse(model.json()));
   if (data) root["data"] = Json::parse(data->json());
   root["task"] = named("name", task.kind->name, task.options);
   root["train"] = Json::parse(train.json());

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "interop/digests.h"
 
 namespace mdnlab {
 namespace {
@@ -25,7 +26,6 @@ constexpr const char* model_file = "model.safetensors";
 constexpr const char* optimizer_file = "optimizer.safetensors";
 constexpr const char* state_file = "state.json";
 constexpr const char* config_file = "config.json";
-constexpr const char* sums_file = "SHA256SUMS";
 constexpr std::array summed_files{model_file, optimizer_file, state_file, config_file};
 
 // Hidden, so that no reader takes it for a checkpoint.
@@ -95,9 +95,7 @@ void write_content(const fs::path& folder, const Checkpoint& checkpoint) {
   write_safetensors(folder / optimizer_file, checkpoint.optimizer);
   write_file(folder / state_file, checkpoint.state_json);
   write_file(folder / config_file, checkpoint.config_json);
-  std::string sums;
-  for (const char* name : summed_files) sums += fmt::format("{}  {}\n", sha256_file(folder / name), name);
-  write_file(folder / sums_file, sums);
+  write_digests(folder, summed_files);
   sync_folder(folder);
 }
 
@@ -123,45 +121,6 @@ void remove_superseded(const fs::path& run_folder, std::int64_t step) {
     if (!kept) remove_folder(folder);
   }
   remove_leftovers(run_folder);
-}
-
-[[noreturn]] void refuse(const fs::path& file, std::string what, std::string found = "",
-                         std::string expected = "") {
-  throw Error(Code::failed, ErrorText{.place = {.file = file.string()},
-                                      .what = std::move(what),
-                                      .found = std::move(found),
-                                      .expected = std::move(expected)});
-}
-
-// The digests in the order of summed_files; the list must be the one that save_checkpoint writes.
-std::vector<std::string> read_sums(const fs::path& file) {
-  if (!present(file)) refuse(file, "the checkpoint is incomplete: the file is missing");
-  constexpr std::size_t digest_digits = 64;
-  const std::vector<std::string> lines = split(trim(read_file(file)), '\n');
-  std::vector<std::string> digests;
-  for (std::size_t i = 0; i < summed_files.size(); ++i) {
-    const std::string_view line = i < lines.size() ? std::string_view(lines[i]) : "";
-    const std::string ending = fmt::format("  {}", summed_files[i]);
-    if (lines.size() != summed_files.size() || line.size() != digest_digits + ending.size() ||
-        !line.ends_with(ending)) {
-      refuse(file,
-             fmt::format("the checkpoint is damaged: line {} is no digest of {}", i + 1, summed_files[i]));
-    }
-    digests.emplace_back(line.substr(0, digest_digits));
-  }
-  return digests;
-}
-
-void verify(const fs::path& folder) {
-  const std::vector<std::string> expected = read_sums(folder / sums_file);
-  for (std::size_t i = 0; i < summed_files.size(); ++i) {
-    const fs::path file = folder / summed_files[i];
-    if (!present(file)) refuse(file, "the checkpoint is incomplete: the file is missing");
-    const std::string found = sha256_file(file);
-    if (found != expected[i]) {
-      refuse(file, "the checkpoint is damaged: the file has another SHA-256", found, expected[i]);
-    }
-  }
 }
 
 }  // namespace
@@ -196,9 +155,13 @@ std::vector<fs::path> checkpoint_folders(const fs::path& run_folder) {
 
 Checkpoint load_checkpoint(const fs::path& folder) {
   const std::optional<std::int64_t> step = step_of(folder);
-  if (!step)
-    refuse(folder, "the folder is no checkpoint", quote(folder.filename().string()), "step-<nine digits>");
-  verify(folder);
+  if (!step) {
+    throw Error(Code::failed, {.place = {.file = folder.string()},
+                               .what = "the folder is no checkpoint",
+                               .found = quote(folder.filename().string()),
+                               .expected = "step-<nine digits>"});
+  }
+  verify_digests(folder, summed_files);
   return {.step = *step,
           .model = read_safetensors(folder / model_file).tensors,
           .optimizer = read_safetensors(folder / optimizer_file).tensors,

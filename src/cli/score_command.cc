@@ -1,0 +1,125 @@
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <nlohmann/json.hpp>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "cli/arguments.h"
+#include "cli/command.h"
+#include "cli/score_input.h"
+#include "eval/log_probabilities.h"
+#include "run/open_model.h"
+
+namespace mdnlab {
+
+namespace {
+
+struct Scored {
+  std::vector<std::int64_t> tokens;
+  std::vector<double> log_probabilities;
+  std::int64_t text_bytes = 0;  // that the predicted tokens stand for; 0: no text is known
+};
+
+// --tokenizer, or what the run's `data:` says.
+std::unique_ptr<const Tokenizer> tokenizer_for(const Arguments& arguments, const StoredModel& model) {
+  if (arguments.has("tokenizer")) return make_tokenizer(arguments.text("tokenizer"), ".", {.file = "--tokenizer"});
+  const Node* recorded = find_path(model.config, "data.tokenizer");
+  if (recorded && recorded->kind == Node::Kind::scalar) {
+    return make_tokenizer(recorded->scalar, model.folder, recorded->place);
+  }
+  throw Error(Code::usage, {.what = "the model does not say how its text was made tokens",
+                            .found = "no data.tokenizer in " + (model.folder / "config.json").string(),
+                            .expected = "--tokenizer byte, gpt2:FOLDER or sentencepiece:FILE"});
+}
+
+std::vector<Scored> read_input(const Arguments& arguments, const StoredModel& model) {
+  std::vector<Scored> sequences;
+  if (arguments.has("tokens")) {
+    for (auto& tokens : read_token_lists(arguments.text("tokens"), model.vocab_size)) {
+      sequences.push_back({std::move(tokens)});
+    }
+    return sequences;
+  }
+  const auto tokenizer = tokenizer_for(arguments, model);
+  Scored text{read_text_tokens(arguments.text("text"), *tokenizer, model.vocab_size)};
+  for (std::size_t t = 1; t < text.tokens.size(); ++t) {
+    text.text_bytes += tokenizer->token_bytes(static_cast<std::int32_t>(text.tokens[t]));
+  }
+  sequences.push_back(std::move(text));
+  return sequences;
+}
+
+std::string json_text(const std::string& model, const std::vector<Scored>& sequences) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const Scored& sequence : sequences) {
+    list.push_back({{"tokens", sequence.tokens}, {"logprobs", sequence.log_probabilities}});
+  }
+  return nlohmann::ordered_json{{"model", model}, {"sequences", std::move(list)}}.dump() + "\n";
+}
+
+std::string table_text(const std::vector<Scored>& sequences) {
+  Table table{{{"sequence", true}, {"tokens", true}, {"mean logprob", true}, {"perplexity", true}, {"bits/byte", true}},
+              {}};
+  for (std::size_t i = 0; i < sequences.size(); ++i) {
+    const std::vector<double>& values = sequences[i].log_probabilities;
+    const double sum = std::accumulate(values.begin(), values.end(), 0.0);
+    const double mean = sum / static_cast<double>(values.size());
+    const auto bytes = static_cast<double>(sequences[i].text_bytes);
+    const auto cell = [&](double value) { return values.empty() ? "" : fmt::format("{:.6f}", value); };
+    table.rows.push_back({std::to_string(i), std::to_string(sequences[i].tokens.size()), cell(mean),
+                          cell(std::exp(-mean)), bytes > 0 ? cell(-sum / std::log(2.0) / bytes) : ""});
+  }
+  return table.text(TableFormat::plain);
+}
+
+int run(std::span<const std::string> words) {
+  Arguments arguments(
+      {.usage = "mdnlab score MODEL (--tokens FILE.json | --text FILE) [options]",
+       .about = "Prints the log-probability (natural) that the model gives to each next token; without --json, their\n"
+                "mean by sequence. MODEL is a checkpoint, a model folder of another project, or run:KEYPREFIX.",
+       .examples = "  mdnlab score run:3f2a --text experiments/data/tinyshakespeare.txt\n"
+                   "  mdnlab score downloads/mdn-400M --tokens ids.json --json\n"
+                   "  mdnlab score mdn-400M --text page.txt --tokenizer gpt2:experiments/data/gpt2\n"});
+  arguments.positional("MODEL", "a checkpoint, a model folder, or run:KEYPREFIX");
+  arguments.option("tokens", "a JSON list of lists of token ids");
+  arguments.option("text", "a UTF-8 text, one sequence");
+  arguments.option("tokenizer", "byte, gpt2:FOLDER or sentencepiece:FILE; else the run's");
+  arguments.option("dtype", "to compute in: f32, f64, bf16 or f16", "f32");
+  arguments.option("threads", "processor threads; as many as there are when not given");
+  arguments.flag("json", "print JSON");
+  arguments.add_device();
+  arguments.add_database();
+  arguments.add_plugins();
+  if (!arguments.parse(words)) return 0;
+  arguments.check_device();
+  if (arguments.has("tokens") == arguments.has("text")) {
+    throw Error(Code::usage, {.what = "score what? one of --tokens FILE.json and --text FILE",
+                              .found = arguments.has("text") ? "both" : "neither"});
+  }
+  const std::string dtype = arguments.text("dtype");
+  const std::string dtypes[] = {"f32", "f64", "bf16", "f16"};
+  if (std::ranges::find(dtypes, dtype) == std::end(dtypes)) {
+    throw Error(Code::usage, {.what = "unknown dtype", .found = "--dtype " + dtype, .expected = join(dtypes, ", ")});
+  }
+  if (arguments.has("threads")) at::set_num_threads(static_cast<int>(arguments.integer("threads", 1)));
+  at::globalContext().setFlushDenormal(true);
+
+  const Plugins plugins = arguments.plugins();
+  const StoredModel stored = open_model(arguments.text("MODEL"), arguments.database(), plugins);
+  std::vector<Scored> sequences = read_input(arguments, stored);
+  const LanguageModel model = build_model(stored, plugins, dtype_of(dtype));
+  for (Scored& sequence : sequences) sequence.log_probabilities = log_probabilities(model, sequence.tokens);
+  print(arguments.has("json") ? json_text(arguments.text("MODEL"), sequences) : table_text(sequences));
+  return 0;
+}
+
+}  // namespace
+
+const Command score_command{"score", "log-probabilities that a model gives to tokens or a text", run};
+
+}  // namespace mdnlab
