@@ -15,7 +15,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* sums_file = "SHA256SUMS";
 constexpr std::size_t digest_digits = 64;
 constexpr std::string_view between = "  ";
 
@@ -55,15 +54,15 @@ std::map<std::string, std::string, std::less<>> read_sums(const fs::path& file) 
 void write_digests(const fs::path& folder, std::span<const char* const> files) {
   std::string sums;
   for (const char* name : files) sums += fmt::format("{}{}{}\n", sha256_file(folder / name), between, name);
-  write_file(folder / sums_file, sums);
+  write_file(folder / digests_file, sums);
 }
 
 void verify_digests(const fs::path& folder, std::span<const char* const> files) {
-  const auto sums = read_sums(folder / sums_file);
+  const auto sums = read_sums(folder / digests_file);
   for (const char* name : files) {
     const auto expected = sums.find(name);
     if (expected == sums.end()) {
-      refuse(folder / sums_file, fmt::format("the checkpoint is damaged: there is no digest of {}", name));
+      refuse(folder / digests_file, fmt::format("the checkpoint is damaged: there is no digest of {}", name));
     }
     require(folder / name);
     const std::string found = sha256_file(folder / name);

@@ -7,6 +7,8 @@
 
 namespace mdnlab {
 
+inline constexpr const char* digests_file = "SHA256SUMS";
+
 // Writes folder/SHA256SUMS over these files of the folder.
 void write_digests(const std::filesystem::path& folder, std::span<const char* const> files);
 

@@ -29,6 +29,17 @@ constexpr const char* head = "lm_head.weight";
 
 std::string same(const std::string& name) { return name; }
 
+// Of a checkpoint, what cannot be read is damaged before it is malformed.
+Node read_config(const fs::path& folder) {
+  try {
+    return parse_yaml_file(folder / config_file);
+  } catch (const Error&) {
+    std::error_code ignored;
+    if (fs::exists(folder / digests_file, ignored)) verify_digests(folder, checkpoint_files);
+    throw;
+  }
+}
+
 StoredModel read_checkpoint(const fs::path& folder, Node config, const Plugins& plugins) {
   verify_digests(folder, checkpoint_files);
   StoredModel model{.folder = folder, .spec = read_model(config, plugins)};
@@ -106,7 +117,7 @@ StoredModel read_stored_model(const fs::path& folder, const Plugins& plugins) {
                               .what = fs::exists(folder, cause) ? "is no folder" : "is not there",
                               .expected = "a folder with config.json and model.safetensors"});
   }
-  Node config = parse_yaml_file(folder / config_file);
+  Node config = read_config(folder);
   const Node* schema = config.find("schema");
   const Node* model_type = config.find("model_type");
   if (schema && schema->scalar == "1") return read_checkpoint(folder, std::move(config), plugins);

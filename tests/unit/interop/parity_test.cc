@@ -18,7 +18,9 @@ TEST_P(Parity, LogProbabilitiesAreTheAuthors) {
   const std::filesystem::path folder = peers_folder() / GetParam();
   const StoredModel stored = read_stored_model(folder, plugins());
   const LanguageModel model = build_model(stored, plugins(), at::kFloat);
-  for (const auto& sequence : read_json(folder / "expected.json")["sequences"]) {
+  const nlohmann::json expectations = read_json(folder / "expected.json");
+  ASSERT_EQ(expectations["sequences"].size(), 7u);
+  for (const auto& sequence : expectations["sequences"]) {
     const auto tokens = sequence["tokens"].get<std::vector<std::int64_t>>();
     const auto expected = sequence["logprobs"].get<std::vector<double>>();
     const std::vector<double> found = log_probabilities(model, tokens);

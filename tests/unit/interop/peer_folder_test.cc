@@ -147,7 +147,7 @@ TEST_F(PeerFolder, ShardsAreReadAndTheirIndexIsChecked) {
   other = index;
   for (auto& [name, file] : other["weight_map"].items()) file = "model-3.safetensors";
   write_index(other);
-  EXPECT_THAT(refusal(), HasSubstr("model-3.safetensors: cannot read the file"));
+  EXPECT_THAT(refusal(), HasSubstr("model-3.safetensors: cannot map the file"));
   write_index({{"metadata", 1}});
   EXPECT_THAT(refusal(), HasSubstr("the index has no map `weight_map`"));
 }
