@@ -22,10 +22,12 @@ void tell(const StoredModel& model, const std::string& output) {
 int import_folder(std::span<const std::string> words) {
   Arguments arguments(
       {.usage = "mdnlab import DIR -o CHECKPOINT [options]",
-       .about = "Reads a model folder of flash-linear-attention or of the Momentum DeltaNet release (config.json and\n"
-                "model.safetensors; model_type momentum_deltanet, gated_deltanet, kda, mamba2 or transformer, and\n"
-                "hybrids by `attn`) and writes it as a checkpoint.",
-       .examples = "  mdnlab import downloads/mdn-400M -o mdn-400M\n  mdnlab score mdn-400M --tokens ids.json\n"});
+       .about =
+           "Reads a model folder of flash-linear-attention or of the Momentum DeltaNet release (config.json and\n"
+           "model.safetensors; model_type momentum_deltanet, gated_deltanet, kda, mamba2 or transformer, and\n"
+           "hybrids by `attn`) and writes it as a checkpoint.",
+       .examples =
+           "  mdnlab import downloads/mdn-400M -o mdn-400M\n  mdnlab score mdn-400M --tokens ids.json\n"});
   arguments.positional("DIR", "the folder");
   arguments.option("output,o", "the checkpoint, a new folder");
   arguments.add_plugins();
@@ -40,9 +42,11 @@ int import_folder(std::span<const std::string> words) {
 int export_model(std::span<const std::string> words) {
   Arguments arguments(
       {.usage = "mdnlab export MODEL -o DIR [options]",
-       .about = "Writes a model as a folder that flash-linear-attention (momentum_deltanet: the Momentum DeltaNet\n"
-                "release) loads with from_pretrained. Refused, with its name, is what those layers cannot express.",
-       .examples = "  mdnlab export run:3f2a -o mdn-small\n  mdnlab export mdnlab.runs/KEY/step-000000500 -o mdn-small\n"});
+       .about =
+           "Writes a model as a folder that flash-linear-attention (momentum_deltanet: the Momentum DeltaNet\n"
+           "release) loads with from_pretrained. Refused, with its name, is what those layers cannot express.",
+       .examples =
+           "  mdnlab export run:3f2a -o mdn-small\n  mdnlab export mdnlab.runs/KEY/step-000000500 -o mdn-small\n"});
   arguments.positional("MODEL", "a checkpoint, a model folder, or run:KEYPREFIX");
   arguments.option("output,o", "the model's folder, a new one");
   arguments.add_database();

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "base/log.h"
 #include "base/text.h"
@@ -27,7 +27,8 @@ struct Scored {
 
 // --tokenizer, or what the run's `data:` says.
 std::unique_ptr<const Tokenizer> tokenizer_for(const Arguments& arguments, const StoredModel& model) {
-  if (arguments.has("tokenizer")) return make_tokenizer(arguments.text("tokenizer"), ".", {.file = "--tokenizer"});
+  if (arguments.has("tokenizer"))
+    return make_tokenizer(arguments.text("tokenizer"), ".", {.file = "--tokenizer"});
   const Node* recorded = find_path(model.config, "data.tokenizer");
   if (recorded && recorded->kind == Node::Kind::scalar) {
     return make_tokenizer(recorded->scalar, model.folder, recorded->place);
@@ -63,7 +64,11 @@ std::string json_text(const std::string& model, const std::vector<Scored>& seque
 }
 
 std::string table_text(const std::vector<Scored>& sequences) {
-  Table table{{{"sequence", true}, {"tokens", true}, {"mean logprob", true}, {"perplexity", true}, {"bits/byte", true}},
+  Table table{{{"sequence", true},
+               {"tokens", true},
+               {"mean logprob", true},
+               {"perplexity", true},
+               {"bits/byte", true}},
               {}};
   for (std::size_t i = 0; i < sequences.size(); ++i) {
     const std::vector<double>& values = sequences[i].log_probabilities;
@@ -80,8 +85,9 @@ std::string table_text(const std::vector<Scored>& sequences) {
 int run(std::span<const std::string> words) {
   Arguments arguments(
       {.usage = "mdnlab score MODEL (--tokens FILE.json | --text FILE) [options]",
-       .about = "Prints the log-probability (natural) that the model gives to each next token; without --json, their\n"
-                "mean by sequence. MODEL is a checkpoint, a model folder of another project, or run:KEYPREFIX.",
+       .about =
+           "Prints the log-probability (natural) that the model gives to each next token; without --json, their\n"
+           "mean by sequence. MODEL is a checkpoint, a model folder of another project, or run:KEYPREFIX.",
        .examples = "  mdnlab score run:3f2a --text experiments/data/tinyshakespeare.txt\n"
                    "  mdnlab score downloads/mdn-400M --tokens ids.json --json\n"
                    "  mdnlab score mdn-400M --text page.txt --tokenizer gpt2:experiments/data/gpt2\n"});
@@ -104,7 +110,8 @@ int run(std::span<const std::string> words) {
   const std::string dtype = arguments.text("dtype");
   const std::string dtypes[] = {"f32", "f64", "bf16", "f16"};
   if (std::ranges::find(dtypes, dtype) == std::end(dtypes)) {
-    throw Error(Code::usage, {.what = "unknown dtype", .found = "--dtype " + dtype, .expected = join(dtypes, ", ")});
+    throw Error(Code::usage,
+                {.what = "unknown dtype", .found = "--dtype " + dtype, .expected = join(dtypes, ", ")});
   }
   if (arguments.has("threads")) at::set_num_threads(static_cast<int>(arguments.integer("threads", 1)));
   at::globalContext().setFlushDenormal(true);

@@ -24,7 +24,10 @@ namespace {
 std::string look(const nlohmann::json& value) {
   constexpr std::size_t most = 40;
   const std::string text = value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-  return text.size() <= most ? text : value.is_array() ? "a list" : value.is_object() ? "a map" : "a long value";
+  return text.size() <= most ? text
+         : value.is_array()  ? "a list"
+         : value.is_object() ? "a map"
+                             : "a long value";
 }
 
 }  // namespace
@@ -45,7 +48,8 @@ std::vector<std::vector<std::int64_t>> read_token_lists(const std::filesystem::p
     std::vector<std::int64_t>& tokens = sequences.emplace_back();
     for (std::size_t t = 0; t < json[i].size(); ++t) {
       const nlohmann::json& id = json[i][t];
-      const bool fits = id.is_number_unsigned() && id.get<std::uint64_t>() < static_cast<std::uint64_t>(vocab_size);
+      const bool fits =
+          id.is_number_unsigned() && id.get<std::uint64_t>() < static_cast<std::uint64_t>(vocab_size);
       if (!fits) {
         refuse(file, fmt::format("sequence {}, token {}: no id of the model's vocabulary", i, t), look(id),
                fmt::format("0 to {}", vocab_size - 1));

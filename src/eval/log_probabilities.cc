@@ -31,8 +31,10 @@ std::vector<double> log_probabilities(const LanguageModel& model, std::span<cons
     for (std::int64_t at = 0; at < length; at += head_tokens) {
       const std::int64_t rows = std::min(head_tokens, length - at);
       const at::Tensor next = all[0].narrow(0, first + at + 1, rows).unsqueeze(1);
-      const at::Tensor chosen =
-          at::log_softmax(model.logits(hidden.narrow(0, at, rows)), -1).gather(1, next).to(at::kDouble).contiguous();
+      const at::Tensor chosen = at::log_softmax(model.logits(hidden.narrow(0, at, rows)), -1)
+                                    .gather(1, next)
+                                    .to(at::kDouble)
+                                    .contiguous();
       result.insert(result.end(), chosen.const_data_ptr<double>(), chosen.const_data_ptr<double>() + rows);
     }
   }

@@ -9,8 +9,8 @@
 
 namespace mdnlab {
 
-// log p(token t+1 | tokens 0…t), natural, one fewer than tokens. Computed in segments with the state carried, so
-// that memory does not grow with the length beyond the state's. Ids must be in the vocabulary.
+// log p(token t+1 | tokens 0…t), natural, one fewer than tokens. Computed in segments with the state carried,
+// so that memory does not grow with the length beyond the state's. Ids must be in the vocabulary.
 std::vector<double> log_probabilities(const LanguageModel& model, std::span<const std::int64_t> tokens);
 
 }  // namespace mdnlab

@@ -43,7 +43,8 @@ std::map<std::string, std::string, std::less<>> read_sums(const fs::path& file) 
     const bool is_digest = line.size() > digest_digits + between.size() &&
                            line.substr(0, digest_digits).find_first_not_of("0123456789abcdef") == line.npos &&
                            line.substr(digest_digits).starts_with(between);
-    if (!is_digest) refuse(file, fmt::format("the checkpoint is damaged: line {} is no digest of a file", i + 1));
+    if (!is_digest)
+      refuse(file, fmt::format("the checkpoint is damaged: line {} is no digest of a file", i + 1));
     sums.emplace(line.substr(digest_digits + between.size()), line.substr(0, digest_digits));
   }
   return sums;
@@ -67,7 +68,8 @@ void verify_digests(const fs::path& folder, std::span<const char* const> files) 
     require(folder / name);
     const std::string found = sha256_file(folder / name);
     if (found != expected->second) {
-      refuse(folder / name, "the checkpoint is damaged: the file has another SHA-256", found, expected->second);
+      refuse(folder / name, "the checkpoint is damaged: the file has another SHA-256", found,
+             expected->second);
     }
   }
 }

@@ -25,7 +25,8 @@ std::string fault_of(const at::Tensor& tensor, const ParameterSpec& expected) {
   if (tensor.sizes() != at::IntArrayRef(expected.shape)) {
     return fmt::format("has shape {}, not {}", shape_text(tensor.sizes()), shape_text(expected.shape));
   }
-  if (!tensor.is_floating_point()) return fmt::format("is {}, no floating type", c10::toString(tensor.scalar_type()));
+  if (!tensor.is_floating_point())
+    return fmt::format("is {}, no floating type", c10::toString(tensor.scalar_type()));
   if (!at::isfinite(tensor).all().item<bool>()) return "has a value that is not finite";
   return {};
 }

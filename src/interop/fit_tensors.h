@@ -17,8 +17,8 @@ TensorMap fit_tensors(TensorMap found, std::span<const ParameterSpec> expected,
                       const std::function<std::string(const std::string&)>& there, const std::string& file);
 
 // What versions of a peer's layers store otherwise, made what the model has, where the values allow it: A_log
-// as (1,1,H,1) or a value a channel, all equal within a head; dt_bias a value a head where the model has one a
-// channel.
+// as (1,1,H,1) or a value a channel, all equal within a head; dt_bias a value a head where the model has one
+// a channel.
 void undo_drift(TensorMap& found, std::span<const ParameterSpec> expected,
                 const std::function<std::string(const std::string&)>& there);
 

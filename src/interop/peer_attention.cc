@@ -12,7 +12,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-const std::vector<std::string> keys{"layers", "num_heads", "num_kv_heads", "qkv_bias", "window_size", "rope_theta"};
+const std::vector<std::string> keys{"layers",   "num_heads",   "num_kv_heads",
+                                    "qkv_bias", "window_size", "rope_theta"};
 
 const Node& required(const Node& map, const char* key) {
   const Node* node = map.find(key);
@@ -42,7 +43,10 @@ void read_one(const Node& attn, std::int64_t count, std::map<std::int64_t, Node>
   }
   for (const Node::Entry& entry : attn.entries) {
     if (std::ranges::find(keys, entry.key) == keys.end()) {
-      throw Error(Code::usage, {entry.place, "attn has a key that cannot be honoured", quote(entry.key), {},
+      throw Error(Code::usage, {entry.place,
+                                "attn has a key that cannot be honoured",
+                                quote(entry.key),
+                                {},
                                 suggestion(entry.key, keys)});
     }
   }
@@ -52,7 +56,8 @@ void read_one(const Node& attn, std::int64_t count, std::map<std::int64_t, Node>
   }
   for (const Node& item : layers.items) {
     std::int64_t layer = 0;
-    if (item.kind != Node::Kind::scalar || !parse_integer(item.scalar, layer) || layer < 0 || layer >= count) {
+    if (item.kind != Node::Kind::scalar || !parse_integer(item.scalar, layer) || layer < 0 ||
+        layer >= count) {
       throw Error(Code::usage, {item.place, "attn.layers has an index outside the model", quote(item.scalar),
                                 "0 to " + std::to_string(count - 1)});
     }
@@ -85,7 +90,8 @@ AttentionFacts attention_facts(const ModelSpec& spec, std::size_t layer) {
   if (choice.name == "sliding_attention") facts.window = options.integer("window");
   if (facts.num_heads * facts.head_dim != shape.hidden_size) {
     throw Error(Code::usage,
-                {.what = "layer " + std::to_string(layer) + ": attention heads that do not make up hidden_size have no counterpart",
+                {.what = "layer " + std::to_string(layer) +
+                         ": attention heads that do not make up hidden_size have no counterpart",
                  .found = std::to_string(facts.num_heads) + " · " + std::to_string(facts.head_dim),
                  .expected = std::to_string(shape.hidden_size)});
   }

@@ -13,8 +13,8 @@ namespace mdnlab {
 // `config`. A key that is unknown, or whose value cannot be honoured here, is Code::usage and names it.
 Node document_of_peer(const Node& config, const PeerLayout& layout, const Plugins& plugins);
 
-// The layout that can hold the model: by the rule of its layers beside attention. Code::usage, naming what has
-// no counterpart, where there is none: another rule, two of them, blocks that the layout does not have.
+// The layout that can hold the model: by the rule of its layers beside attention. Code::usage, naming what
+// has no counterpart, where there is none: another rule, two of them, blocks that the layout does not have.
 const PeerLayout& layout_for(const ModelSpec& spec);
 
 // config.json, which document_of_peer reads back as the same model. Code::usage names an option that has no

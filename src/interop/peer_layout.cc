@@ -124,8 +124,8 @@ constexpr PeerLayout layouts[] = {
 
 constexpr std::string_view free_keys[] = {
     // what the file is, and who wrote it
-    "model_type", "architectures", "transformers_version", "torch_dtype", "dtype", "auto_map", "_name_or_path",
-    "name_or_path",
+    "model_type", "architectures", "transformers_version", "torch_dtype", "dtype", "auto_map",
+    "_name_or_path", "name_or_path",
     // how it is computed
     "attn_mode", "fuse_norm", "fuse_swiglu", "fuse_cross_entropy", "fuse_linear_cross_entropy", "use_cache",
     "chunk_size", "residual_in_fp32", "max_position_embeddings", "return_dict", "output_hidden_states",
@@ -148,12 +148,11 @@ const PeerLayout& peer_layout(std::string_view model_type, const Place& place) {
     if (model_type == layout.model_type) return layout;
     names.emplace_back(layout.model_type);
   }
-  throw Error(Code::usage, {place, "unknown model_type", quote(model_type), {}, suggestion(model_type, names)});
+  throw Error(Code::usage,
+              {place, "unknown model_type", quote(model_type), {}, suggestion(model_type, names)});
 }
 
-bool is_free_key(std::string_view name) {
-  return std::ranges::find(free_keys, name) != std::end(free_keys);
-}
+bool is_free_key(std::string_view name) { return std::ranges::find(free_keys, name) != std::end(free_keys); }
 
 std::string peer_name(const PeerLayout& layout, const std::string& name) {
   if (!layout.is_mamba) return name;
@@ -163,7 +162,8 @@ std::string peer_name(const PeerLayout& layout, const std::string& name) {
                                                                  {".attn_norm.", ".norm."},
                                                                  {".attn.", ".mixer."}};
   for (const auto& [here, peer] : parts) {
-    if (const std::size_t at = there.find(here); at != std::string::npos) there.replace(at, here.size(), peer);
+    if (const std::size_t at = there.find(here); at != std::string::npos)
+      there.replace(at, here.size(), peer);
   }
   return there;
 }

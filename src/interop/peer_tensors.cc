@@ -24,8 +24,9 @@ PeerTensors read_shards(const fs::path& folder, const fs::path& index) {
   for (const Node::Entry& entry : map->entries) {
     const std::string& file = entry.value.scalar;
     if (entry.value.kind != Node::Kind::scalar || fs::path(file).filename() != file) {
-      throw Error(Code::usage, {entry.value.place, "tensor " + quote(entry.key) + " is in no file of the folder",
-                                quote(file), "a file's name"});
+      throw Error(Code::usage,
+                  {entry.value.place, "tensor " + quote(entry.key) + " is in no file of the folder",
+                   quote(file), "a file's name"});
     }
     names[file].insert(entry.key);
   }
@@ -34,8 +35,9 @@ PeerTensors read_shards(const fs::path& folder, const fs::path& index) {
     TensorMap tensors = read_safetensors(folder / file).tensors;
     for (const std::string& name : expected) {
       if (tensors.contains(name)) continue;
-      throw Error(Code::usage, {.place = {.file = (folder / file).string()},
-                                .what = "tensor " + quote(name) + " is missing, which the index says is here"});
+      throw Error(Code::usage,
+                  {.place = {.file = (folder / file).string()},
+                   .what = "tensor " + quote(name) + " is missing, which the index says is here"});
     }
     for (const auto& [name, tensor] : tensors) {
       if (expected.contains(name)) continue;

@@ -29,12 +29,11 @@ bool is_same_scalar(const Node& a, const Node& b) {
 }
 
 [[noreturn]] void refuse(const PeerKey& key, const Node& value, const std::string& expected) {
-  throw Error(Code::usage,
-              {value.place, fmt::format("the value of `{}` cannot be honoured", key.name),
-               value.kind == Node::Kind::scalar ? quote(value.scalar)
-               : value.kind == Node::Kind::null ? "null"
-                                                : "a list or a map",
-               expected});
+  throw Error(Code::usage, {value.place, fmt::format("the value of `{}` cannot be honoured", key.name),
+                            value.kind == Node::Kind::scalar ? quote(value.scalar)
+                            : value.kind == Node::Kind::null ? "null"
+                                                             : "a list or a map",
+                            expected});
 }
 
 // config.json and what its model_type lets stand there.
@@ -88,10 +87,12 @@ class Reader {
       const bool is_off = entry.value.kind == Node::Kind::null || entry.value.scalar == "false";
       if (is_off || is_free_key(entry.key) || std::ranges::find(known, entry.key) != known.end()) continue;
       const std::string near = nearest(entry.key, known);
-      throw Error(Code::usage,
-                  {entry.place, fmt::format("a {} with this key cannot be honoured", layout_.model_type),
-                   quote(entry.key), {},
-                   near.empty() ? "remove it if the model computes the same without" : "did you mean " + quote(near) + "?"});
+      throw Error(Code::usage, {entry.place,
+                                fmt::format("a {} with this key cannot be honoured", layout_.model_type),
+                                quote(entry.key),
+                                {},
+                                near.empty() ? "remove it if the model computes the same without"
+                                             : "did you mean " + quote(near) + "?"});
     }
   }
 
@@ -106,7 +107,8 @@ class Reader {
                   const PeerKey& key) const {
     if (node.kind == Node::Kind::null) return;
     const auto options = plugins_.find(name, config_.place).options();
-    if (std::ranges::any_of(options, [&](const Field& field) { return option == std::string_view(field.name); })) {
+    if (std::ranges::any_of(options,
+                            [&](const Field& field) { return option == std::string_view(field.name); })) {
       add(rule, option, node);
     } else if (!is_same_scalar(node, preset_node(key, config_.place))) {
       refuse(key, node, key.preset);
@@ -130,7 +132,8 @@ class Reader {
   void add_mamba(Node& model, Node& rule) const {
     for (const char* name : {"dt_limit", "time_step_limit"}) check_unlimited(name);
     if (value("rms_norm").scalar != "true") refuse(key_of("rms_norm"), value("rms_norm"), "true");
-    const bool is_older = (config_.find("rms_norm") || config_.find("time_step_limit")) && !config_.find("rmsnorm");
+    const bool is_older =
+        (config_.find("rms_norm") || config_.find("time_step_limit")) && !config_.find("rmsnorm");
     add(rule, "norm_groups", is_older ? scalar_node("1", config_.place) : value("n_groups"));
     add(rule, "gated_norm_eps", value("norm_eps"));
     add(model, "num_heads", scalar_node("1", config_.place));
@@ -149,8 +152,8 @@ class Reader {
     const Node limit = value(name);
     if (limit.kind == Node::Kind::null) return;
     double least = -1;
-    if (limit.kind == Node::Kind::list && limit.items.size() == 2 && parse_real(limit.items[0].scalar, least) &&
-        least == 0) {
+    if (limit.kind == Node::Kind::list && limit.items.size() == 2 &&
+        parse_real(limit.items[0].scalar, least) && least == 0) {
       const Node* most = &limit.items[1];
       if (most->kind == Node::Kind::map && most->entries.size() == 1) most = &most->entries[0].value;
       if (most->scalar == "Infinity" || most->scalar == "inf") return;
@@ -164,7 +167,8 @@ class Reader {
     if (!parse_integer(count.scalar, layers) || layers < 1 || layers > 100'000) {
       refuse(key_of("num_hidden_layers"), count, "a number of layers");
     }
-    const auto attention = layout_has("attn") ? read_attn(value("attn"), layers) : std::map<std::int64_t, Node>();
+    const auto attention =
+        layout_has("attn") ? read_attn(value("attn"), layers) : std::map<std::int64_t, Node>();
     Node list{.kind = Node::Kind::list, .place = config_.place};
     for (std::int64_t i = 0; i < layers; ++i) {
       const auto found = attention.find(i);

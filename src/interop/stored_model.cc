@@ -53,7 +53,8 @@ StoredModel read_checkpoint(const fs::path& folder, Node config, const Plugins& 
   return model;
 }
 
-StoredModel read_peer(const fs::path& folder, const Node& config, const Node& model_type, const Plugins& plugins) {
+StoredModel read_peer(const fs::path& folder, const Node& config, const Node& model_type,
+                      const Plugins& plugins) {
   const PeerLayout& layout = peer_layout(model_type.scalar, model_type.place);
   Node document = document_of_peer(config, layout, plugins);
   StoredModel model{.folder = folder, .spec = read_model(document, plugins)};
@@ -86,7 +87,8 @@ void make_folder(const fs::path& given, const std::function<void(const fs::path&
   const fs::path folder = normal.has_filename() ? normal : normal.parent_path();
   std::error_code cause;
   if (fs::exists(folder, cause)) {
-    throw Error(Code::usage, {.place = {.file = given.string()}, .what = "is there already", .expected = "a new folder"});
+    throw Error(Code::usage,
+                {.place = {.file = given.string()}, .what = "is there already", .expected = "a new folder"});
   }
   const fs::path temporary = folder.parent_path() / (".writing-" + folder.filename().string());
   const auto check = [&](const fs::path& path) {
@@ -122,11 +124,13 @@ StoredModel read_stored_model(const fs::path& folder, const Plugins& plugins) {
   const Node* model_type = config.find("model_type");
   if (schema && schema->scalar == "1") return read_checkpoint(folder, std::move(config), plugins);
   if (schema) {
-    throw Error(Code::usage, {schema->place, "this program reads schema 1", quote(schema->scalar), "schema: 1"});
+    throw Error(Code::usage,
+                {schema->place, "this program reads schema 1", quote(schema->scalar), "schema: 1"});
   }
   if (!model_type || model_type->kind != Node::Kind::scalar) {
-    throw Error(Code::usage, {config.place, "neither a checkpoint's configuration nor a peer's", {},
-                              "`schema` or `model_type`"});
+    throw Error(
+        Code::usage,
+        {config.place, "neither a checkpoint's configuration nor a peer's", {}, "`schema` or `model_type`"});
   }
   return read_peer(folder, config, *model_type, plugins);
 }

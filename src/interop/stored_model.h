@@ -19,9 +19,9 @@ struct StoredModel {
 
 // Reads a checkpoint of ours (config.json has `schema`; its digests are verified) or a peer's folder
 // (`model_type`; model.safetensors, or the files of model.safetensors.index.json). float16 and bfloat16
-// weights are widened. Code::usage names the file and the key or tensor: what is missing, unknown or malformed;
-// every tensor (up to ten) that is missing, superfluous, of another shape, not floating or not finite.
-// A checkpoint that is incomplete or damaged is Code::failed.
+// weights are widened. Code::usage names the file and the key or tensor: what is missing, unknown or
+// malformed; every tensor (up to ten) that is missing, superfluous, of another shape, not floating or not
+// finite. A checkpoint that is incomplete or damaged is Code::failed.
 StoredModel read_stored_model(const std::filesystem::path& folder, const Plugins& plugins);
 
 // The checkpoint that read_stored_model reads: model.safetensors, config.json, SHA256SUMS. The folder is made

@@ -32,12 +32,14 @@ void check_nothing_is_lost(const ModelSpec& spec, const ModelSpec& read, const P
   const auto compare = [&](const std::string& where, const Params& options, const Params& others,
                            std::initializer_list<std::string_view> unused) {
     for (const auto& [name, value] : options.values()) {
-      if (std::ranges::find(unused, name) != unused.end() || json_text(value) == json_text(others.value(name))) {
+      if (std::ranges::find(unused, name) != unused.end() ||
+          json_text(value) == json_text(others.value(name))) {
         continue;
       }
-      throw Error(Code::usage, {.what = fmt::format("{}.{} has no counterpart in a {}", where, name, layout.model_type),
-                                .found = json_text(value),
-                                .expected = json_text(others.value(name))});
+      throw Error(Code::usage,
+                  {.what = fmt::format("{}.{} has no counterpart in a {}", where, name, layout.model_type),
+                   .found = json_text(value),
+                   .expected = json_text(others.value(name))});
     }
   };
   if (layout.is_mamba) {
@@ -52,9 +54,10 @@ void check_nothing_is_lost(const ModelSpec& spec, const ModelSpec& read, const P
   for (std::size_t i = 0; i < spec.layers.size(); ++i) {
     const std::string where = fmt::format("layer {}", i);
     if (spec.layers[i].name != read.layers[i].name) {
-      throw Error(Code::usage, {.what = fmt::format("{}'s rule has no counterpart in a {}", where, layout.model_type),
-                                .found = spec.layers[i].name,
-                                .expected = read.layers[i].name});
+      throw Error(Code::usage,
+                  {.what = fmt::format("{}'s rule has no counterpart in a {}", where, layout.model_type),
+                   .found = spec.layers[i].name,
+                   .expected = read.layers[i].name});
     }
     if (!is_attention(spec.layers[i])) {
       compare(where + ": " + spec.layers[i].name, spec.layers[i].options, read.layers[i].options, {});
@@ -85,14 +88,16 @@ const PeerLayout& layout_for(const ModelSpec& spec) {
     known.emplace_back(layout.rule);
     if (rules.size() > 1 || rule != layout.rule || (layout.is_mamba && attends)) continue;
     if (!layout.is_mamba && spec.intermediate_size() == 0) {
-      throw Error(Code::usage, {.what = fmt::format("blocks without an MLP have no counterpart in a {}", layout.model_type),
+      throw Error(Code::usage, {.what = fmt::format("blocks without an MLP have no counterpart in a {}",
+                                                    layout.model_type),
                                 .found = "intermediate_size 0"});
     }
     return layout;
   }
   throw Error(Code::usage, {.what = "no peer's model has these layers",
                             .found = spec.rule_text(),
-                            .expected = "one rule of " + join(known, ", ") + ", or a hybrid of it with attention (not mamba2)"});
+                            .expected = "one rule of " + join(known, ", ") +
+                                        ", or a hybrid of it with attention (not mamba2)"});
 }
 
 std::string peer_config(const ModelSpec& spec, const PeerLayout& layout, std::int64_t vocab_size,
@@ -102,7 +107,8 @@ std::string peer_config(const ModelSpec& spec, const PeerLayout& layout, std::in
   const auto has = [&](std::string_view name) {
     return std::ranges::any_of(rule.values(), [&](const auto& option) { return option.first == name; });
   };
-  Json json{{"architectures", {layout.architecture}}, {"model_type", layout.model_type}, {"dtype", "float32"}};
+  Json json{
+      {"architectures", {layout.architecture}}, {"model_type", layout.model_type}, {"dtype", "float32"}};
   for (const PeerKey& key : layout.keys) {
     const char* here = key.other ? key.other : key.name;
     if (key.use == Use::model) json[key.name] = json_of(spec.options, here);

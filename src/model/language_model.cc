@@ -12,19 +12,21 @@ namespace mdnlab {
 
 LanguageModel::LanguageModel(const ModelSpec& spec, const Plugins& plugins, std::int64_t vocab_size,
                              at::ScalarType dtype, std::uint64_t seed)
-    : LanguageModel(spec, plugins, vocab_size, dtype, [&](at::Tensor& tensor, const ParameterSpec& parameter) {
-        mdnlab::fill(tensor, parameter.initial, seed, parameter.name);
-      }) {}
+    : LanguageModel(spec, plugins, vocab_size, dtype,
+                    [&](at::Tensor& tensor, const ParameterSpec& parameter) {
+                      mdnlab::fill(tensor, parameter.initial, seed, parameter.name);
+                    }) {}
 
 LanguageModel::LanguageModel(const ModelSpec& spec, const Plugins& plugins, std::int64_t vocab_size,
                              at::ScalarType dtype, const std::map<std::string, at::Tensor>& values)
-    : LanguageModel(spec, plugins, vocab_size, dtype, [&](at::Tensor& tensor, const ParameterSpec& parameter) {
-        const auto value = values.find(parameter.name);
-        if (value == values.end() || value->second.sizes() != tensor.sizes()) {
-          throw std::logic_error("no value for " + parameter.name);
-        }
-        tensor.copy_(value->second);
-      }) {}
+    : LanguageModel(spec, plugins, vocab_size, dtype,
+                    [&](at::Tensor& tensor, const ParameterSpec& parameter) {
+                      const auto value = values.find(parameter.name);
+                      if (value == values.end() || value->second.sizes() != tensor.sizes()) {
+                        throw std::logic_error("no value for " + parameter.name);
+                      }
+                      tensor.copy_(value->second);
+                    }) {}
 
 LanguageModel::LanguageModel(const ModelSpec& spec, const Plugins& plugins, std::int64_t vocab_size,
                              at::ScalarType dtype, const Fill& fill)

@@ -35,8 +35,8 @@ class LanguageModel {
   LanguageModel(const ModelSpec& spec, const Plugins& plugins, std::int64_t vocab_size, at::ScalarType dtype,
                 std::uint64_t seed);
 
-  // With these values (trained ones), by the names and in the shapes of parameter_specs: one that is missing or
-  // misshapen is a std::logic_error.
+  // With these values (trained ones), by the names and in the shapes of parameter_specs: one that is missing
+  // or misshapen is a std::logic_error.
   LanguageModel(const ModelSpec& spec, const Plugins& plugins, std::int64_t vocab_size, at::ScalarType dtype,
                 const std::map<std::string, at::Tensor>& values);
 

@@ -26,7 +26,8 @@ struct ModelSpec {
   std::int64_t intermediate_size() const;  // 0: blocks without an MLP
   std::string rule_text() const;           // "mdn", or "3×mdn + attention" for a hybrid
 
-  // {"rule": …, "model": …}, resolved; the layers' rules are in `model` where they differ. read_model reads it.
+  // {"rule": …, "model": …}, resolved; the layers' rules are in `model` where they differ. read_model reads
+  // it.
   std::string json() const;
 };
 

@@ -17,7 +17,8 @@ constexpr std::int64_t least_block = 128;
 
 at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                   const std::optional<at::Tensor>& mask, bool is_causal) {
-  return at::scaled_dot_product_attention(q, k, v, mask, 0.0, is_causal, std::nullopt, q.size(1) != k.size(1));
+  return at::scaled_dot_product_attention(q, k, v, mask, 0.0, is_causal, std::nullopt,
+                                          q.size(1) != k.size(1));
 }
 
 // Keys [first_key, first_key + keys) as queries [first_query, first_query + queries) see them, all counted
@@ -51,9 +52,9 @@ at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::
     const std::int64_t queries = std::min(block, tokens - first);
     const std::int64_t first_key = std::max<std::int64_t>(0, past + first - *window + 1);
     const std::int64_t keys = past + first + queries - first_key;
-    outputs.push_back(attend(
-        q.narrow(2, first, queries), k.narrow(2, first_key, keys), v.narrow(2, first_key, keys),
-        visible(past + first, queries, first_key, keys, documents, window, q.device()), false));
+    outputs.push_back(
+        attend(q.narrow(2, first, queries), k.narrow(2, first_key, keys), v.narrow(2, first_key, keys),
+               visible(past + first, queries, first_key, keys, documents, window, q.device()), false));
   }
   return outputs.size() == 1 ? outputs[0] : at::cat(outputs, 2);
 }

@@ -26,7 +26,8 @@ StoredModel open_newest(const fs::path& run_folder, const std::string& run, cons
       if (refused.empty()) refused = error.what();
     }
   }
-  throw Error(Code::failed, {.what = run + (refused.empty() ? " has no checkpoint yet" : " has no checkpoint that verifies"),
+  throw Error(Code::failed, {.what = run + (refused.empty() ? " has no checkpoint yet"
+                                                            : " has no checkpoint that verifies"),
                              .found = refused.empty() ? "nothing in " + run_folder.string() : refused});
 }
 
@@ -44,9 +45,10 @@ StoredModel open_model(const std::string& word, const fs::path& database, const 
     return open_newest(word, word, plugins);
   }
   if (!fs::exists(word, ignored)) {
-    throw Error(Code::usage, {.what = "no such model",
-                              .found = quote(word),
-                              .expected = "a checkpoint folder, another project's model folder, or run:KEYPREFIX"});
+    throw Error(Code::usage,
+                {.what = "no such model",
+                 .found = quote(word),
+                 .expected = "a checkpoint folder, another project's model folder, or run:KEYPREFIX"});
   }
   return read_stored_model(word, plugins);
 }

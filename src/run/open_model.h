@@ -8,9 +8,10 @@
 
 namespace mdnlab {
 
-// `word` is a checkpoint folder, a peer's model folder, a run's folder, or run:KEYPREFIX of the database; of a
-// run it is the newest checkpoint that verifies. Code::usage: nothing of these, or no such run; Code::failed: a
-// run without a checkpoint that verifies.
-StoredModel open_model(const std::string& word, const std::filesystem::path& database, const Plugins& plugins);
+// `word` is a checkpoint folder, a peer's model folder, a run's folder, or run:KEYPREFIX of the database; of
+// a run it is the newest checkpoint that verifies. Code::usage: nothing of these, or no such run;
+// Code::failed: a run without a checkpoint that verifies.
+StoredModel open_model(const std::string& word, const std::filesystem::path& database,
+                       const Plugins& plugins);
 
 }  // namespace mdnlab

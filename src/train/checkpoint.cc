@@ -33,9 +33,7 @@ constexpr std::string_view temporary_prefix = ".writing-";
 constexpr std::string_view prefix = "step-";
 constexpr std::size_t step_digits = 9;
 
-std::string folder_name(std::int64_t step) {
-  return fmt::format("{}{:0{}}", prefix, step, step_digits);
-}
+std::string folder_name(std::int64_t step) { return fmt::format("{}{:0{}}", prefix, step, step_digits); }
 
 // The step that a folder's name says, or nothing when it is no checkpoint's name.
 std::optional<std::int64_t> step_of(const fs::path& folder) {

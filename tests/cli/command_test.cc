@@ -22,8 +22,8 @@ TEST(Help, OfTheProgramNamesEveryCommand) {
   const Finished help = run_mdnlab({"--help"});
   EXPECT_EQ(help.code, 0);
   EXPECT_THAT(help.err, IsEmpty());
-  for (const char* command :
-       {"run", "plan", "status", "query", "report", "rules", "data", "merge", "score", "import", "export", "doctor"}) {
+  for (const char* command : {"run", "plan", "status", "query", "report", "rules", "data", "merge", "score",
+                              "import", "export", "doctor"}) {
     EXPECT_THAT(help.out, HasSubstr(std::string("\n  ") + command + " ")) << command;
   }
 }
@@ -52,8 +52,7 @@ INSTANTIATE_TEST_SUITE_P(
                     std::vector<std::string>{"data", "pack"}, std::vector<std::string>{"data", "info"},
                     std::vector<std::string>{"data", "sample"}, std::vector<std::string>{"merge"},
                     std::vector<std::string>{"score"}, std::vector<std::string>{"import"},
-                    std::vector<std::string>{"export"},
-                    std::vector<std::string>{"doctor"}),
+                    std::vector<std::string>{"export"}, std::vector<std::string>{"doctor"}),
     [](const auto& info) {
       std::string name;
       for (const std::string& word : info.param) name += word;

@@ -24,7 +24,8 @@ class Models : public testing::Test {
  protected:
   static void SetUpTestSuite() {
     folder_ = new TemporaryFolder;
-    std::ofstream(*folder_ / "text.txt") << "To be, or not to be, that is the question: whether 'tis nobler in the mind";
+    std::ofstream(*folder_ / "text.txt")
+        << "To be, or not to be, that is the question: whether 'tis nobler in the mind";
     std::ofstream(*folder_ / "ids.json") << "[[1, 2, 3], [], [7], [5, 63, 0, 12]]";
     std::ofstream(*folder_ / "one.yaml")
         << "schema: 1\nrule: mdn\nmodel: {hidden_size: 8, num_hidden_layers: 2, num_heads: 1, intermediate_size: 8}\n"
@@ -71,7 +72,8 @@ TEST_F(Models, AFolderOfAPeerIsScoredAsItsImportIs) {
   const Finished imported = mdnlab({"import", peer("momentum_deltanet"), "-o", "imported"});
   ASSERT_EQ(imported.code, 0) << imported.err;
   EXPECT_THAT(imported.out, AllOf(StartsWith("imported: mdn, 2 layers, hidden size 32, vocabulary 64, ")));
-  const auto again = nlohmann::json::parse(mdnlab({"score", "imported", "--tokens", "ids.json", "--json"}).out);
+  const auto again =
+      nlohmann::json::parse(mdnlab({"score", "imported", "--tokens", "ids.json", "--json"}).out);
   EXPECT_EQ(again["sequences"], json["sequences"]);
 }
 
@@ -99,7 +101,8 @@ TEST_F(Models, ARunItsCheckpointAndItsExportScoreTheSame) {
 TEST_F(Models, TheTableFitsTheScreen) {
   const Finished table = mdnlab({"score", "run:" + key_, "--text", "text.txt"});
   EXPECT_EQ(table.code, 0) << table.err;
-  EXPECT_THAT(table.out, AllOf(StartsWith("sequence  tokens  mean logprob  perplexity  bits/byte\n"), HasSubstr("75")));
+  EXPECT_THAT(table.out,
+              AllOf(StartsWith("sequence  tokens  mean logprob  perplexity  bits/byte\n"), HasSubstr("75")));
 }
 
 TEST_F(Models, WhatCannotBeScoredIsRefused) {
@@ -113,7 +116,8 @@ TEST_F(Models, WhatCannotBeScoredIsRefused) {
   expect_refused({"score", model, "--tokens", "nowhere.json"}, 2, "nowhere.json: cannot read the file");
   expect_refused({"score", "nowhere", "--tokens", "ids.json"}, 2, "no such model; found 'nowhere'");
   expect_refused({"score", "run:zzz", "--tokens", "ids.json"}, 2, "zzz");
-  expect_refused({"score", model, "--tokens", "ids.json", "--dtype", "f8"}, 2, "unknown dtype; found --dtype f8");
+  expect_refused({"score", model, "--tokens", "ids.json", "--dtype", "f8"}, 2,
+                 "unknown dtype; found --dtype f8");
   expect_refused({"import", model}, 2, "where to? -o CHECKPOINT is missing");
   expect_refused({"export", model}, 2, "where to? -o DIR is missing");
   expect_refused({"import", ".", "-o", "x"}, 2, "config.json: cannot read the file");

@@ -1,4 +1,5 @@
-// Models of the authors' own code, frozen with the log-probabilities it gave them (tests/data/peers/README.md).
+// Models of the authors' own code, frozen with the log-probabilities it gave them
+// (tests/data/peers/README.md).
 #include <gtest/gtest.h>
 
 #include <cmath>

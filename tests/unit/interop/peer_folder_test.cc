@@ -62,13 +62,12 @@ TEST_F(PeerFolder, EveryTensorThatDoesNotFitIsNamed) {
     tensors["model.norm.weight"][1] = NAN;
     tensors["model.layers.1.attn.D_log"] = at::zeros({2});
   });
-  EXPECT_THAT(refusal(),
-              AllOf(HasSubstr("model.safetensors: the tensors do not fit config.json: "),
-                    HasSubstr("'model.layers.0.attn.D_log' is missing"),
-                    HasSubstr("'model.layers.0.attn.q_proj.weight' has shape (3, 8), not (8, 8)"),
-                    HasSubstr("'model.layers.0.attn.k_proj.weight' is Int, no floating type"),
-                    HasSubstr("'model.norm.weight' has a value that is not finite"),
-                    HasSubstr("'model.layers.1.attn.D_log' is superfluous")));
+  EXPECT_THAT(refusal(), AllOf(HasSubstr("model.safetensors: the tensors do not fit config.json: "),
+                               HasSubstr("'model.layers.0.attn.D_log' is missing"),
+                               HasSubstr("'model.layers.0.attn.q_proj.weight' has shape (3, 8), not (8, 8)"),
+                               HasSubstr("'model.layers.0.attn.k_proj.weight' is Int, no floating type"),
+                               HasSubstr("'model.norm.weight' has a value that is not finite"),
+                               HasSubstr("'model.layers.1.attn.D_log' is superfluous")));
 }
 
 TEST_F(PeerFolder, TenFaultsAreNamedAndTheRestCounted) {
@@ -109,7 +108,8 @@ TEST_F(PeerFolder, RatesAndBiasesOfOtherVersionsAreRead) {
 
 TEST_F(PeerFolder, ATiedHeadMayBeStoredTwice) {
   write(make_model("rule: mdn\nmodel: {" + shape + ", tie_word_embeddings: true}"));
-  edit_tensors([](TensorMap& tensors) { tensors["lm_head.weight"] = tensors["model.embeddings.weight"].clone(); });
+  edit_tensors(
+      [](TensorMap& tensors) { tensors["lm_head.weight"] = tensors["model.embeddings.weight"].clone(); });
   EXPECT_FALSE(read().weights.contains("lm_head.weight"));
   edit_tensors([](TensorMap& tensors) { tensors["lm_head.weight"][0][0] += 1; });
   EXPECT_THAT(refusal(), HasSubstr("'lm_head.weight' is superfluous"));
@@ -122,10 +122,13 @@ TEST_F(PeerFolder, ShardsAreReadAndTheirIndexIsChecked) {
   second.insert(first.extract("lm_head.weight"));
   second.insert(first.extract("model.norm.weight"));
   std::filesystem::remove(folder_ / "model.safetensors");
-  EXPECT_THAT(refusal(), HasSubstr("the folder has no weights; expected model.safetensors or model.safetensors.index.json"));
+  EXPECT_THAT(
+      refusal(),
+      HasSubstr("the folder has no weights; expected model.safetensors or model.safetensors.index.json"));
   write_safetensors(folder_ / "model-00001-of-00002.safetensors", first);
   write_safetensors(folder_ / "model-00002-of-00002.safetensors", second);
-  nlohmann::ordered_json index{{"metadata", {{"total_size", 1}}}, {"weight_map", nlohmann::ordered_json::object()}};
+  nlohmann::ordered_json index{{"metadata", {{"total_size", 1}}},
+                               {"weight_map", nlohmann::ordered_json::object()}};
   for (const auto& [name, tensor] : first) index["weight_map"][name] = "model-00001-of-00002.safetensors";
   for (const auto& [name, tensor] : second) index["weight_map"][name] = "model-00002-of-00002.safetensors";
   const auto write_index = [&](const nlohmann::ordered_json& json) {
@@ -137,13 +140,18 @@ TEST_F(PeerFolder, ShardsAreReadAndTheirIndexIsChecked) {
   nlohmann::ordered_json other = index;
   other["weight_map"]["model.norm.weight"] = "model-00001-of-00002.safetensors";
   write_index(other);
-  EXPECT_THAT(refusal(), HasSubstr("model-00001-of-00002.safetensors: tensor 'model.norm.weight' is missing, which the index says is here"));
+  EXPECT_THAT(
+      refusal(),
+      HasSubstr(
+          "model-00001-of-00002.safetensors: tensor 'model.norm.weight' is missing, which the index says is here"));
   other["weight_map"].erase("model.norm.weight");
   write_index(other);
   EXPECT_THAT(refusal(), HasSubstr("tensor 'model.norm.weight' is here, which the index does not say"));
   other["weight_map"]["model.norm.weight"] = "../elsewhere.safetensors";
   write_index(other);
-  EXPECT_THAT(refusal(), HasSubstr("tensor 'model.norm.weight' is in no file of the folder; found '../elsewhere.safetensors'"));
+  EXPECT_THAT(
+      refusal(),
+      HasSubstr("tensor 'model.norm.weight' is in no file of the folder; found '../elsewhere.safetensors'"));
   other = index;
   for (auto& [name, file] : other["weight_map"].items()) file = "model-3.safetensors";
   write_index(other);
@@ -156,23 +164,31 @@ TEST_F(PeerFolder, AKeyThatCannotBeHonouredIsNamed) {
   write(make_model("rule: mdn\nmodel: {" + shape + "}"));
   const nlohmann::ordered_json config = read_json(folder_ / "config.json");
   const std::vector<std::tuple<std::string, nlohmann::ordered_json, std::string>> refusals{
-      {"use_p_times_alpha", false, "the value of `use_p_times_alpha` cannot be honoured; found 'false', expected true"},
+      {"use_p_times_alpha", false,
+       "the value of `use_p_times_alpha` cannot be honoured; found 'false', expected true"},
       {"use_lora_gate", true, "the value of `use_lora_gate` cannot be honoured"},
       {"hidden_act", "relu", "the value of `hidden_act` cannot be honoured; found 'relu', expected swish"},
-      {"num_head", 3, "a momentum_deltanet with this key cannot be honoured; found 'num_head'; did you mean 'num_heads'?"},
+      {"num_head", 3,
+       "a momentum_deltanet with this key cannot be honoured; found 'num_head'; did you mean 'num_heads'?"},
       {"mystery", {{"a", 1}}, "found 'mystery'; remove it if the model computes the same without"},
       {"hidden_size", nullptr, "model.hidden_size is required; width of the residual stream"},
-      {"hidden_size", "wide", "model.hidden_size has the wrong type; found the text 'wide', expected an integer"},
+      {"hidden_size", "wide",
+       "model.hidden_size has the wrong type; found the text 'wide', expected an integer"},
       {"num_hidden_layers", 0, "the value of `num_hidden_layers` cannot be honoured; found '0'"},
       {"vocab_size", -1, "model.vocab_size"},
       {"tau_factor", "x", "tau_factor has the wrong type"},
-      {"model_type", "momentum_deltanets", "unknown model_type; found 'momentum_deltanets'; did you mean 'momentum_deltanet'?"},
+      {"model_type", "momentum_deltanets",
+       "unknown model_type; found 'momentum_deltanets'; did you mean 'momentum_deltanet'?"},
       {"attn", 3, "attn is no map; expected {layers: […], num_heads: …}"},
       {"attn", {{"layers", {0}}}, "attn lacks `num_heads`"},
       {"attn", {{"num_heads", 2}}, "attn lacks `layers`"},
-      {"attn", {{"layers", {1}}, {"num_heads", 2}}, "attn.layers has an index outside the model; found '1', expected 0 to 0"},
+      {"attn",
+       {{"layers", {1}}, {"num_heads", 2}},
+       "attn.layers has an index outside the model; found '1', expected 0 to 0"},
       {"attn", {{"layers", {0, 0}}, {"num_heads", 2}}, "attn.layers names a layer twice; found 0"},
-      {"attn", {{"layers", {0}}, {"num_heads", 2}, {"rope_scaling", 2}}, "attn has a key that cannot be honoured; found 'rope_scaling'"},
+      {"attn",
+       {{"layers", {0}}, {"num_heads", 2}, {"rope_scaling", 2}},
+       "attn has a key that cannot be honoured; found 'rope_scaling'"},
       {"attn", {{"layers", {0}}, {"num_heads", 3}}, "the heads of attention do not divide hidden_size"}};
   for (const auto& [key, value, message] : refusals) {
     nlohmann::ordered_json other = config;
@@ -188,9 +204,11 @@ TEST_F(PeerFolder, AConfigurationThatIsNoneIsRefused) {
     replace_file(folder_ / "config.json", text);
     return refusal();
   };
-  EXPECT_THAT(with_config("{\"hidden_size\": 8}"),
-              HasSubstr("neither a checkpoint's configuration nor a peer's; expected `schema` or `model_type`"));
-  EXPECT_THAT(with_config("{\"model_type\": {}}"), HasSubstr("neither a checkpoint's configuration nor a peer's"));
+  EXPECT_THAT(
+      with_config("{\"hidden_size\": 8}"),
+      HasSubstr("neither a checkpoint's configuration nor a peer's; expected `schema` or `model_type`"));
+  EXPECT_THAT(with_config("{\"model_type\": {}}"),
+              HasSubstr("neither a checkpoint's configuration nor a peer's"));
   EXPECT_THAT(with_config("{\"schema\": 2}"), HasSubstr("this program reads schema 1; found '2'"));
   EXPECT_THAT(with_config("[1, 2]"), HasSubstr("neither a checkpoint's"));
   with_config("{\"model_type\": \"kda\"");
@@ -216,8 +234,9 @@ TEST_F(PeerFolder, WhatIsOffOrWithoutEffectIsPassedOver) {
 }
 
 TEST_F(PeerFolder, LimitsOfTheTimeStepMayBeSpelled) {
-  write(make_model("rule: {name: mamba2, head_width: 4, state_size: 3, gated_norm_eps: 1e-6}\nmodel: {hidden_size: 8, "
-                   "num_hidden_layers: 1, num_heads: 2, hidden_ratio: 0}"));
+  write(make_model(
+      "rule: {name: mamba2, head_width: 4, state_size: 3, gated_norm_eps: 1e-6}\nmodel: {hidden_size: 8, "
+      "num_hidden_layers: 1, num_heads: 2, hidden_ratio: 0}"));
   const std::string config = read_file(folder_ / "config.json");
   const auto with_limit = [&](const std::string& key, const std::string& value) {
     replace_file(folder_ / "config.json", "{\"" + key + "\": " + value + ", " + config.substr(1));

@@ -39,7 +39,8 @@ inline nlohmann::ordered_json read_json(const std::filesystem::path& file) {
 inline StoredModel make_model(const std::string& yaml, std::int64_t vocab_size = 11) {
   StoredModel model{.spec = read_model(parse_yaml(yaml, "test.yaml"), plugins()), .vocab_size = vocab_size};
   const LanguageModel made(model.spec, plugins(), vocab_size, at::kFloat, 3);
-  for (const Parameter& parameter : made.parameters()) model.weights[parameter.name] = parameter.tensor.detach();
+  for (const Parameter& parameter : made.parameters())
+    model.weights[parameter.name] = parameter.tensor.detach();
   return model;
 }
 

@@ -45,7 +45,8 @@ TEST_P(PeerRoundTrip, ExportOfAnImportIsTheFolder) {
   }
   EXPECT_EQ(after.metadata.at("format"), "pt");  // their loader asks for it
   // Every key that we write and they wrote has their value.
-  const nlohmann::json config = read_json(here / "again/config.json"), original = read_json(folder / "config.json");
+  const nlohmann::json config = read_json(here / "again/config.json"),
+                       original = read_json(folder / "config.json");
   for (const auto& [key, value] : config.items()) {
     if (original.contains(key) && key != "dtype") EXPECT_EQ(value, original[key]) << key;
   }
@@ -61,19 +62,19 @@ const std::string shape = "hidden_size: 8, num_hidden_layers: 2, num_heads: 2, i
 
 INSTANTIATE_TEST_SUITE_P(
     Models, OurRoundTrip,
-    testing::Values("rule: mdn\nmodel: {" + shape + "}",
-                    "rule: {name: mdn, min_log_mu: -1, tau_factor: 8, output_correction: false}\nmodel: {" + shape +
-                        ", expand_v: 2, head_dim: 3, tie_word_embeddings: true}",
-                    "rule: {name: gated_deltanet, allow_neg_eigval: true}\nmodel: {" + shape + ", norm_eps: 1e-5}",
-                    "rule: {name: mamba2, head_width: 4, state_size: 3, gated_norm_eps: 1e-6}\nmodel: {" + bare + "}",
-                    "rule: {name: mamba2, head_width: 4, state_size: 3, n_groups: 2, gated_norm_eps: 1e-6}\nmodel: {" + bare +
-                        "}",
-                    "rule: {name: attention, rope_theta: 500, qkv_bias: true, num_kv_heads: 1}\nmodel: {" + shape +
-                        "}",
-                    "rule: {name: sliding_attention, window: 5}\nmodel: {" + shape + "}",
-                    "rule: mdn\nmodel: {hidden_size: 8, num_hidden_layers: 4, num_heads: 2, ratio: '3:1'}",
-                    "model: {hidden_size: 8, num_hidden_layers: 3, num_heads: 2, hidden_ratio: 2, layers: "
-                    "[{name: sliding_attention, num_heads: 4, window: 3}, gated_deltanet, attention]}"));
+    testing::Values(
+        "rule: mdn\nmodel: {" + shape + "}",
+        "rule: {name: mdn, min_log_mu: -1, tau_factor: 8, output_correction: false}\nmodel: {" + shape +
+            ", expand_v: 2, head_dim: 3, tie_word_embeddings: true}",
+        "rule: {name: gated_deltanet, allow_neg_eigval: true}\nmodel: {" + shape + ", norm_eps: 1e-5}",
+        "rule: {name: mamba2, head_width: 4, state_size: 3, gated_norm_eps: 1e-6}\nmodel: {" + bare + "}",
+        "rule: {name: mamba2, head_width: 4, state_size: 3, n_groups: 2, gated_norm_eps: 1e-6}\nmodel: {" +
+            bare + "}",
+        "rule: {name: attention, rope_theta: 500, qkv_bias: true, num_kv_heads: 1}\nmodel: {" + shape + "}",
+        "rule: {name: sliding_attention, window: 5}\nmodel: {" + shape + "}",
+        "rule: mdn\nmodel: {hidden_size: 8, num_hidden_layers: 4, num_heads: 2, ratio: '3:1'}",
+        "model: {hidden_size: 8, num_hidden_layers: 3, num_heads: 2, hidden_ratio: 2, layers: "
+        "[{name: sliding_attention, num_heads: 4, window: 3}, gated_deltanet, attention]}"));
 
 TEST_P(OurRoundTrip, ScoresAreTheSameToTheBit) {
   const TemporaryFolder here;
@@ -95,7 +96,8 @@ TEST_P(OurRoundTrip, ScoresAreTheSameToTheBit) {
 TEST(Export, NamesWhatHasNoCounterpart) {
   const TemporaryFolder here;
   const std::vector<std::pair<std::string, std::string>> refusals{
-      {"rule: decay_momentum\nmodel: {" + shape + "}", "no peer's model has these layers; found decay_momentum"},
+      {"rule: decay_momentum\nmodel: {" + shape + "}",
+       "no peer's model has these layers; found decay_momentum"},
       {"model: {" + shape + ", layers: [mdn, gated_deltanet]}",
        "no peer's model has these layers; found 1×mdn + 1×gated_deltanet"},
       {"rule: {name: mdn, gate_constraint: none}\nmodel: {" + shape + "}",
@@ -106,8 +108,7 @@ TEST(Export, NamesWhatHasNoCounterpart) {
        "layer 1: mdn.tau_factor has no counterpart"},
       {"rule: mdn\nmodel: {hidden_size: 8, num_hidden_layers: 1, num_heads: 2, hidden_ratio: 0}",
        "blocks without an MLP have no counterpart in a momentum_deltanet"},
-      {"rule: {name: mamba2, head_width: 4}\nmodel: {" + shape + "}",
-       "has no counterpart in a mamba2"},
+      {"rule: {name: mamba2, head_width: 4}\nmodel: {" + shape + "}", "has no counterpart in a mamba2"},
       {"rule: attention\nmodel: {hidden_size: 8, num_hidden_layers: 1, num_heads: 2, head_dim: 6}",
        "attention heads that do not make up hidden_size have no counterpart; found 2 · 6, expected 8"}};
   for (const auto& [yaml, message] : refusals) {

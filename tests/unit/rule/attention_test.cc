@@ -1,5 +1,7 @@
 // Attention over sequences longer than a block of the windowed computation: its blocks, its documents, its
 // cache; and what its options ask of the shape.
+#include "ops/attention.h"
+
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
@@ -10,7 +12,6 @@
 
 #include "../error_of.h"
 #include "layer.h"
-#include "ops/attention.h"
 
 namespace mdnlab {
 namespace {
@@ -36,11 +37,17 @@ at::Tensor masked(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
 TEST(Windowed, BlocksGiveWhatOneMaskGives) {
   const at::NoGradGuard no_grad;
   for (const std::int64_t window : {1, 2, 127, 128, 129, 200}) {
-    for (const auto& [tokens, past] : {std::pair<std::int64_t, std::int64_t>{1, 300}, {127, 0}, {129, 0},
-                                       {389, 0}, {200, 1}, {130, 199}, {331, 60}}) {
+    for (const auto& [tokens, past] : {std::pair<std::int64_t, std::int64_t>{1, 300},
+                                       {127, 0},
+                                       {129, 0},
+                                       {389, 0},
+                                       {200, 1},
+                                       {130, 199},
+                                       {331, 60}}) {
       const at::Tensor q = random_heads(2, tokens, 1), k = random_heads(2, past + tokens, 2),
                        v = random_heads(2, past + tokens, 3);
-      EXPECT_LT(relative_error(ops::causal_attention(q, k, v, {}, window), masked(q, k, v, window, {})), exact)
+      EXPECT_LT(relative_error(ops::causal_attention(q, k, v, {}, window), masked(q, k, v, window, {})),
+                exact)
           << "window " << window << ", " << tokens << " tokens after " << past;
     }
   }
@@ -51,9 +58,9 @@ TEST(Windowed, BlocksKeepDocumentsApart) {
   const ops::Documents documents = ops::documents(1, 401, {3, 4, 100, 150, 389});
   for (const std::int64_t window : {2, 60, 128, 300}) {
     const at::Tensor q = random_heads(2, 401, 1), k = random_heads(2, 401, 2), v = random_heads(2, 401, 3);
-    EXPECT_LT(relative_error(ops::causal_attention(q, k, v, documents, window),
-                             masked(q, k, v, window, documents)),
-              exact)
+    EXPECT_LT(
+        relative_error(ops::causal_attention(q, k, v, documents, window), masked(q, k, v, window, documents)),
+        exact)
         << "window " << window;
   }
 }
@@ -86,8 +93,8 @@ TEST(Windowed, StateAndCostStopGrowing) {
   EXPECT_EQ(bytes(1 << 20), bytes(16));
   // Two products of 8 multiply-adds with each of 16 keys, but for the start.
   EXPECT_NEAR(rule->mixing_flops(1 << 20), 4 * 8 * 16, 1);
-  EXPECT_EQ(rule->mixing_flops(16), make_rule("attention", {}, {.hidden_size = 8, .num_heads = 2, .head_dim = 4})
-                                        ->mixing_flops(16));
+  EXPECT_EQ(rule->mixing_flops(16),
+            make_rule("attention", {}, {.hidden_size = 8, .num_heads = 2, .head_dim = 4})->mixing_flops(16));
 }
 
 TEST(Attention, HeadsOfItsOwnAreRefusedWhereTheyDoNotFit) {
@@ -95,7 +102,8 @@ TEST(Attention, HeadsOfItsOwnAreRefusedWhereTheyDoNotFit) {
   const auto refusal = [&](std::vector<std::string> options) {
     return std::string(error_of([&] { make_rule("attention", options, shape); }).what());
   };
-  EXPECT_THAT(refusal({"num_heads=5"}), HasSubstr("do not divide hidden_size; found 5, expected a divisor of 12"));
+  EXPECT_THAT(refusal({"num_heads=5"}),
+              HasSubstr("do not divide hidden_size; found 5, expected a divisor of 12"));
   EXPECT_THAT(refusal({"num_heads=4"}), HasSubstr("rotary positions need an even head_dim"));
   EXPECT_THAT(refusal({"num_heads=6", "num_kv_heads=4"}),
               HasSubstr("num_kv_heads does not divide the heads; found 4, expected a divisor of 6"));

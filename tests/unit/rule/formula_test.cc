@@ -439,7 +439,8 @@ TEST(Formula, OfSlidingAttentionIsItsReadmes) {
   for (const std::int64_t window : std::array<std::int64_t, 4>{1, 3, T, 10 * T}) {
     const Layer layer({"sliding_attention", {"rope_theta=100", "window=" + std::to_string(window)}});
     const Tensor input = random_input(1, T);
-    EXPECT_LT(relative_error(layer.whole(input)[0], attention_as_written(layer, input[0], 100, window)), 1e-12)
+    EXPECT_LT(relative_error(layer.whole(input)[0], attention_as_written(layer, input[0], 100, window)),
+              1e-12)
         << window;
   }
 }

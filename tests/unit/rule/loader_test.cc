@@ -42,8 +42,9 @@ class PluginPath {
 
 TEST(Loader, FindsTheRulesOfTheBuildSortedByName) {
   const Plugins plugins;
-  EXPECT_THAT(names(plugins), testing::IsSupersetOf({"attention", "decay_momentum", "delta_momentum",
-                                                     "gated_deltanet", "mamba2", "mdn", "sliding_attention"}));
+  EXPECT_THAT(names(plugins),
+              testing::IsSupersetOf({"attention", "decay_momentum", "delta_momentum", "gated_deltanet",
+                                     "mamba2", "mdn", "sliding_attention"}));
   EXPECT_TRUE(std::ranges::is_sorted(names(plugins)));
   EXPECT_THAT(plugins.refusals(), IsEmpty());
   EXPECT_EQ(plugins.find("mdn").file(), build_folder() / "plugins/mdn.so");
