@@ -8,10 +8,10 @@ namespace mdnlab {
 
 RuleRecurrence recurrence_of(const Plugin& plugin, const Params& options) {
   const Capabilities& capabilities = plugin.info().capabilities;
-  if (!capabilities.constant_state) {
+  if (!capabilities.scans) {
     throw Error(Code::usage, {.what = quote(plugin.info().name) +
                                       " has no recurrence to apply: it attends to keys and values",
-                              .hint = "take a rule whose state is constant in `mdnlab rules list`"});
+                              .hint = "take a rule with a recurrence of `mdnlab rules list`"});
   }
   RuleRecurrence recurrence{.rule = plugin.info().name,
                             .delta = capabilities.delta,
