@@ -21,7 +21,7 @@ constexpr LayerShape kShapes[] = {
 // Numbers whose usual value leaves a part of a layer unused: heads that share keys, groups that share B and
 // C, a window shorter than the sequences.
 constexpr std::pair<std::string_view, const char*> kNumbers[] = {
-    {"num_v_heads", "4"}, {"n_groups", "2"}, {"window_size", "8"}};
+    {"num_v_heads", "4"}, {"num_kv_heads", "1"}, {"n_groups", "2"}, {"window", "8"}};
 
 std::vector<std::string> values_of(const Field& field) {
   for (const auto& [name, value] : kNumbers) {

@@ -182,7 +182,8 @@ TEST(ApplyOptions, TheOutputLooksAhead) {
     recurrence.look_ahead = 0.7;
     const TensorMap tensors = tensors_of(recurrence, {}, false);
     for (const ScanMode mode : {ScanMode::reference, ScanMode::chunk, ScanMode::step})
-      expect_same(recurrence, apply(recurrence, tensors, {.mode = mode}), token_loop(recurrence, tensors), 1e-13);
+      expect_same(recurrence, apply(recurrence, tensors, {.mode = mode}), token_loop(recurrence, tensors),
+                  1e-13);
   }
 }
 

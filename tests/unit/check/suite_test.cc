@@ -10,6 +10,7 @@ namespace {
 using testing::Contains;
 using testing::ElementsAre;
 using testing::IsEmpty;
+using testing::UnorderedElementsAre;
 
 const Plugin& plugin(const char* name) {
   static const Plugins all;
@@ -23,7 +24,9 @@ std::vector<std::string> variants(const char* rule, const std::vector<std::strin
 }
 
 TEST(Suite, TakesEveryChoiceOfARule) {
-  EXPECT_THAT(variants("attention"), ElementsAre(""));  // no choices, and no convolution
+  EXPECT_THAT(variants("attention"),  // no convolution
+              UnorderedElementsAre("", "num_kv_heads=1", "qkv_bias=true", "qk_norm=true"));
+  EXPECT_THAT(variants("sliding_attention"), Contains("window=8"));
   EXPECT_THAT(variants("gated_deltanet"),
               testing::IsSupersetOf({"", "allow_neg_eigval=true", "conv_size=0", "conv_size=1"}));
   EXPECT_THAT(variants("gated_deltanet"), Contains("output_correction=true"));
