@@ -29,7 +29,8 @@ class ChunkFunction : public torch::autograd::Function<ChunkFunction> {
     const Outputs out = forward_cpu(inputs, options, &saved);
     variable_list kept;
     for (const at::Tensor* tensor : tensors(inputs)) kept.push_back(*tensor);
-    kept.insert(kept.end(), {inputs.cu_seqlens, saved.states, saved.residuals, saved.scores});
+    kept.insert(kept.end(),
+                {inputs.cu_seqlens, saved.states, saved.residuals, saved.scores, saved.alpha, saved.mu});
     context->save_for_backward(std::move(kept));
     context->saved_data["has_delta"] = inputs.has_delta;
     context->saved_data["look_ahead"] = inputs.look_ahead;
@@ -58,7 +59,8 @@ class ChunkFunction : public torch::autograd::Function<ChunkFunction> {
     inputs.has_delta = context->saved_data["has_delta"].toBool();
     inputs.look_ahead = context->saved_data["look_ahead"].toDouble();
     const Options options{.chunk_size = context->saved_data["chunk_size"].toInt()};
-    const SavedForBackward saved{kept[kTensors + 1], kept[kTensors + 2], kept[kTensors + 3]};
+    const SavedForBackward saved{kept[kTensors + 1], kept[kTensors + 2], kept[kTensors + 3],
+                                 kept[kTensors + 4], kept[kTensors + 5]};
     const Inputs gradients = backward_cpu(inputs, options, saved, outputs(adjoints), wanted);
 
     variable_list results;

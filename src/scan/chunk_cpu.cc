@@ -123,8 +123,10 @@ Options with_chunk_size(const Options& options, const Inputs& inputs) {
 
 // Calls work(document, key head, scratch) for every pair, each exactly once, on up to at::get_num_threads()
 // threads. Pairs share no output, so the threads change no result.
+enum class Order { first_first, last_first };
 template <class T, class Work>
-void for_each_pair(const cpu::Scan<T>& scan, const std::vector<cpu::Document>& documents, const Work& work) {
+void for_each_pair(const cpu::Scan<T>& scan, const std::vector<cpu::Document>& documents, Order order,
+                   const Work& work) {
   const std::int64_t pairs = static_cast<std::int64_t>(documents.size()) * scan.key_heads;
   const std::int64_t scratch_size = functions<T>(scan).scratch_size(scan);
   // A thread costs tens of microseconds to start: worth it from about a million multiply-adds.
@@ -138,7 +140,8 @@ void for_each_pair(const cpu::Scan<T>& scan, const std::vector<cpu::Document>& d
   }
   std::atomic<std::int64_t> next = 0;
   const auto run = [&](const at::DataPtr& memory) {
-    for (std::int64_t pair = next++; pair < pairs; pair = next++) {
+    for (std::int64_t turn = next++; turn < pairs; turn = next++) {
+      const std::int64_t pair = order == Order::first_first ? turn : pairs - 1 - turn;
       const auto document = static_cast<std::size_t>(pair / scan.key_heads);
       work(documents[document], pair % scan.key_heads, static_cast<T*>(memory.get()));
     }
@@ -166,6 +169,8 @@ Outputs forward(const Prepared& in, const Options& options, SavedForBackward* sa
   }
   cpu::Saved<T> kept;
   if (saved) {
+    saved->alpha = in.alpha_BTH;
+    saved->mu = in.mu_BTH;
     saved->states = at::empty({scan.heads, scan.chunks, scan.halves() * scan.key_width, V_row}, dtype);
     kept.states = data<T>(saved->states);
     if (scan.has_delta) saved->residuals = at::empty({scan.heads, scan.tokens, V_row}, dtype);
@@ -176,9 +181,10 @@ Outputs forward(const Prepared& in, const Options& options, SavedForBackward* sa
     }
   }
   const cpu::Results<T> results{rows<T>(out.o_BTHV), {data<T>(out.final_S_NHKV), data<T>(out.final_M_NHKV)}};
-  for_each_pair(scan, documents.list, [&](const cpu::Document& document, std::int64_t key_head, T* scratch) {
-    functions<T>(scan).forward(scan, document, key_head, results, kept, scratch);
-  });
+  for_each_pair(scan, documents.list, Order::first_first,
+                [&](const cpu::Document& document, std::int64_t key_head, T* scratch) {
+                  functions<T>(scan).forward(scan, document, key_head, results, kept, scratch);
+                });
   return out;
 }
 
@@ -192,9 +198,10 @@ Outputs step(const Prepared& in) {
       at::empty({scan.tokens, scan.heads, scan.key_width, scan.value_width}, in.v_BTHV.options());
   if (scan.has_momentum) out.final_M_NHKV = at::empty_like(out.final_S_NHKV);
   const cpu::Results<T> results{rows<T>(out.o_BTHV), {data<T>(out.final_S_NHKV), data<T>(out.final_M_NHKV)}};
-  for_each_pair(scan, documents.list, [&](const cpu::Document& document, std::int64_t key_head, T* scratch) {
-    functions<T>(scan).step(scan, document, key_head, results, scratch);
-  });
+  for_each_pair(scan, documents.list, Order::first_first,
+                [&](const cpu::Document& document, std::int64_t key_head, T* scratch) {
+                  functions<T>(scan).step(scan, document, key_head, results, scratch);
+                });
   return out;
 }
 
@@ -225,9 +232,11 @@ Inputs backward(const Prepared& in, const Options& options, const SavedForBackwa
                                     data<T>(out.beta_BTH),
                                     data<T>(out.eta_BTH),
                                     {data<T>(out.initial_S_NHKV), data<T>(out.initial_M_NHKV)}};
-  for_each_pair(scan, documents.list, [&](const cpu::Document& document, std::int64_t key_head, T* scratch) {
-    functions<T>(scan).backward(scan, document, key_head, kept, received, gradients, scratch);
-  });
+  // What forward left last is still in the cache.
+  for_each_pair(scan, documents.list, Order::last_first,
+                [&](const cpu::Document& document, std::int64_t key_head, T* scratch) {
+                  functions<T>(scan).backward(scan, document, key_head, kept, received, gradients, scratch);
+                });
   return out;
 }
 
@@ -251,7 +260,7 @@ Outputs step_cpu(const Inputs& inputs) {
 
 Inputs backward_cpu(const Inputs& inputs, const Options& options, const SavedForBackward& saved,
                     const Outputs& adjoints, const std::array<bool, kTensors>& wanted) {
-  const Prepared ready(inputs);
+  const Prepared ready(inputs, saved.alpha, saved.mu);
   const Options chosen = with_chunk_size(options, inputs);
   const auto dtype = compute_dtype(inputs);
   Outputs received = adjoints;

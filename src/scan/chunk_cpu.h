@@ -13,6 +13,8 @@ struct SavedForBackward {
   at::Tensor states;     // [H, chunks, S then M: halves·K, padded V], the state before each chunk or group
   at::Tensor residuals;  // [H, B·T, padded V]; undefined without delta
   at::Tensor scores;  // [H, chunks, C·padded C, once or with delta twice]; undefined with channel-wise decay
+  at::Tensor alpha,
+      mu;  // exp of the log-gates [B,T,H], float64; undefined with channel-wise decay, or without the gate
 };
 
 // `saved` null: inference. Inputs are valid (validate()) and on the CPU.

@@ -14,10 +14,11 @@ at::Tensor as_rows(const at::Tensor& value_BTHX) {
   return value_BTHX.stride(3) == 1 && is_even ? value_BTHX : value_BTHX.contiguous();
 }
 
-Prepared::Prepared(const Inputs& inputs) : Inputs(inputs) {
+Prepared::Prepared(const Inputs& inputs, const at::Tensor& alpha, const at::Tensor& mu)
+    : Inputs(inputs), alpha_BTH(alpha), mu_BTH(mu) {
   if (!has_channel_decay(inputs)) {
-    if (log_alpha.defined()) alpha_BTH = log_alpha.to(at::kDouble).exp().contiguous();
-    if (log_mu.defined()) mu_BTH = log_mu.to(at::kDouble).exp().contiguous();
+    if (log_alpha.defined() && !alpha.defined()) alpha_BTH = log_alpha.to(at::kDouble).exp().contiguous();
+    if (log_mu.defined() && !mu.defined()) mu_BTH = log_mu.to(at::kDouble).exp().contiguous();
   }
   for (at::Tensor* tensor : tensors(*this)) {
     if (tensor->defined()) *tensor = tensor->to(compute_dtype(inputs));

@@ -13,7 +13,8 @@ at::Tensor as_rows(const at::Tensor& value_BTHX);
 
 // Everything in compute_dtype; q, k, v and p as_rows, the others contiguous.
 struct Prepared : Inputs {
-  explicit Prepared(const Inputs& inputs);
+  // alpha and mu: what an earlier Prepared of these inputs had, if any.
+  explicit Prepared(const Inputs& inputs, const at::Tensor& alpha = {}, const at::Tensor& mu = {});
 
   at::Tensor alpha_BTH, mu_BTH;  // exp of the log-gates, float64; undefined with channel-wise decay
 };
