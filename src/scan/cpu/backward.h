@@ -7,7 +7,17 @@
 namespace mdnlab::scan::cpu {
 namespace {
 
-// Residuals, scores and state where forward saved them; without delta the residual is v.
+// Residuals where forward saved them; without delta the residual is v.
+template <class T>
+void find_residuals(const Scan<T>& scan, const Chunk& at, const Saved<T>& saved, Tile<T>& w) {
+  if (scan.has_delta) {
+    w.data = saved.residuals + saved.residual_at(scan, at.head, at.token);
+  } else {
+    load_rows(scan.v, at.token, at.head, at.count, scan.value_width, w);
+  }
+}
+
+// Residuals, scores and state.
 template <class T>
 void find_saved(const Scan<T>& scan, const Document& document, const Chunk& at, const Saved<T>& saved,
                 BackwardTiles<T>& x) {
@@ -15,11 +25,7 @@ void find_saved(const Scan<T>& scan, const Document& document, const Chunk& at, 
   const std::int64_t row = padded(scan.value_width);
   place_scores(scan, saved, at.head, document.first_chunk + at.n, x);
   for (int h = 0; h < scan.halves(); ++h) x.state_before[h] = {state + h * scan.key_width * row, row};
-  if (scan.has_delta) {
-    x.w.data = saved.residuals + saved.residual_at(scan, at.head, at.token);
-  } else {
-    load_rows(scan.v, at.token, at.head, at.count, scan.value_width, x.w);
-  }
+  find_residuals(scan, at, saved, x.w);
 }
 
 template <class T>

@@ -9,16 +9,6 @@
 namespace mdnlab::scan::cpu {
 namespace {
 
-// Residuals where forward saved them; without delta the residual is v.
-template <class T>
-void find_residuals(const Scan<T>& scan, const Chunk& at, const Saved<T>& saved, Tile<T>& w) {
-  if (scan.has_delta) {
-    w.data = saved.residuals + saved.residual_at(scan, at.head, at.token);
-  } else {
-    load_rows(scan.v, at.token, at.head, at.count, scan.value_width, w);
-  }
-}
-
 // The state before chunk n of a document: saved, or rebuilt.
 template <class T>
 void find_state_before(const Scan<T>& scan, const Document& document, std::int64_t head, std::int64_t n,

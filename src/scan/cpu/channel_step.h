@@ -20,19 +20,6 @@ void exponentiate_row(const T* log_gate, bool is_channel_wise, std::int64_t K, T
   for (std::int64_t c = 0; c < K; c += kLanes<T>) store<T>(gate + c, exponential<T>(load(gate + c)));
 }
 
-// M' = μM + (−η k_i) r, S' = αS − βM', o += q_i (S' − ωM')
-template <class T>
-void look_ahead_row(StateRow<T> row, T alpha, T mu, T beta, T write, T q_i, T look_ahead, std::int64_t width,
-                    const T* __restrict residual, T* __restrict output) {
-  for (std::int64_t j = 0; j < width; ++j) {
-    const T velocity = mu * row.M_before[j] + write * residual[j];
-    const T memory = alpha * row.S_before[j] - beta * velocity;
-    row.M[j] = velocity;
-    row.S[j] = memory;
-    output[j] += q_i * (memory - look_ahead * velocity);
-  }
-}
-
 template <class T>
 void channel_step_head(const Scan<T>& scan, const Document& document, std::int64_t head,
                        const Results<T>& results, T* scratch) {
@@ -63,8 +50,8 @@ void channel_step_head(const Scan<T>& scan, const Document& document, std::int64
     T* S = results.final_state[kS] + matrix + i * V;
     if (scan.has_momentum) {
       T* M = results.final_state[kM] + matrix + i * V;
-      look_ahead_row<T>({before(kS, i), before(kM, i), S, M}, alpha[i], mu[i], beta, -eta * k[i], q[i],
-                        T(scan.look_ahead), V, residual, output);
+      momentum_row<T>({before(kS, i), before(kM, i), S, M}, alpha[i], mu[i], beta, -eta * k[i], q[i],
+                      T(scan.look_ahead), V, residual, output);
     } else {
       plain_row<T>({before(kS, i), nullptr, S, nullptr}, alpha[i], beta * eta * k[i], q[i], V, residual,
                    output);
