@@ -11,6 +11,7 @@
 #include "cli/arguments.h"
 #include "cli/spectrum_checkpoint.h"
 #include "cli/spectrum_words.h"
+#include "run/open_model.h"
 
 namespace mdnlab {
 
@@ -89,7 +90,7 @@ int rules_spectrum(std::span<const std::string> words) {
 
   const Plugins plugins = arguments.plugins();
   const Plugin& plugin = plugins.find(arguments.text("RULE"));
-  std::optional<TrainedModel> model;
+  std::optional<StoredModel> model;
   std::optional<CheckpointGates> trained;
   Params options = read_settings(arguments.texts("set"), "rule", plugin.options());
   if (arguments.has("checkpoint")) {
@@ -97,7 +98,7 @@ int rules_spectrum(std::span<const std::string> words) {
       throw Error(Code::usage,
                   {.what = "--set and --checkpoint do not go together: the checkpoint has its options"});
     }
-    model = open_trained(arguments.text("checkpoint"), arguments.database(), plugins);
+    model = open_model(arguments.text("checkpoint"), arguments.database(), plugins);
     options = options_in(*model, plugin.info().name);
   }
   plugin.create(options,

@@ -7,13 +7,9 @@
 #include <algorithm>
 
 #include "base/file.h"
-#include "base/text.h"
 #include "data/tokenizer.h"
-#include "model/language_model.h"
 #include "run/execute.h"
 #include "run/planner.h"
-#include "store/runs.h"
-#include "train/checkpoint.h"
 
 namespace mdnlab {
 
@@ -44,20 +40,6 @@ Batch validation_batch(const Task& task, const CheckpointText& text) {
   return *std::move(batch);
 }
 
-LanguageModel build(const TrainedModel& trained, const Plugins& plugins, std::int64_t vocab_size) {
-  LanguageModel model(trained.spec, plugins, vocab_size, at::kFloat, 0);
-  for (const Parameter& parameter : model.parameters()) {
-    const auto found = trained.weights.find(parameter.name);
-    if (found == trained.weights.end() || found->second.sizes() != parameter.tensor.sizes()) {
-      throw Error(Code::failed, {.place = {.file = trained.folder.string()},
-                                 .what = "the checkpoint does not fit its configuration",
-                                 .found = "no tensor or another shape of " + parameter.name});
-    }
-    at::Tensor(parameter.tensor).copy_(found->second);
-  }
-  return model;
-}
-
 std::vector<Gate> evenly(const std::vector<Gate>& gates, std::size_t most) {
   std::vector<Gate> chosen;
   const std::size_t count = std::min(most, gates.size());
@@ -67,34 +49,7 @@ std::vector<Gate> evenly(const std::vector<Gate>& gates, std::size_t most) {
 
 }  // namespace
 
-TrainedModel open_trained(const std::string& word, const std::filesystem::path& database,
-                          const Plugins& plugins) {
-  constexpr std::string_view run_prefix = "run:";
-  LatestCheckpoint newest;
-  if (word.starts_with(run_prefix)) {
-    Store store = Store::open_reading(database);
-    newest = load_latest_checkpoint(run_folder(
-        database, find_run_by_prefix(store, std::string_view(word).substr(run_prefix.size())).plan.key));
-    if (!newest.checkpoint) {
-      throw Error(Code::failed,
-                  {.what = "no checkpoint that verifies",
-                   .found = newest.refused.empty() ? "none of " + word : newest.refused.front()});
-    }
-  } else {
-    if (!std::filesystem::is_directory(word)) {
-      throw Error(Code::usage, {.what = "no such model",
-                                .found = quote(word),
-                                .expected = "a checkpoint folder, or run:KEYPREFIX"});
-    }
-    newest = {.checkpoint = load_checkpoint(word), .folder = word};
-  }
-  TrainedModel model{.folder = newest.folder, .weights = std::move(newest.checkpoint->model)};
-  model.config = parse_yaml(newest.checkpoint->config_json, (newest.folder / "config.json").string());
-  model.spec = read_model(model.config, plugins);
-  return model;
-}
-
-const Params& options_in(const TrainedModel& model, const std::string& rule) {
+const Params& options_in(const StoredModel& model, const std::string& rule) {
   for (const RuleChoice& layer : model.spec.layers) {
     if (layer.name == rule) return layer.options;
   }
@@ -103,14 +58,14 @@ const Params& options_in(const TrainedModel& model, const std::string& rule) {
                             .hint = "the checkpoint is " + model.folder.string()});
 }
 
-CheckpointGates checkpoint_gates(const TrainedModel& stored, const std::string& rule,
+CheckpointGates checkpoint_gates(const StoredModel& stored, const std::string& rule,
                                  const CheckpointText& text, const Plugins& plugins) {
   const at::NoGradGuard no_grad;
   const RunConfig config = read_config(stored.config, plugins);
   TaskMaker tasks(stored.folder);
   const std::unique_ptr<Task> task = tasks.make(config.task, config);
   const Batch batch = text.file ? text_batch(config, text, stored.folder) : validation_batch(*task, text);
-  const LanguageModel model = build(stored, plugins, vocabulary_of(config, *task));
+  const LanguageModel model = build_model(stored, plugins, at::kFloat);
   CheckpointGates result{.model = stored.folder.string(), .tokens = batch.tokens_BT.numel()};
   std::vector<Gate> some;  // of every head, for the whole
   constexpr std::size_t of_a_head = 4096;

@@ -2,29 +2,14 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "check/stability/gate_report.h"
-#include "interop/safetensors.h"
-#include "model/spec.h"
+#include "interop/stored_model.h"
 
 namespace mdnlab {
-
-// A checkpoint of ours, as train writes it.
-struct TrainedModel {
-  std::filesystem::path folder;
-  Node config;  // the whole document of its run
-  ModelSpec spec;
-  TensorMap weights;
-};
-
-// `word` is a checkpoint folder, or run:KEYPREFIX of the database: the newest of its checkpoints that
-// verifies. Code::usage: neither; Code::failed: none that verifies.
-TrainedModel open_trained(const std::string& word, const std::filesystem::path& database,
-                          const Plugins& plugins);
 
 struct CheckpointGates {
   std::string model;
@@ -41,11 +26,11 @@ struct CheckpointText {
 };
 
 // The options that the model's layers of this rule have. None has it: Code::usage.
-const Params& options_in(const TrainedModel& model, const std::string& rule);
+const Params& options_in(const StoredModel& model, const std::string& rule);
 
-// Runs the model in float32, without gradients. Code::usage: a text that cannot be read or fits no token of
-// the run.
-CheckpointGates checkpoint_gates(const TrainedModel& model, const std::string& rule,
+// Runs the model, a checkpoint of a run, in float32, without gradients. Code::usage: a text that cannot be
+// read or fits no token of the run.
+CheckpointGates checkpoint_gates(const StoredModel& model, const std::string& rule,
                                  const CheckpointText& text, const Plugins& plugins);
 
 }  // namespace mdnlab
