@@ -1,0 +1,49 @@
+// What the Hopper kernels pass to each other in global memory, and what a launch is told. Letters as in
+// scan/chunk.h; C = 64 tokens a chunk. T stands for the inputs' element, __nv_bfloat16 or __half.
+#pragma once
+
+#include <cuda.h>
+
+#include <cstdint>
+
+namespace mdnlab::scan::cuda {
+
+constexpr int kChunk = 64;
+
+// A chunk of a document: its first token in the flattened (B,T), and how many of its 64 rows are tokens.
+struct Chunk {
+  int token;
+  int rows;
+};
+
+struct Document {
+  int first_chunk;
+  int chunks;
+};
+
+// The coefficients of one chunk and head (recurrences.md, section 2), for row t = 1..64 of the chunk. Rows that
+// are no tokens have α = μ = 1, β = η = 0.
+struct Coefficients {
+  float read_S[kChunk];   // ā_t: what r_t reads of the incoming S along k_t (p = αk)
+  float read_M[kChunk];   // α_t b_{t−1}: minus what it reads of M
+  float out_S[kChunk];    // ā_t: what o_t reads of S along q_t
+  float out_M[kChunk];    // b_t + ω m̄_t: minus what it reads of M
+  float write_S[kChunk];  // G_{Cj} η_j: what w_j leaves in S along k_j
+  float write_M[kChunk];  // R_{Cj} η_j: minus what it leaves in M
+  float keep_S, cross, keep_M, unused;  // S ← keep_S S − cross M, M ← keep_M M: ā_C, b_C, m̄_C
+};
+static_assert(sizeof(Coefficients) % 16 == 0);
+
+// A 64×64 matrix as a swizzled panel (sm90.cuh), ready for the copy engine.
+constexpr int kPanelElements = 64 * 64;
+
+struct Sizes {
+  int heads, key_heads;  // H, G
+  int value_width;       // V
+  int chunks;            // of all documents
+  int documents;         // N
+};
+
+// Index of a chunk and head in buffers that have one entry for each: head · chunks + chunk.
+
+}  // namespace mdnlab::scan::cuda
