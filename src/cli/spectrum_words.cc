@@ -154,7 +154,7 @@ std::string attack_text(const Spectrum& s) {
     table.rows.push_back(std::move(row));
   }
   text += indented(table);
-  if (s.set.is_channel_wise) return text + "    (alpha and mu of the first of two channels)\n";
+  if (attack.channels_apart) return text + "    (alpha and mu of the first of two channels)\n";
   return text + fmt::format("    then the same, turned by {}\n", fixed(half_turn(attack.turn)));
 }
 

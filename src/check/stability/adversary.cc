@@ -19,20 +19,21 @@ constexpr int directions = 16;         // of S_0, over half a turn
 std::array<double, 2> unit_key(double angle) { return {std::cos(angle), std::sin(angle)}; }
 
 // How a period lies in a point of the cube: the variables of the head; for each token its other variables,
-// the second channel's decay where that is its own, and its key's angle. A turning set's first key is at 0,
-// so that its place holds the turn.
+// the second channel's decay where channels are apart, and its key's angle. Where they are not, the first
+// key is at 0, so that its place holds the turn.
 class Layout {
  public:
-  Layout(const GateSet& set, int period) : set_(set), period_(static_cast<std::size_t>(period)) {
+  Layout(const GateSet& set, int period, bool apart)
+      : set_(set), period_(static_cast<std::size_t>(period)), apart_(apart) {
     for (std::size_t i = 0; i < set.variables.size(); ++i)
       (set.variables[i].per_head ? head_ : token_).push_back(i);
-    if (set.is_channel_wise) decay_ = set.index("decay");
+    if (apart_) decay_ = set.index("decay");
   }
 
   std::size_t dimensions() const { return head_.size() + period_ * width(); }
 
   Attack attack(const Point& point) const {
-    Attack attack;
+    Attack attack{.channels_apart = apart_};
     std::vector<double> values(set_.variables.size());
     const double* unit = point.data();
     for (const std::size_t i : head_) values[i] = set_.value(i, *unit++);
@@ -40,14 +41,14 @@ class Layout {
       for (const std::size_t i : token_) values[i] = set_.value(i, *unit++);
       const Gate gate = set_.gate(values);
       Token<2> token = same_in_every_channel<2>(gate, {1, 0});
-      if (set_.is_channel_wise) {
+      if (apart_) {
         values[decay_] = set_.value(decay_, *unit++);
         const Gate second = set_.gate(values);
         token.alpha[1] = second.alpha;
         token.mu[1] = second.mu;
       }
       const double angle = whole_turn * *unit++;
-      if (t > 0 || set_.is_channel_wise)
+      if (t > 0 || apart_)
         token.key = unit_key(angle);
       else
         attack.turn = angle;
@@ -71,17 +72,18 @@ class Layout {
     for (const std::size_t i : head_) put(i);
     for (std::size_t t = 0; t < period_; ++t) {
       for (const std::size_t i : token_) put(i);
-      if (set_.is_channel_wise) put(decay_);
-      put_angle(t == 0 && !set_.is_channel_wise ? period_ : t);
+      if (apart_) put(decay_);
+      put_angle(t == 0 && !apart_ ? period_ : t);
     }
     return point;
   }
 
  private:
-  std::size_t width() const { return token_.size() + (set_.is_channel_wise ? 2 : 1); }
+  std::size_t width() const { return token_.size() + (apart_ ? 2 : 1); }
 
   const GateSet& set_;
   std::size_t period_;
+  bool apart_;
   std::vector<std::size_t> head_, token_;
   std::size_t decay_ = 0;
 };
@@ -127,8 +129,8 @@ Token<2> Attack::token(std::int64_t index) const {
 
 Attack worst_attack(const GateSet& set, const Constant& start, int most_period, std::uint64_t seed) {
   Attack worst;
-  for (int period = 1; period <= most_period; ++period) {
-    const Layout layout(set, period);
+  const auto attack_with = [&](int period, bool apart) {
+    const Layout layout(set, period, apart);
     const auto growth = [&](const Point& point) {
       return std::pow(growth_of(period_matrix(layout.attack(point))), 1.0 / period);
     };
@@ -140,6 +142,10 @@ Attack worst_attack(const GateSet& set, const Constant& start, int most_period, 
       worst = layout.attack(best.point);
       worst.growth = best.value;
     }
+  };
+  for (int period = 1; period <= most_period; ++period) {
+    attack_with(period, false);
+    if (set.is_channel_wise) attack_with(period, true);
   }
   return worst;
 }

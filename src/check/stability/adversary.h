@@ -1,10 +1,10 @@
 // The worst growth that gates of a set and keys of one's choice can make.
 //
 // The search is over periods: P tokens with gates and key angles of their own, repeated for ever, the whole
-// pattern turning by a fixed angle from one period to the next (channel-wise decay: not turning, since the
-// channels are axes). Its growth is exact, the P-th root of a product's spectral radius, so what is found is
-// reached; and no sequence of the set grows faster than what long enough periods reach (Berger and Wang,
-// Bounded semigroups of matrices, 1992).
+// pattern turning by a fixed angle from one period to the next. Channel-wise decay is tried with channels alike,
+// and with channels apart, where nothing turns from period to period, since the channels are axes. Growth is
+// exact, the P-th root of a product's spectral radius, so what is found is reached; and no sequence of the set
+// grows faster than what long enough periods reach (Berger and Wang, Bounded semigroups of matrices, 1992).
 #pragma once
 
 #include <cstdint>
@@ -19,6 +19,7 @@ struct Attack {
   std::vector<Token<2>> period;  // with their keys in the first period
   std::vector<Gate> gates;       // of the first channel
   double turn = 0;               // radians from one period to the next
+  bool channels_apart = false;   // the second channel's decay is not the first's
 
   Token<2> token(std::int64_t index) const;  // from 0, in any period
 };

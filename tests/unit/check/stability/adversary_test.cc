@@ -54,6 +54,21 @@ TEST(Adversary, FindsThatTheEffectiveStepGrowsWhenTheInnerRateChanges) {
   EXPECT_GT(trajectory(with_decay, 100).back().log_memory, 100) << "also where one token forgets everything";
 }
 
+// What constant gates under a turning key do is among what it may choose, also where the key's channels may
+// decay apart.
+TEST(Adversary, FindsNoLessThanConstantGatesDo) {
+  for (const char* constraint : {"none", "paper", "effective_step"}) {
+    for (const char* decay : {"scalar", "channel"}) {
+      const GateSet set =
+          gates_of("family", {std::string("gate_constraint=") + constraint, std::string("decay=") + decay});
+      const Constant constant = worst_constant(set, 0);
+      EXPECT_GT(constant.turning.growth, 1.06) << constraint << " " << decay;
+      EXPECT_GE(worst_attack(set, constant, 1, 0).growth, constant.turning.growth - 1e-9)
+          << constraint << " " << decay;
+    }
+  }
+}
+
 TEST(Adversary, NeverMakesEscrowGrow) {
   for (const char* rule : {"mdn", "delta_momentum", "kda_momentum", "decay_momentum"}) {
     const GateSet set = gates_of(rule, {"gate_constraint=escrow"});
