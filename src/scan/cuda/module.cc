@@ -1,0 +1,10 @@
+// The entry of libmdnlab_cuda.so: what it adds to the scan.
+#include <string_view>
+
+#include "scan/cuda/bind_step.h"
+#include "scan/cuda/entry.h"
+
+extern "C" __attribute__((visibility("default"))) int mdnlab_cuda_register(const char* stamp) {
+  if (stamp != std::string_view(MDNLAB_CUDA_STAMP)) return 1;
+  return 0;
+}
