@@ -20,15 +20,6 @@ namespace mdnlab {
 
 namespace {
 
-at::ScalarType compute_dtype(const at::Tensor& q, const ApplyOptions& options) {
-  const at::ScalarType dtype = options.dtype.value_or(q.scalar_type());
-  if (dtype == at::kHalf) {
-    throw Error(Code::usage, {.what = "nothing is computed in float16, the dtype of tensor 'q'",
-                              .hint = "name one: --dtype f32"});
-  }
-  return dtype;
-}
-
 bool has_tokens_dtype(std::string_view name) {
   return name == "q" || name == "k" || name == "v" || name == "p" || name == "do";
 }
@@ -36,7 +27,8 @@ bool has_tokens_dtype(std::string_view name) {
 // In the dtypes of the computation.
 TensorMap converted(const TensorMap& used, const ApplyOptions& options) {
   const bool is_reference = options.mode == ScanMode::reference;
-  const auto dtype = is_reference && !options.dtype ? at::kDouble : compute_dtype(used.at("q"), options);
+  const auto dtype =
+      is_reference && !options.dtype ? at::kDouble : options.dtype.value_or(used.at("q").scalar_type());
   const auto gate_dtype = dtype == at::kDouble ? at::kDouble : at::kFloat;
   TensorMap result;
   for (const auto& [name, tensor] : used) {
@@ -86,11 +78,11 @@ scan::Inputs scan_inputs(const TensorMap& tensors, const RuleRecurrence& recurre
   return in;
 }
 
-scan::Outputs run(const scan::Inputs& in, ScanMode mode) {
-  switch (mode) {
+scan::Outputs run(const scan::Inputs& in, const ApplyOptions& options) {
+  switch (options.mode) {
     case ScanMode::reference: return scan::reference(in);
-    case ScanMode::chunk: return scan::chunk(in, {.want_state = true});
-    case ScanMode::step: return decode(in);
+    case ScanMode::chunk: return scan::chunk(in, {.want_state = true, .implementation = options.kernel});
+    case ScanMode::step: return decode(in, options.kernel);
   }
   return {};
 }
@@ -139,6 +131,11 @@ TensorMap apply(const RuleRecurrence& recurrence, const TensorMap& given, const 
                               .found = "tensor 'do'",
                               .expected = "--mode chunk or reference, or no 'do'"});
   }
+  if (options.mode == ScanMode::reference && !options.kernel.empty()) {
+    throw Error(Code::usage, {.what = "mode reference has one form and no kernels",
+                              .found = "--kernel " + options.kernel,
+                              .expected = "--mode chunk or step, or no --kernel"});
+  }
   TensorMap tensors = converted(used, options);
   if (wants_gradients) {
     for (auto& [name, tensor] : tensors) {
@@ -146,7 +143,7 @@ TensorMap apply(const RuleRecurrence& recurrence, const TensorMap& given, const 
         tensor = tensor.detach().set_requires_grad(true);
     }
   }
-  const scan::Outputs out = run(scan_inputs(tensors, recurrence, options), options.mode);
+  const scan::Outputs out = run(scan_inputs(tensors, recurrence, options), options);
   TensorMap results{{"o", out.o_BTHV.detach()}, {"final_S", out.final_S_NHKV.detach()}};
   if (out.final_M_NHKV.defined()) results["final_M"] = out.final_M_NHKV.detach();
   if (wants_gradients) add_gradients(tensors, out, results);

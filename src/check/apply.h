@@ -4,6 +4,7 @@
 #include <c10/core/ScalarType.h>
 
 #include <optional>
+#include <string>
 
 #include "check/given_tensors.h"
 
@@ -18,6 +19,7 @@ struct ApplyOptions {
   std::optional<c10::ScalarType> dtype;
   bool normalize = false;  // q and k are divided by √(Σx² + 1e-6), head by head; a given p is left as it is
   bool scale = false;      // q, after that, by √K
+  std::string kernel = {};  // of chunk and step, by its name (scan/implementation.h); empty: as usual
 };
 
 // o, final_S and, with momentum, final_M; with `do` in `given`, for every tensor X that the rule uses and
@@ -25,7 +27,7 @@ struct ApplyOptions {
 // states float32 (float64 where `dtype` is); of the reference all float64.
 //
 // Code::usage, naming the tensor: as used_tensors, a shape that does not fit (scan::validate), `do` in mode
-// step, a q of float16 without a dtype.
+// step, a kernel in mode reference; those of scan::choose.
 TensorMap apply(const RuleRecurrence& recurrence, const TensorMap& given, const ApplyOptions& options);
 
 }  // namespace mdnlab

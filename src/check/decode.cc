@@ -32,11 +32,11 @@ scan::Inputs part(const scan::Inputs& whole, std::int64_t begin, std::int64_t en
 }
 
 // One document a row, a token at a time.
-scan::Outputs decode_rows(const scan::Inputs& in) {
+scan::Outputs decode_rows(const scan::Inputs& in, std::string_view implementation) {
   std::vector<at::Tensor> o{in.v_BTHV.slice(1, 0, 0)};
   scan::Outputs state{.o_BTHV = {}, .final_S_NHKV = in.initial_S_NHKV, .final_M_NHKV = in.initial_M_NHKV};
   for (std::int64_t t = 0; t < in.v_BTHV.size(1); ++t) {
-    state = scan::step(part(in, t, t + 1, state));
+    state = scan::step(part(in, t, t + 1, state), implementation);
     o.push_back(state.o_BTHV);
   }
   state.o_BTHV = at::cat(o, 1);
@@ -45,7 +45,7 @@ scan::Outputs decode_rows(const scan::Inputs& in) {
 
 }  // namespace
 
-scan::Outputs decode(const scan::Inputs& in) {
+scan::Outputs decode(const scan::Inputs& in, std::string_view implementation) {
   const c10::AutoGradMode no_grad(false);
   scan::Inputs whole = in;
   const std::int64_t B = in.v_BTHV.size(0), H = in.v_BTHV.size(2), K = in.q_BTGK.size(3),
@@ -57,7 +57,7 @@ scan::Outputs decode(const scan::Inputs& in) {
   if (!whole.initial_S_NHKV.defined()) whole.initial_S_NHKV = at::zeros({documents, H, K, V}, states);
   if (whole.log_mu.defined() && !whole.initial_M_NHKV.defined())
     whole.initial_M_NHKV = at::zeros({documents, H, K, V}, states);
-  if (!in.cu_seqlens.defined()) return decode_rows(whole);
+  if (!in.cu_seqlens.defined()) return decode_rows(whole, implementation);
 
   for (at::Tensor* tensor : token_tensors(whole)) {
     if (tensor->defined()) *tensor = tensor->flatten(0, 1).unsqueeze(0);
@@ -68,7 +68,7 @@ scan::Outputs decode(const scan::Inputs& in) {
   for (std::int64_t n = 0; n < documents; ++n) {
     scan::Outputs start{.o_BTHV = {}, .final_S_NHKV = whole.initial_S_NHKV.slice(0, n, n + 1)};
     if (whole.log_mu.defined()) start.final_M_NHKV = whole.initial_M_NHKV.slice(0, n, n + 1);
-    const scan::Outputs end = decode_rows(part(whole, starts[n], starts[n + 1], start));
+    const scan::Outputs end = decode_rows(part(whole, starts[n], starts[n + 1], start), implementation);
     o.push_back(end.o_BTHV);
     final_S.push_back(end.final_S_NHKV);
     if (end.final_M_NHKV.defined()) final_M.push_back(end.final_M_NHKV);

@@ -6,7 +6,7 @@
 namespace mdnlab {
 
 // What scan::chunk returns, made token by token with scan::step, without gradients. Documents one after
-// another.
-scan::Outputs decode(const scan::Inputs& inputs);
+// another. `implementation` as with scan::step.
+scan::Outputs decode(const scan::Inputs& inputs, std::string_view implementation = {});
 
 }  // namespace mdnlab

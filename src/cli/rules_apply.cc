@@ -16,8 +16,10 @@ namespace {
 
 constexpr std::pair<const char*, ScanMode> modes[] = {
     {"reference", ScanMode::reference}, {"chunk", ScanMode::chunk}, {"step", ScanMode::step}};
-constexpr std::pair<const char*, c10::ScalarType> dtypes[] = {
-    {"f32", c10::ScalarType::Float}, {"f64", c10::ScalarType::Double}, {"bf16", c10::ScalarType::BFloat16}};
+constexpr std::pair<const char*, c10::ScalarType> dtypes[] = {{"f32", c10::ScalarType::Float},
+                                                              {"f64", c10::ScalarType::Double},
+                                                              {"bf16", c10::ScalarType::BFloat16},
+                                                              {"f16", c10::ScalarType::Half}};
 
 // The meaning of an option's word.
 template <class Row, std::size_t count>
@@ -125,8 +127,10 @@ int rules_apply(std::span<const std::string> words) {
   arguments.option("output,o", "where the results go; an old file is replaced");
   arguments.option("mode", "chunk: the fast form; reference: token by token in float64; step: decoding",
                    "chunk");
-  arguments.option("dtype", "f32, f64 or bf16; else that of q");
+  arguments.option("dtype", "f32, f64, bf16 or f16; else that of q");
   arguments.add_device();
+  arguments.option("kernel",
+                   "of modes chunk and step: cpu, batched, …; else the first that takes the tensors");
   arguments.flag("normalize", "divide q and k by their norms first, head by head");
   arguments.flag("scale", "multiply q by K^-1/2 (after --normalize)");
   arguments.list("set", "KEY=VALUE: delta, momentum, decay or look_ahead of a rule that has it as an option");
@@ -139,6 +143,7 @@ int rules_apply(std::span<const std::string> words) {
   ApplyOptions options{.mode = choice(arguments, "mode", modes),
                        .normalize = arguments.has("normalize"),
                        .scale = arguments.has("scale")};
+  if (arguments.has("kernel")) options.kernel = arguments.text("kernel");
   if (arguments.has("dtype")) options.dtype = choice(arguments, "dtype", dtypes);
   if (!std::filesystem::is_directory(output.has_parent_path() ? output.parent_path() : "."))
     throw Error(Code::usage, {.place = {output.string()}, .what = "the folder is not there"});

@@ -1,8 +1,8 @@
-// chunk() as a node of the autograd graph, and the choice of the device's implementation.
+// chunk() as a node of the autograd graph, by the chosen implementation.
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "base/error.h"
-#include "scan/chunk_cpu.h"
+#include "scan/implementation.h"
 
 namespace mdnlab::scan {
 
@@ -21,20 +21,21 @@ std::vector<at::Tensor> given_tensors(const Inputs& inputs) {
 
 class ChunkFunction : public torch::autograd::Function<ChunkFunction> {
  public:
-  // `given` are the defined tensors of `inputs`, the arguments that autograd sees. Results are o and, when
-  // wanted, S and M.
+  // `given` are the defined tensors of `inputs`, the arguments that autograd sees; options.implementation is
+  // the chosen one. Results are o and, when wanted, S and M.
   static variable_list forward(AutogradContext* context, at::TensorList /*given*/, const Inputs& inputs,
                                const Options& options) {
-    SavedForBackward saved;
-    const Outputs out = forward_cpu(inputs, options, &saved);
+    Saved saved;
+    const Outputs out = choose(inputs, options.implementation).forward(inputs, options, &saved);
     variable_list kept;
     for (const at::Tensor* tensor : tensors(inputs)) kept.push_back(*tensor);
-    kept.insert(kept.end(),
-                {inputs.cu_seqlens, saved.states, saved.residuals, saved.scores, saved.alpha, saved.mu});
+    kept.push_back(inputs.cu_seqlens);
+    kept.insert(kept.end(), saved.begin(), saved.end());
     context->save_for_backward(std::move(kept));
     context->saved_data["has_delta"] = inputs.has_delta;
     context->saved_data["look_ahead"] = inputs.look_ahead;
     context->saved_data["chunk_size"] = options.chunk_size;
+    context->saved_data["implementation"] = options.implementation;
     context->set_materialize_grads(false);
     variable_list results{out.o_BTHV};
     if (out.final_S_NHKV.defined()) results.push_back(out.final_S_NHKV);
@@ -58,10 +59,11 @@ class ChunkFunction : public torch::autograd::Function<ChunkFunction> {
     inputs.cu_seqlens = kept[kTensors];
     inputs.has_delta = context->saved_data["has_delta"].toBool();
     inputs.look_ahead = context->saved_data["look_ahead"].toDouble();
-    const Options options{.chunk_size = context->saved_data["chunk_size"].toInt()};
-    const SavedForBackward saved{kept[kTensors + 1], kept[kTensors + 2], kept[kTensors + 3],
-                                 kept[kTensors + 4], kept[kTensors + 5]};
-    const Inputs gradients = backward_cpu(inputs, options, saved, outputs(adjoints), wanted);
+    const Options options{.chunk_size = context->saved_data["chunk_size"].toInt(),
+                          .implementation = context->saved_data["implementation"].toStringRef()};
+    const Saved saved(kept.begin() + kTensors + 1, kept.end());
+    const Inputs gradients =
+        choose(inputs, options.implementation).backward(inputs, options, saved, outputs(adjoints), wanted);
 
     variable_list results;
     for (std::size_t i = 0; i < kTensors; ++i) {
@@ -88,15 +90,13 @@ bool needs_gradient(const Inputs& inputs) {
 
 Outputs chunk(const Inputs& in, const Options& options) {
   validate(in);
-  if (!in.q_BTGK.device().is_cpu()) {
-    throw Error(Code::machine, ErrorText{.what = "scan: no kernel for this device",
-                                         .found = in.q_BTGK.device().str(),
-                                         .expected = "cpu"});
-  }
-  if (!needs_gradient(in)) return forward_cpu(in, options, nullptr);
+  const Implementation& implementation = choose(in, options.implementation);
+  if (!needs_gradient(in)) return implementation.forward(in, options, nullptr);
 
+  Options chosen = options;
+  chosen.implementation = implementation.name;
   const std::vector<at::Tensor> given = given_tensors(in);
-  return ChunkFunction::outputs(ChunkFunction::apply(at::TensorList(given), in, options));
+  return ChunkFunction::outputs(ChunkFunction::apply(at::TensorList(given), in, chosen));
 }
 
 }  // namespace mdnlab::scan

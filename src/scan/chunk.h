@@ -10,14 +10,15 @@
 // With channel-wise decay α_t is a vector over K (row c of S decays by α_t[c]), and μ_t may be one as well.
 //
 // Shape letters: B batch, T time, H value heads, G key heads (H is a multiple of G; head h reads key head
-// h·G/H), K key width, V value width, N documents. q, k, v, o share one dtype (f32, f64, bf16); gates are
-// float32 (float64 when q is); states are float32 (float64 when q is).
+// h·G/H), K key width, V value width, N documents. q, k, v, o share one dtype (f32, f64, bf16, f16); gates
+// and states are float32 (float64 when q is). All on one device but cu_seqlens.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <optional>
+#include <string>
+#include <string_view>
 
 namespace mdnlab::scan {
 
@@ -48,6 +49,7 @@ struct Outputs {
 struct Options {
   std::int64_t chunk_size = 0;  // a wish; 0: the implementation's choice. Changes results by rounding only
   bool want_state = false;
+  std::string implementation = {};  // its name (implementation.h); empty: the first that takes the inputs
 };
 
 // Throws Error (Code::usage) naming the tensor whose shape, dtype or device does not fit, and what is
@@ -56,9 +58,9 @@ void validate(const Inputs& inputs);
 
 // The chunkwise form with its hand-written backward (README.md; recurrences.md, sections 2 and 3), as an
 // autograd function: gradients for every floating tensor given. Time and memory linear in T; T may be any
-// length, also 0. bf16 is computed in float32. Numbers below the dtype's smallest normal one (1e-38, 1e-308)
-// count as 0. The same inputs give the same bits on one machine, whatever the number of threads. The backward
-// cannot be differentiated.
+// length, also 0. bf16 and f16 are computed in float32. Numbers below the dtype's smallest normal one (1e-38,
+// 1e-308) count as 0. The same inputs give the same bits on one machine, whatever the number of threads. The
+// backward cannot be differentiated. Errors: validate()'s, and those of choose() (implementation.h).
 Outputs chunk(const Inputs& inputs, const Options& options = {});
 
 // The judge: the recurrence above token by token in float64 (inputs are converted; outputs are float64).
@@ -66,7 +68,7 @@ Outputs chunk(const Inputs& inputs, const Options& options = {});
 Outputs reference(const Inputs& inputs);
 
 // One token a sequence (T = 1, no cu_seqlens) for decoding, without autograd: reads the initial states, which
-// stay as they are, and returns the new ones.
-Outputs step(const Inputs& inputs);
+// stay as they are, and returns the new ones. Errors and `implementation` as with chunk().
+Outputs step(const Inputs& inputs, std::string_view implementation = {});
 
 }  // namespace mdnlab::scan

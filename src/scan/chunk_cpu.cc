@@ -17,6 +17,14 @@ namespace mdnlab::scan {
 
 namespace {
 
+struct SavedForBackward {
+  at::Tensor states;     // [H, chunks, S then M: halves·K, padded V], the state before each chunk or group
+  at::Tensor residuals;  // [H, B·T, padded V]; undefined without delta
+  at::Tensor scores;  // [H, chunks, C·padded C, once or with delta twice]; undefined with channel-wise decay
+  at::Tensor alpha,
+      mu;  // exp of the log-gates [B,T,H], float64; undefined with channel-wise decay, or without the gate
+};
+
 template <class T>
 const cpu::Functions<T>& functions(const cpu::Scan<T>& scan) {
   const cpu::Kernel& kernel = scan.log_alpha ? cpu::channel_kernel() : cpu::kernel();
@@ -242,11 +250,14 @@ Inputs backward(const Prepared& in, const Options& options, const SavedForBackwa
 
 }  // namespace
 
-Outputs forward_cpu(const Inputs& inputs, const Options& options, SavedForBackward* saved) {
+Outputs forward_cpu(const Inputs& inputs, const Options& options, Saved* saved) {
   const Prepared ready(inputs);
   const Options chosen = with_chunk_size(options, inputs);
-  Outputs out = compute_dtype(inputs) == at::kDouble ? forward<double>(ready, chosen, saved)
-                                                     : forward<float>(ready, chosen, saved);
+  SavedForBackward kept;
+  SavedForBackward* const keep = saved ? &kept : nullptr;
+  Outputs out = compute_dtype(inputs) == at::kDouble ? forward<double>(ready, chosen, keep)
+                                                     : forward<float>(ready, chosen, keep);
+  if (saved) *saved = {kept.states, kept.residuals, kept.scores, kept.alpha, kept.mu};
   out.o_BTHV = out.o_BTHV.to(inputs.v_BTHV.scalar_type());
   return out;
 }
@@ -258,9 +269,10 @@ Outputs step_cpu(const Inputs& inputs) {
   return out;
 }
 
-Inputs backward_cpu(const Inputs& inputs, const Options& options, const SavedForBackward& saved,
-                    const Outputs& adjoints, const std::array<bool, kTensors>& wanted) {
-  const Prepared ready(inputs, saved.alpha, saved.mu);
+Inputs backward_cpu(const Inputs& inputs, const Options& options, const Saved& saved, const Outputs& adjoints,
+                    const std::array<bool, kTensors>& wanted) {
+  const SavedForBackward kept{saved[0], saved[1], saved[2], saved[3], saved[4]};
+  const Prepared ready(inputs, kept.alpha, kept.mu);
   const Options chosen = with_chunk_size(options, inputs);
   const auto dtype = compute_dtype(inputs);
   Outputs received = adjoints;
@@ -268,8 +280,8 @@ Inputs backward_cpu(const Inputs& inputs, const Options& options, const SavedFor
   for (at::Tensor* state : {&received.final_S_NHKV, &received.final_M_NHKV}) {
     if (state->defined()) *state = state->contiguous();
   }
-  Inputs out = dtype == at::kDouble ? backward<double>(ready, chosen, saved, received, wanted)
-                                    : backward<float>(ready, chosen, saved, received, wanted);
+  Inputs out = dtype == at::kDouble ? backward<double>(ready, chosen, kept, received, wanted)
+                                    : backward<float>(ready, chosen, kept, received, wanted);
   const auto given = tensors(inputs);
   const auto gradient = tensors(out);
   for (std::size_t i = 0; i < kTensors; ++i) {

@@ -1,9 +1,11 @@
+#include <c10/core/GradMode.h>
+
 #include "base/error.h"
-#include "scan/chunk_cpu.h"
+#include "scan/implementation.h"
 
 namespace mdnlab::scan {
 
-Outputs step(const Inputs& inputs) {
+Outputs step(const Inputs& inputs, std::string_view implementation) {
   validate(inputs);
   if (inputs.q_BTGK.size(1) != 1 || inputs.cu_seqlens.defined()) {
     throw Error(Code::usage, ErrorText{.what = "scan: step takes one token a sequence",
@@ -12,7 +14,8 @@ Outputs step(const Inputs& inputs) {
                                                     : "T = " + std::to_string(inputs.q_BTGK.size(1)),
                                        .expected = "T = 1"});
   }
-  return step_cpu(inputs);
+  const c10::AutoGradMode no_grad(false);
+  return choose(inputs, implementation).step(inputs);
 }
 
 }  // namespace mdnlab::scan

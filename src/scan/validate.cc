@@ -102,8 +102,8 @@ void validate(const Inputs& inputs) {
   require("q", inputs.q_BTGK, "[B,T,G,K]");
   require("v", inputs.v_BTHV, "[B,T,H,V]");
   const auto dtype = inputs.q_BTGK.scalar_type();
-  if (dtype != at::kFloat && dtype != at::kDouble && dtype != at::kBFloat16) {
-    refuse("q", "dtype", c10::toString(dtype), "Float, Double or BFloat16");
+  if (dtype != at::kFloat && dtype != at::kDouble && dtype != at::kBFloat16 && dtype != at::kHalf) {
+    refuse("q", "dtype", c10::toString(dtype), "Float, Double, BFloat16 or Half");
   }
   const auto gate_dtype = dtype == at::kDouble ? at::kDouble : at::kFloat;
   const std::int64_t B = inputs.q_BTGK.size(0), T = inputs.q_BTGK.size(1), G = inputs.q_BTGK.size(2),

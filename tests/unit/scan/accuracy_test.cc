@@ -112,20 +112,24 @@ TEST(ScanAccuracy, WithoutOptionalTensors) {
   }
 }
 
-TEST(ScanAccuracy, OfBFloat16IsThatOfItsRounding) {
-  // Inputs and outputs carry 8 bits; the scan itself runs in float32, so one rounding (2⁻⁹) is all it may
+TEST(ScanAccuracy, OfHalfPrecisionIsThatOfItsRounding) {
+  // Inputs and outputs carry 8 or 11 bits; the scan itself runs in float32, so one rounding is all it may
   // add.
-  for (const Rule& rule : {kMdn, kChannelMdn}) {
-    const Inputs inputs = make_inputs({.rule = rule, .dtype = at::kBFloat16});
-    const Outputs actual = chunk(inputs, {.want_state = true}), expected = reference(inputs);
-    EXPECT_EQ(actual.o_BTHV.scalar_type(), at::kBFloat16);
-    EXPECT_EQ(actual.final_S_NHKV.scalar_type(), at::kFloat);
-    expect_close("S", actual.final_S_NHKV, expected.final_S_NHKV, 1e-5);
-    expect_close("o", actual.o_BTHV, expected.o_BTHV, 1.0 / 512);
-    const auto found = gradients(inputs, actual), wanted = gradients(inputs, expected);
-    for (std::size_t i = 0; i < found.size(); ++i) {
-      EXPECT_EQ(found[i].tensor.scalar_type(), named(inputs)[i].tensor.scalar_type()) << found[i].name;
-      expect_close("gradient of " + found[i].name, found[i].tensor, wanted[i].tensor, 1.0 / 256);
+  for (const auto& [dtype, rounding] :
+       {std::pair{at::kBFloat16, 1.0 / 512}, std::pair{at::kHalf, 1.0 / 4096}}) {
+    for (const Rule& rule : {kMdn, kChannelMdn}) {
+      SCOPED_TRACE(c10::toString(dtype));
+      const Inputs inputs = make_inputs({.rule = rule, .dtype = dtype});
+      const Outputs actual = chunk(inputs, {.want_state = true}), expected = reference(inputs);
+      EXPECT_EQ(actual.o_BTHV.scalar_type(), dtype);
+      EXPECT_EQ(actual.final_S_NHKV.scalar_type(), at::kFloat);
+      expect_close("S", actual.final_S_NHKV, expected.final_S_NHKV, 1e-5);
+      expect_close("o", actual.o_BTHV, expected.o_BTHV, rounding);
+      const auto found = gradients(inputs, actual), wanted = gradients(inputs, expected);
+      for (std::size_t i = 0; i < found.size(); ++i) {
+        EXPECT_EQ(found[i].tensor.scalar_type(), named(inputs)[i].tensor.scalar_type()) << found[i].name;
+        expect_close("gradient of " + found[i].name, found[i].tensor, wanted[i].tensor, 2 * rounding);
+      }
     }
   }
 }

@@ -7,4 +7,4 @@ extern "C" struct Head {
 };
 
 extern "C" __attribute__((visibility("default"))) constexpr Head mdnlab_plugin = {
-    2, "mdnlab interface 2, libtorch 1.13.0"};
+    3, "mdnlab interface 3, libtorch 1.13.0"};
