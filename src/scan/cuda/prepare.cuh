@@ -164,7 +164,7 @@ template <class T, int K, bool has_delta>
 __global__ __launch_bounds__(kWarpgroup) void prepare(const __grid_constant__ PrepareArguments<T> in) {
   using Shared = PrepareShared<T, K>;
   extern __shared__ unsigned char memory[];
-  Shared& shared = *reinterpret_cast<Shared*>((reinterpret_cast<std::uintptr_t>(memory) + 1023) & ~std::uintptr_t{1023});
+  Shared& shared = shared_memory<Shared>(memory);
   const int thread = threadIdx.x, warp = thread / 32, lane = thread % 32;
   const int head = blockIdx.y, key_head = head / (in.sizes.heads / in.sizes.key_heads);
   const Chunk chunk = in.chunk[blockIdx.x];

@@ -22,6 +22,14 @@ __device__ inline std::uint32_t shared_address(const void* pointer) {
   return static_cast<std::uint32_t>(__cvta_generic_to_shared(pointer));
 }
 
+// The shared memory of a launch, from its first multiple of 1024 bytes on. (Not through an integer: the compiler
+// would forget that it is shared memory.)
+constexpr int kAlignment = 1024;
+template <class Shared>
+__device__ inline Shared& shared_memory(unsigned char* memory) {
+  return *reinterpret_cast<Shared*>(memory + (-shared_address(memory) & (kAlignment - 1)));
+}
+
 // ---- barriers ----
 
 __device__ inline void init_barrier(std::uint64_t* barrier, int arrivals) {

@@ -1,0 +1,419 @@
+// The state's way through the chunks of a document (recurrences.md, section 2): a block of 384 threads takes one
+// document, head and 64 value columns.
+//
+//   warpgroup 0 holds Xᵀ = [Sᵀ; Mᵀ] (64×2K float32) in registers and is the only one on the critical path:
+//               w = T⁻¹(V − DX), X ← ΦX + Ψᵀw. It lays X and w, rounded, into shared memory for the other.
+//   warpgroup 1 makes what leaves the kernel, a step behind: o = Q̂X + Lw, or, for the backward pass, X and w.
+//   warpgroup 2 brings tiles, one of its warps with the copy engine.
+#pragma once
+
+#include "scan/cuda/problem.h"
+#include "scan/cuda/sm90.cuh"
+
+namespace mdnlab::scan::cuda {
+
+enum class Result { outputs, states };
+
+template <class T>
+struct ForwardArguments {
+  CUtensorMap q, k, v;  // (width, heads, tokens), boxes of 64 columns, one head, 64 tokens
+  const Chunk* chunk;           // [chunks]
+  const Document* document;     // [N]
+  Sizes sizes;
+  const Coefficients* coefficients;  // what `prepare` left
+  const T* inverse;
+  const T* scores;
+  const float *initial_S, *initial_M;  // [N,H,K,V], null: 0
+  float *final_S, *final_M;            // [N,H,K,V], null: not wanted
+  T* o;                                // (tokens,H,V), Result::outputs
+  T* states;     // [H·chunks][V/64] of S then M, each K/64 panels of 64 value rows × 64 key columns
+  T* residuals;  // [H·chunks][V/64] panels of 64 value rows × 64 tokens: wᵀ; Result::states with delta
+};
+
+constexpr int kStages = 2;
+constexpr int kHolderRegisters = 240, kMakerRegisters = 152, kBringerRegisters = 24;
+
+template <class T, int K, bool has_delta, bool has_momentum, Result result>
+struct ForwardShared {
+  static constexpr int halves = has_momentum ? 2 : 1;
+  static constexpr bool has_outputs = result == Result::outputs;
+  struct Stage {
+    alignas(1024) T k[kChunk * K];
+    alignas(1024) T q[has_outputs ? kChunk * K : 8];
+    alignas(1024) T v[kPanelElements];
+    alignas(1024) T inverse[has_delta ? kPanelElements : 8];
+    alignas(1024) T scores[has_outputs ? kPanelElements : 8];
+    alignas(16) Coefficients coefficients;
+  } stage[kStages];
+  alignas(1024) T x[2][halves * kChunk * K];
+  alignas(1024) T w[2][has_delta ? kPanelElements : 8];
+  alignas(1024) T o[has_outputs ? kPanelElements : 8];
+  std::uint64_t full[kStages], empty[kStages], whole;
+  std::uint64_t x_full[2], w_full[2], x_empty[2];
+};
+
+// Columns of a fragment's registers: (2n + e) of 16 for column 8n + 2(lane mod 4) + e.
+__device__ inline float2 pair_of(const float (&row)[kChunk], int n, int lane) {
+  return *reinterpret_cast<const float2*>(&row[8 * n + 2 * (lane % 4)]);
+}
+
+// Calls put(n, low rows, high rows) with two elements each of the transpose of a panel: row v, columns t of block n.
+template <class Put>
+__device__ inline void for_each_transposed(std::uint32_t panel, int warp, int lane, Put&& put) {
+#pragma unroll
+  for (int n = 0; n < 8; n += 2) {
+    std::uint32_t r[4];
+    load_matrices_transposed(piece_address(panel, 8 * n + lane % 8 + lane / 16 * 8, 2 * warp + lane / 8 % 2), r);
+    put(n, r[0], r[1]);
+    put(n + 1, r[2], r[3]);
+  }
+}
+
+// Half of the state, as registers of 64 value rows × K key columns.
+template <int K>
+using Half = float[K / 2];
+
+template <int K, bool load>
+__device__ inline void exchange_state(Half<K>& half, const float* from, float* to, int value_width, int warp, int lane) {
+#pragma unroll
+  for (int i = 0; i < K / 2; ++i) {
+    const int key = i / 4 * 8 + 2 * (lane % 4) + i % 2, value = 16 * warp + lane / 4 + i / 2 % 2 * 8;
+    const std::int64_t at = std::int64_t{key} * value_width + value;
+    if constexpr (load) {
+      half[i] = from ? from[at] : 0.0f;
+    } else {
+      to[at] = half[i];
+    }
+  }
+}
+
+// z (64 values × 64 tokens) = half · Kᵀ for an operand k of 64 tokens along k, two steps of 16 at a time so that
+// few registers hold the rounded state, which is also laid into the panels `staged`.
+template <class T, int K, bool multiply>
+__device__ inline void read_half(const Half<K>& half, float (&z)[32], std::uint64_t k, std::uint32_t staged, int warp, int lane) {
+  std::uint32_t a[2][8];
+#pragma unroll
+  for (int i = 0; i < K / 32; ++i) {
+    if (multiply && i >= 2) wait_products<1>();
+#pragma unroll
+    for (int j = 0; j < 8; ++j) a[i % 2][j] = Element<T>::pack(half[16 * i + 2 * j], half[16 * i + 2 * j + 1]);
+#pragma unroll
+    for (int s = 0; s < 2; ++s) {
+      const int step = 2 * i + s;
+      store_matrices(piece_address(staged + step / 4 * 8192, warp * 16 + lane % 16, step % 4 * 2 + lane / 16), a[i % 2][4 * s],
+                     a[i % 2][4 * s + 1], a[i % 2][4 * s + 2], a[i % 2][4 * s + 3]);
+    }
+    if constexpr (multiply) {
+      fence_fragment(z);
+      begin_products();
+#pragma unroll
+      for (int s = 0; s < 2; ++s) {
+        product<Major::k>(z, static_cast<const T*>(nullptr), &a[i % 2][4 * s], k + step<Major::k>(2 * i + s), i + s > 0);
+      }
+      commit_products();
+    }
+  }
+}
+
+// half += wᵀ·K for w as an operand (64 values × 64 tokens) and the tile k of 64 tokens.
+template <class T, int K>
+__device__ inline void write_half(Half<K>& half, const std::uint32_t (&w)[16], std::uint64_t k) {
+  fence_fragment(half);
+  begin_products();
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    product<Major::mn>(half, static_cast<const T*>(nullptr), &w[4 * i], k + step<Major::mn>(i), true);
+  }
+  commit_products();
+}
+
+template <class T, int K, bool has_delta, bool has_momentum, Result result, class Shared>
+__device__ inline void hold_state(const ForwardArguments<T>& in, Shared& shared, Document document) {
+  const int thread = threadIdx.x % kWarpgroup, warp = thread / 32, lane = thread % 32;
+  const std::int64_t state = ((std::int64_t{blockIdx.z} * in.sizes.heads + blockIdx.y) * K) * in.sizes.value_width + 64 * blockIdx.x;
+  Half<K> s, m;
+  exchange_state<K, true>(s, in.initial_S ? in.initial_S + state : nullptr, nullptr, in.sizes.value_width, warp, lane);
+  if constexpr (has_momentum) {
+    exchange_state<K, true>(m, in.initial_M ? in.initial_M + state : nullptr, nullptr, in.sizes.value_width, warp, lane);
+  }
+  for (int c = 0; c < document.chunks; ++c) {
+    auto& stage = shared.stage[c % kStages];
+    wait(&shared.full[c % kStages], c / kStages & 1);
+    if (c >= 2) wait(&shared.x_empty[c % 2], (c / 2 - 1) & 1);
+    const std::uint32_t x = shared_address(shared.x[c % 2]);
+    const std::uint32_t k_address = shared_address(stage.k);
+
+    float z[32], z_M[32];
+    read_half<T, K, has_delta>(s, z, operand<Major::k>(k_address), x, warp, lane);
+    if constexpr (has_momentum) {
+      if constexpr (has_delta) wait_products<0>();
+      read_half<T, K, has_delta>(m, z_M, operand<Major::k>(k_address), x + sizeof(T) * kChunk * K, warp, lane);
+    }
+    fence_shared();
+    arrive(&shared.x_full[c % 2]);
+    const Coefficients& of = stage.coefficients;
+    std::uint32_t w_S[16], w_M[16];
+    if constexpr (has_delta) {
+      wait_products<0>();
+      fence_fragment(z);
+      if constexpr (has_momentum) fence_fragment(z_M);
+#pragma unroll
+      for (int n = 0; n < 8; ++n) {
+        const float2 read_S = pair_of(of.read_S, n, lane), read_M = pair_of(of.read_M, n, lane);
+#pragma unroll
+        for (int h = 0; h < 2; ++h) {
+          const int i = 4 * n + 2 * h;
+          z[i] *= read_S.x;
+          z[i + 1] *= read_S.y;
+          if constexpr (has_momentum) {
+            z[i] -= read_M.x * z_M[i];
+            z[i + 1] -= read_M.y * z_M[i + 1];
+          }
+        }
+      }
+      for_each_transposed(shared_address(stage.v), warp, lane, [&](int n, std::uint32_t low, std::uint32_t high) {
+        z[4 * n] = Element<T>::low(low) - z[4 * n];
+        z[4 * n + 1] = Element<T>::high(low) - z[4 * n + 1];
+        z[4 * n + 2] = Element<T>::low(high) - z[4 * n + 2];
+        z[4 * n + 3] = Element<T>::high(high) - z[4 * n + 3];
+      });
+      std::uint32_t r[16];
+      pack_fragment<T>(z, r);
+      const std::uint64_t inverse = operand<Major::k>(shared_address(stage.inverse));
+      fence_fragment(z);
+      begin_products();
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        product<Major::k>(z, static_cast<const T*>(nullptr), &r[4 * i], inverse + step<Major::k>(i), i > 0);
+      }
+      commit_products();
+    }
+#pragma unroll
+    for (int i = 0; i < K / 2; ++i) {
+      if constexpr (has_momentum) {
+        s[i] = of.keep_S * s[i] - of.cross * m[i];
+        m[i] *= of.keep_M;
+      } else {
+        s[i] *= of.keep_S;
+      }
+    }
+    if constexpr (has_delta) {
+      wait_products<0>();
+      fence_fragment(z);
+      pack_fragment<T>(z, w_S);
+      const std::uint32_t w = shared_address(shared.w[c % 2]);
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        store_matrices(piece_address(w, warp * 16 + lane % 16, 2 * i + lane / 16), w_S[4 * i], w_S[4 * i + 1], w_S[4 * i + 2],
+                       w_S[4 * i + 3]);
+      }
+      fence_shared();
+      arrive(&shared.w_full[c % 2]);
+    } else {
+      for_each_transposed(shared_address(stage.v), warp, lane, [&](int n, std::uint32_t low, std::uint32_t high) {
+        z[4 * n] = Element<T>::low(low);
+        z[4 * n + 1] = Element<T>::high(low);
+        z[4 * n + 2] = Element<T>::low(high);
+        z[4 * n + 3] = Element<T>::high(high);
+      });
+    }
+#pragma unroll
+    for (int n = 0; n < 8; ++n) {
+      const float2 write_S = pair_of(of.write_S, n, lane);
+      w_S[2 * n] = Element<T>::pack(z[4 * n] * write_S.x, z[4 * n + 1] * write_S.y);
+      w_S[2 * n + 1] = Element<T>::pack(z[4 * n + 2] * write_S.x, z[4 * n + 3] * write_S.y);
+      if constexpr (has_momentum) {
+        const float2 write_M = pair_of(of.write_M, n, lane);
+        w_M[2 * n] = Element<T>::pack(-z[4 * n] * write_M.x, -z[4 * n + 1] * write_M.y);
+        w_M[2 * n + 1] = Element<T>::pack(-z[4 * n + 2] * write_M.x, -z[4 * n + 3] * write_M.y);
+      }
+    }
+    write_half<T, K>(s, w_S, operand<Major::mn>(k_address));
+    if constexpr (has_momentum) write_half<T, K>(m, w_M, operand<Major::mn>(k_address));
+    wait_products<0>();
+    fence_fragment(s);
+    if constexpr (has_momentum) fence_fragment(m);
+    arrive(&shared.empty[c % kStages]);
+  }
+  if (in.final_S) exchange_state<K, false>(s, nullptr, in.final_S + state, in.sizes.value_width, warp, lane);
+  if constexpr (has_momentum) {
+    if (in.final_M) exchange_state<K, false>(m, nullptr, in.final_M + state, in.sizes.value_width, warp, lane);
+  }
+}
+
+template <class T, int K, bool has_delta, bool has_momentum, class Shared>
+__device__ inline void make_outputs(const ForwardArguments<T>& in, Shared& shared, Document document) {
+  const int thread = threadIdx.x % kWarpgroup, warp = thread / 32, lane = thread % 32;
+  const T* const element = nullptr;
+  for (int c = 0; c < document.chunks; ++c) {
+    auto& stage = shared.stage[c % kStages];
+    const Chunk chunk = in.chunk[document.first_chunk + c];
+    wait(&shared.full[c % kStages], c / kStages & 1);
+    wait(&shared.x_full[c % 2], c / 2 & 1);
+    const std::uint64_t q = operand<Major::k>(shared_address(stage.q)), scores = operand<Major::k>(shared_address(stage.scores));
+    const std::uint64_t x = operand<Major::k>(shared_address(shared.x[c % 2]));
+    float o[32], o_M[32];
+    fence_fragment(o);
+    fence_fragment(o_M);
+    begin_products();
+#pragma unroll
+    for (int i = 0; i < K / 16; ++i) {
+      product<Major::k, Major::k>(o, element, q + step<Major::k>(i), x + step<Major::k>(i), i > 0);
+      if constexpr (has_momentum) {
+        product<Major::k, Major::k>(o_M, element, q + step<Major::k>(i), x + step<Major::k>(K / 16 + i), i > 0);
+      }
+    }
+    commit_products();
+    wait_products<0>();
+    fence_fragment(o);
+    fence_fragment(o_M);
+#pragma unroll
+    for (int h = 0; h < 2; ++h) {
+      const int t = 16 * warp + lane / 4 + 8 * h;
+      const float out_S = stage.coefficients.out_S[t], out_M = stage.coefficients.out_M[t];
+#pragma unroll
+      for (int n = 0; n < 8; ++n) {
+#pragma unroll
+        for (int e = 0; e < 2; ++e) {
+          const int i = 4 * n + 2 * h + e;
+          o[i] *= out_S;
+          if constexpr (has_momentum) o[i] -= out_M * o_M[i];
+        }
+      }
+    }
+    fence_fragment(o);
+    if constexpr (has_delta) {
+      wait(&shared.w_full[c % 2], c / 2 & 1);
+      begin_products();
+      const std::uint64_t w = operand<Major::k>(shared_address(shared.w[c % 2]));
+#pragma unroll
+      for (int i = 0; i < 4; ++i) product<Major::k, Major::k>(o, element, scores + step<Major::k>(i), w + step<Major::k>(i), true);
+    } else {
+      begin_products();
+      const std::uint64_t v = operand<Major::mn>(shared_address(stage.v));
+#pragma unroll
+      for (int i = 0; i < 4; ++i) product<Major::k, Major::mn>(o, element, scores + step<Major::k>(i), v + step<Major::mn>(i), true);
+    }
+    commit_products();
+    wait_products<0>();
+    fence_fragment(o);
+    arrive(&shared.x_empty[c % 2]);
+    arrive(&shared.empty[c % kStages]);
+
+    sync(1, kWarpgroup);  // everyone has stored the tile before
+    const std::uint32_t tile = shared_address(shared.o);
+#pragma unroll
+    for (int n = 0; n < 8; n += 2) {
+      store_matrices(piece_address(tile, warp * 16 + lane % 16, n + lane / 16), Element<T>::pack(o[4 * n], o[4 * n + 1]),
+                     Element<T>::pack(o[4 * n + 2], o[4 * n + 3]), Element<T>::pack(o[4 * n + 4], o[4 * n + 5]),
+                     Element<T>::pack(o[4 * n + 6], o[4 * n + 7]));
+    }
+    sync(1, kWarpgroup);
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const int row = i * 16 + thread / 8, piece = thread % 8;
+      if (row >= chunk.rows) continue;
+      const uint4 eight = *reinterpret_cast<const uint4*>(reinterpret_cast<const unsigned char*>(shared.o) + row * kRowBytes +
+                                                          ((piece ^ (row & 7)) << 4));
+      const std::int64_t at = (std::int64_t{chunk.token + row} * in.sizes.heads + blockIdx.y) * in.sizes.value_width + 64 * blockIdx.x;
+      *reinterpret_cast<uint4*>(in.o + at + 8 * piece) = eight;
+    }
+  }
+}
+
+template <class T, int K, bool has_delta, bool has_momentum, class Shared>
+__device__ inline void store_states(const ForwardArguments<T>& in, Shared& shared, Document document) {
+  if (threadIdx.x % kWarpgroup != 0) return;
+  constexpr int state = Shared::halves * kChunk * K;
+  for (int c = 0; c < document.chunks; ++c) {
+    const std::int64_t tile =
+        (std::int64_t{blockIdx.y} * in.sizes.chunks + document.first_chunk + c) * gridDim.x + blockIdx.x;
+    wait(&shared.x_full[c % 2], c / 2 & 1);
+    store_bytes(in.states + tile * state, shared.x[c % 2], sizeof(T) * state);
+    if constexpr (has_delta) {
+      wait(&shared.w_full[c % 2], c / 2 & 1);
+      store_bytes(in.residuals + tile * kPanelElements, shared.w[c % 2], sizeof(T) * kPanelElements);
+    }
+    wait_stores_read();
+    arrive(&shared.x_empty[c % 2]);
+  }
+}
+
+template <class T, int K, bool has_delta, Result result, class Shared>
+__device__ inline void bring_tiles(const ForwardArguments<T>& in, Shared& shared, Document document) {
+  const int lane = threadIdx.x % 32;
+  if (threadIdx.x % kWarpgroup >= 32) return;
+  const int key_head = blockIdx.y / (in.sizes.heads / in.sizes.key_heads);
+  for (int c = 0; c < document.chunks; ++c) {
+    auto& stage = shared.stage[c % kStages];
+    const Chunk chunk = in.chunk[document.first_chunk + c];
+    const std::int64_t index = std::int64_t{blockIdx.y} * in.sizes.chunks + document.first_chunk + c;
+    if (c >= kStages) wait(&shared.empty[c % kStages], (c / kStages - 1) & 1);
+    std::uint64_t* const barrier = chunk.rows == kChunk ? &shared.full[c % kStages] : &shared.whole;
+    if (lane == 0) {
+      constexpr bool outputs = result == Result::outputs;
+      arrive_expecting(barrier, sizeof(T) * (kChunk * K * (outputs ? 2 : 1) + kPanelElements * (1 + has_delta + outputs)) +
+                                    sizeof(Coefficients));
+      for (int panel = 0; panel < K / kPanel; ++panel) {
+        copy_panel(stage.k + panel * kPanelElements, in.k, panel * kPanel, key_head, chunk.token, barrier);
+        if constexpr (outputs) copy_panel(stage.q + panel * kPanelElements, in.q, panel * kPanel, key_head, chunk.token, barrier);
+      }
+      copy_panel(stage.v, in.v, 64 * blockIdx.x, blockIdx.y, chunk.token, barrier);
+      copy_bytes(&stage.coefficients, in.coefficients + index, sizeof(Coefficients), barrier);
+      if constexpr (has_delta) copy_bytes(stage.inverse, in.inverse + index * kPanelElements, sizeof(T) * kPanelElements, barrier);
+      if constexpr (outputs) copy_bytes(stage.scores, in.scores + index * kPanelElements, sizeof(T) * kPanelElements, barrier);
+    }
+    if (chunk.rows == kChunk) {
+      if (lane != 0) arrive(barrier);
+      continue;
+    }
+    // The last chunk of a document: rows beyond it are another's and may hold anything.
+    wait(&shared.whole, 0);
+    const uint4 zero{};
+    for (int piece = lane + 8 * chunk.rows; piece < 8 * kChunk; piece += 32) {
+      reinterpret_cast<uint4*>(stage.v)[piece] = zero;
+      for (int panel = 0; panel < K / kPanel; ++panel) reinterpret_cast<uint4*>(stage.k + panel * kPanelElements)[piece] = zero;
+    }
+    fence_shared();
+    arrive(&shared.full[c % kStages]);
+  }
+}
+
+template <class T, int K, bool has_delta, bool has_momentum, Result result>
+__global__ __launch_bounds__(3 * kWarpgroup, 1) void forward(const __grid_constant__ ForwardArguments<T> in) {
+  using Shared = ForwardShared<T, K, has_delta, has_momentum, result>;
+  extern __shared__ unsigned char memory[];
+  Shared& shared = shared_memory<Shared>(memory);
+  if (threadIdx.x == 0) {
+    constexpr bool outputs = result == Result::outputs;
+    for (int i = 0; i < kStages; ++i) {
+      init_barrier(&shared.full[i], 32);
+      init_barrier(&shared.empty[i], outputs ? 2 * kWarpgroup : kWarpgroup);
+    }
+    init_barrier(&shared.whole, 1);
+    for (int i = 0; i < 2; ++i) {
+      init_barrier(&shared.x_full[i], kWarpgroup);
+      init_barrier(&shared.w_full[i], kWarpgroup);
+      init_barrier(&shared.x_empty[i], outputs ? kWarpgroup : 1);
+    }
+    fence_barrier_init();
+  }
+  __syncthreads();
+  const Document document = in.document[blockIdx.z];
+  if (threadIdx.x < kWarpgroup) {
+    raise_registers<kHolderRegisters>();
+    hold_state<T, K, has_delta, has_momentum, result>(in, shared, document);
+  } else if (threadIdx.x < 2 * kWarpgroup) {
+    lower_registers<kMakerRegisters>();
+    if constexpr (result == Result::outputs) {
+      make_outputs<T, K, has_delta, has_momentum>(in, shared, document);
+    } else {
+      store_states<T, K, has_delta, has_momentum>(in, shared, document);
+    }
+  } else {
+    lower_registers<kBringerRegisters>();
+    bring_tiles<T, K, has_delta, result>(in, shared, document);
+  }
+}
+
+}  // namespace mdnlab::scan::cuda
