@@ -1,11 +1,11 @@
--- Which rule is best, on text and on recall: one row a rule and sweep.
+-- Which rule is best, on text and on recall: one row a rule, sweep and choice of options.
 --
--- Of each sweep, rule, task and seed the newest run that is done counts; values are means over those
--- seeds. A rule's run on task `text` and its run on task `mqar` share a row. Scores are those at the last
--- step of a run. A sweep that varies more than rule, task and seed needs a question of its own: see
--- `retrieval`, `loss_curve`.
+-- Of each sweep, rule, choice of options, task and seed the newest run that is done counts; values are means
+-- over those seeds. A rule's run on task `text` and its run on task `mqar` share a row where their options
+-- agree. Scores are those at the last step of a run.
 --
 --   rule
+--   options            that the sweep varies for this rule and task, beside the seed, each path=value
 --   parameters         learned numbers; like the next two, of the text run, else of the mqar run
 --   state_bytes        to continue decoding one sequence of the training length
 --   train_tokens       steps times tokens a step
@@ -17,16 +17,40 @@
 --   seeds
 --   sweep              the `name:` of the YAML file
 with
-ranked as (
-  select run.*, sweep.name as sweep,
-    row_number() over (
-      partition by sweep.name, rule, task, seed order by ended_at desc, run.id desc) as newest
+done as (
+  select run.*, sweep.name as sweep, count(*) over (partition by sweep.name, rule, task) as siblings
   from run join sweep on sweep.run_id = run.id
   where state = 'done' and task in ('text', 'mqar')
 ),
+setting as (
+  select done.id as run_id, sweep, rule, task, siblings, tree.id as place,
+    replace(ltrim(tree.fullkey, '$.'), '"', '') as path, trim(config_json -> tree.fullkey, '"') as value
+  from done, json_tree(config_json) tree
+  where tree.type not in ('object', 'array') and tree.fullkey not like '$.eval%'
+    and tree.fullkey not in ('$.name', '$.rule.name', '$.train.seed')
+),
+-- An option that is unset stands nowhere: one that only some siblings have is varied, too.
+varied as (
+  select sweep, rule, task, path
+  from setting
+  group by sweep, rule, task, path
+  having count(distinct value) > 1 or count(*) < max(siblings)
+),
+choice as (
+  select run_id, sweep, group_concat(path || '=' || value, ', ') as options
+  from (select * from setting join varied using (sweep, rule, task, path) order by run_id, sweep, place)
+  group by run_id, sweep
+),
+ranked as (
+  select done.*, coalesce(options, '') as options,
+    row_number() over (
+      partition by done.sweep, rule, coalesce(options, ''), task, seed
+      order by ended_at desc, done.id desc) as newest
+  from done left join choice on choice.run_id = done.id and choice.sweep = done.sweep
+),
 chosen as (select * from ranked where newest = 1),
 score as (
-  select chosen.sweep, chosen.rule, chosen.task, evaluation.metric, evaluation.value,
+  select chosen.sweep, chosen.rule, chosen.options, chosen.task, evaluation.metric, evaluation.value,
     settings_json ->> 'length_factor' as length_factor, settings_json ->> 'pairs' as pairs,
     settings_json ->> 'chance' as chance
   from chosen join evaluation
@@ -44,34 +68,35 @@ speed as (
   group by run_id
 ),
 size as (
-  select sweep, rule, task, avg(parameters) as parameters, avg(state_bytes) as state_bytes,
+  select sweep, rule, options, task, avg(parameters) as parameters, avg(state_bytes) as state_bytes,
     avg(steps * tokens_per_step) as train_tokens, avg(median) as tokens_per_second
   from chosen left join speed on speed.run_id = chosen.id
-  group by sweep, rule, task
+  group by sweep, rule, options, task
 ),
 recall as (
-  select sweep, rule, group_concat(cell, ', ') as mqar_accuracy
+  select sweep, rule, options, group_concat(cell, ', ') as mqar_accuracy
   from (
-    select sweep, rule,
+    select sweep, rule, options,
       format('%s: %.3f', pairs, avg(value))
         || iif(avg(chance) is null, '', format(' (chance %.3f)', avg(chance))) as cell
     from score
     where task = 'mqar' and metric = 'accuracy' and pairs is not null
-    group by sweep, rule, pairs
-    order by sweep, rule, pairs
+    group by sweep, rule, options, pairs
+    order by sweep, rule, options, pairs
   )
-  group by sweep, rule
+  group by sweep, rule, options
 ),
 language as (
-  select sweep, rule,
+  select sweep, rule, options,
     avg(value) filter (where length_factor = 1) as bits_per_byte_1x,
     avg(value) filter (where length_factor = 4) as bits_per_byte_4x
   from score
   where task = 'text' and metric = 'bits_per_byte'
-  group by sweep, rule
+  group by sweep, rule, options
 )
 select
   entry.rule,
+  entry.options,
   cast(coalesce(on_text.parameters, on_mqar.parameters) as integer) as parameters,
   cast(coalesce(on_text.state_bytes, on_mqar.state_bytes) as integer) as state_bytes,
   cast(coalesce(on_text.train_tokens, on_mqar.train_tokens) as integer) as train_tokens,
@@ -81,9 +106,11 @@ select
   cast(round(coalesce(on_text.tokens_per_second, on_mqar.tokens_per_second)) as integer) as tokens_per_second,
   entry.seeds,
   entry.sweep
-from (select sweep, rule, count(distinct seed) as seeds from chosen group by sweep, rule) entry
-left join size on_text on on_text.sweep = entry.sweep and on_text.rule = entry.rule and on_text.task = 'text'
-left join size on_mqar on on_mqar.sweep = entry.sweep and on_mqar.rule = entry.rule and on_mqar.task = 'mqar'
-left join language on language.sweep = entry.sweep and language.rule = entry.rule
-left join recall on recall.sweep = entry.sweep and recall.rule = entry.rule
-order by entry.sweep, bits_per_byte_1x nulls last, entry.rule;
+from (
+  select sweep, rule, options, count(distinct seed) as seeds from chosen group by sweep, rule, options
+) entry
+left join (select * from size where task = 'text') on_text using (sweep, rule, options)
+left join (select * from size where task = 'mqar') on_mqar using (sweep, rule, options)
+left join language using (sweep, rule, options)
+left join recall using (sweep, rule, options)
+order by entry.sweep, bits_per_byte_1x nulls last, entry.rule, entry.options;

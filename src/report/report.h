@@ -8,8 +8,8 @@
 
 namespace mdnlab {
 
-// The comparison of the rules (analysis/leaderboard.sql), its numbers rounded for reading in plain and
-// Markdown form and whole in CSV and JSON.
+// The comparison of the rules (analysis/leaderboard.sql). For reading, in plain and Markdown form, numbers are
+// rounded and columns that are empty throughout are left out; CSV and JSON have every column and number whole.
 std::string comparison_table(const std::filesystem::path& database, TableFormat format);
 
 }  // namespace mdnlab

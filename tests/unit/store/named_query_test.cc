@@ -139,17 +139,17 @@ TEST_F(Analysis, TheLeaderboardJoinsARulesRuns) {
   const Table table = ask("leaderboard");
   std::vector<std::string> names;
   for (const Table::Column& column : table.columns) names.push_back(column.name);
-  EXPECT_THAT(names, ElementsAre("rule", "parameters", "state_bytes", "train_tokens", "bits_per_byte_1x",
-                                 "bits_per_byte_4x", "mqar_accuracy", "tokens_per_second", "seeds", "sweep"));
+  EXPECT_THAT(names, ElementsAre("rule", "options", "parameters", "state_bytes", "train_tokens",
+                                 "bits_per_byte_1x", "bits_per_byte_4x", "mqar_accuracy", "tokens_per_second", "seeds", "sweep"));
   ASSERT_EQ(table.rows.size(), 4u);
-  EXPECT_EQ(table.rows[3][6], "4: 0.500") << "no chance was stated";
-  EXPECT_THAT(table.rows[0], ElementsAre("attention", "500000", "65536", "409600", "2.25", "5", "", "900",
+  EXPECT_EQ(table.rows[3][7], "4: 0.500") << "no chance was stated";
+  EXPECT_THAT(table.rows[0], ElementsAre("attention", "", "500000", "65536", "409600", "2.25", "5", "", "900",
                                          "1", "quickstart"));
   EXPECT_THAT(table.rows[1],
-              ElementsAre("mdn", "500000", "65536", "409600", "2.5", "2.75",
+              ElementsAre("mdn", "", "500000", "65536", "409600", "2.5", "2.75",
                           "4: 0.981 (chance 0.016), 16: 0.500 (chance 0.016)", "900", "1", "quickstart"));
   EXPECT_THAT(table.rows[2],
-              ElementsAre("mamba2", "7", "65536", "409600", "", "",
+              ElementsAre("mamba2", "", "7", "65536", "409600", "", "",
                           "4: 0.250 (chance 0.016), 16: 0.125 (chance 0.016)", "", "1", "quickstart"));
 }
 
@@ -169,6 +169,30 @@ TEST_F(Analysis, TheLeaderboardMeansOverSeedsAndTakesTheNewestOfEach) {
   EXPECT_THAT(column(table, "bits_per_byte_4x"), ElementsAre("3", "4.5"));
   EXPECT_THAT(column(table, "mqar_accuracy"),
               ElementsAre("", "4: 0.750 (chance 0.016), 16: 0.375 (chance 0.016)"));
+}
+
+// A cell of an ablation is a row of its own, and so is an option that only some of its siblings have; the seed
+// and what is asked at the end make no rows.
+TEST_F(Analysis, TheLeaderboardHasARowForEveryChoiceOfOptions) {
+  const auto run = [&](const std::string& key, const std::string& options, std::int64_t seed, double accuracy) {
+    RunPlan plan = plan_of(key, {.rule = "family", .task = "mqar", .seed = seed});
+    plan.config_json = R"({"name": ")" + key + R"(", "rule": {"name": "family", )" + options +
+                       R"(}, "train": {"lr": 0.01, "seed": )" + std::to_string(seed) +
+                       R"(}, "eval": [{"pairs": )" + std::to_string(seed) + "}]}";
+    add_evaluation(store, {.run_id = ended_run(store, plan), .step = 100},
+                   score_of("mqar", "accuracy", accuracy, R"({"pairs": 4})"));
+  };
+  run("k1", R"("delta": true, "decay": "none")", 1, 0.5);
+  run("k2", R"("delta": true, "decay": "none")", 2, 0.25);
+  run("k3", R"("delta": false, "decay": "none")", 1, 1);
+  run("k4", R"("delta": false, "decay": "none", "min_log_mu": -2)", 1, 0);
+  text_run("k5", {.rule = "mdn"}, 2, 3);
+  const Table table = ask("leaderboard");
+  EXPECT_THAT(column(table, "rule"), ElementsAre("mdn", "family", "family", "family"));
+  EXPECT_THAT(column(table, "options"), ElementsAre("", "rule.delta=false", "rule.delta=false, rule.min_log_mu=-2",
+                                                    "rule.delta=true"));
+  EXPECT_THAT(column(table, "mqar_accuracy"), ElementsAre("", "4: 1.000", "4: 0.000", "4: 0.375"));
+  EXPECT_THAT(column(table, "seeds"), ElementsAre("1", "1", "1", "2"));
 }
 
 TEST_F(Analysis, TheLossCurveIsStepByStep) {
