@@ -9,6 +9,7 @@
 
 #include "scan/cuda/problem.h"
 #include "scan/cuda/sm90.cuh"
+#include "scan/cuda/state.cuh"
 
 namespace mdnlab::scan::cuda {
 
@@ -51,81 +52,6 @@ struct ForwardShared {
   std::uint64_t full[kStages], empty[kStages], whole;
   std::uint64_t x_full[2], w_full[2], x_empty[2];
 };
-
-// Columns of a fragment's registers: (2n + e) of 16 for column 8n + 2(lane mod 4) + e.
-__device__ inline float2 pair_of(const float (&row)[kChunk], int n, int lane) {
-  return *reinterpret_cast<const float2*>(&row[8 * n + 2 * (lane % 4)]);
-}
-
-// Calls put(n, low rows, high rows) with two elements each of the transpose of a panel: row v, columns t of block n.
-template <class Put>
-__device__ inline void for_each_transposed(std::uint32_t panel, int warp, int lane, Put&& put) {
-#pragma unroll
-  for (int n = 0; n < 8; n += 2) {
-    std::uint32_t r[4];
-    load_matrices_transposed(piece_address(panel, 8 * n + lane % 8 + lane / 16 * 8, 2 * warp + lane / 8 % 2), r);
-    put(n, r[0], r[1]);
-    put(n + 1, r[2], r[3]);
-  }
-}
-
-// Half of the state, as registers of 64 value rows × K key columns.
-template <int K>
-using Half = float[K / 2];
-
-template <int K, bool load>
-__device__ inline void exchange_state(Half<K>& half, const float* from, float* to, int value_width, int warp, int lane) {
-#pragma unroll
-  for (int i = 0; i < K / 2; ++i) {
-    const int key = i / 4 * 8 + 2 * (lane % 4) + i % 2, value = 16 * warp + lane / 4 + i / 2 % 2 * 8;
-    const std::int64_t at = std::int64_t{key} * value_width + value;
-    if constexpr (load) {
-      half[i] = from ? from[at] : 0.0f;
-    } else {
-      to[at] = half[i];
-    }
-  }
-}
-
-// z (64 values × 64 tokens) = half · Kᵀ for an operand k of 64 tokens along k, two steps of 16 at a time so that
-// few registers hold the rounded state, which is also laid into the panels `staged`.
-template <class T, int K, bool multiply>
-__device__ inline void read_half(const Half<K>& half, float (&z)[32], std::uint64_t k, std::uint32_t staged, int warp, int lane) {
-  std::uint32_t a[2][8];
-#pragma unroll
-  for (int i = 0; i < K / 32; ++i) {
-    if (multiply && i >= 2) wait_products<1>();
-#pragma unroll
-    for (int j = 0; j < 8; ++j) a[i % 2][j] = Element<T>::pack(half[16 * i + 2 * j], half[16 * i + 2 * j + 1]);
-#pragma unroll
-    for (int s = 0; s < 2; ++s) {
-      const int step = 2 * i + s;
-      store_matrices(piece_address(staged + step / 4 * 8192, warp * 16 + lane % 16, step % 4 * 2 + lane / 16), a[i % 2][4 * s],
-                     a[i % 2][4 * s + 1], a[i % 2][4 * s + 2], a[i % 2][4 * s + 3]);
-    }
-    if constexpr (multiply) {
-      fence_fragment(z);
-      begin_products();
-#pragma unroll
-      for (int s = 0; s < 2; ++s) {
-        product<Major::k>(z, static_cast<const T*>(nullptr), &a[i % 2][4 * s], k + step<Major::k>(2 * i + s), i + s > 0);
-      }
-      commit_products();
-    }
-  }
-}
-
-// half += wᵀ·K for w as an operand (64 values × 64 tokens) and the tile k of 64 tokens.
-template <class T, int K>
-__device__ inline void write_half(Half<K>& half, const std::uint32_t (&w)[16], std::uint64_t k) {
-  fence_fragment(half);
-  begin_products();
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    product<Major::mn>(half, static_cast<const T*>(nullptr), &w[4 * i], k + step<Major::mn>(i), true);
-  }
-  commit_products();
-}
 
 template <class T, int K, bool has_delta, bool has_momentum, Result result, class Shared>
 __device__ inline void hold_state(const ForwardArguments<T>& in, Shared& shared, Document document) {

@@ -1,13 +1,10 @@
 // What a chunk needs before the state passes through it, for all chunks and heads at once: its coefficients,
 // T⁻¹ = (I + A)⁻¹ and L (recurrences.md, section 2). A block of 128 threads takes one chunk of one head.
-//
-// Γ, the coefficients G and R of past writes, comes in blocks of 16 tokens: within a block by its recurrence,
-// and for a column before the block from the last rows (g, r) of the block before: G_t = ā_t g + b_t r,
-// R_t = m̄_t r, with ā, b, m̄ run from the block's start. Only products and sums of positive terms.
 #pragma once
 
 #include <type_traits>
 
+#include "scan/cuda/coefficients.cuh"
 #include "scan/cuda/problem.h"
 #include "scan/cuda/sm90.cuh"
 
@@ -25,7 +22,6 @@ struct PrepareArguments {
   T* scores;                   // [H·chunks] panels: L
 };
 
-constexpr int kBlock = 16;  // tokens of a block of Γ and of T⁻¹
 constexpr int kStride = kChunk + 4;
 
 template <class T, int K>
@@ -34,77 +30,9 @@ struct PrepareShared {
   alignas(1024) T k[kChunk * K];
   alignas(16) float a[kChunk][kStride];  // A, then T⁻¹
   alignas(16) float product[32][36];     // a factor of a merge
-  float within_G[kChunk][kBlock + 1];    // G_{tj} of t in j's block, at [j][t mod 16]
-  float within_O[kChunk][kBlock + 1];    // G + ωR likewise
-  float last_G[4][kChunk], last_R[4][kChunk];  // Γ's rows 15, 31, 47, 63
-  float alpha[kChunk], mu[kChunk], beta[kChunk], eta[kChunk];
-  float a_bar[kChunk], b[kChunk], m_bar[kChunk];  // run from the start of t's block
+  Gamma gamma;
   std::uint64_t loaded;
 };
-
-// The whole of Γ's recurrence, into `shared` and the coefficients of the chunk.
-template <class Shared>
-__device__ inline void coefficients(Shared& shared, Coefficients& out, float look_ahead) {
-  const int thread = threadIdx.x, t = thread % kChunk, block = t / kBlock, start = block * kBlock;
-  if (thread < kChunk) {  // column j = t within its block
-    float r = 1, g = shared.beta[t];
-    shared.within_G[t][t % kBlock] = g;
-    shared.within_O[t][t % kBlock] = g + look_ahead;
-    for (int row = t + 1; row < start + kBlock; ++row) {
-      r *= shared.mu[row];
-      g = shared.alpha[row] * g + shared.beta[row] * r;
-      shared.within_G[t][row % kBlock] = g;
-      shared.within_O[t][row % kBlock] = g + look_ahead * r;
-    }
-    shared.last_G[block][t] = g;
-    shared.last_R[block][t] = r;
-  } else {  // row t
-    float a_bar = 1, b = 0, m_bar = 1;
-    for (int row = start; row <= t; ++row) {
-      a_bar *= shared.alpha[row];
-      m_bar *= shared.mu[row];
-      b = shared.alpha[row] * b + shared.beta[row] * m_bar;
-    }
-    shared.a_bar[t] = a_bar;
-    shared.b[t] = b;
-    shared.m_bar[t] = m_bar;
-  }
-  __syncthreads();
-  if (thread < kChunk) {
-    float g = shared.last_G[block][t], r = shared.last_R[block][t];
-    for (int next = block + 1; next < kChunk / kBlock; ++next) {
-      const int last = next * kBlock + kBlock - 1;
-      g = shared.a_bar[last] * g + shared.b[last] * r;
-      r *= shared.m_bar[last];
-      shared.last_G[next][t] = g;
-      shared.last_R[next][t] = r;
-    }
-    out.write_S[t] = g * shared.eta[t];
-    out.write_M[t] = r * shared.eta[t];
-  } else {
-    float a_bar = 1, b = 0, m_bar = 1;  // up to the block's start
-    for (int last = kBlock - 1; last < start; last += kBlock) {
-      b = shared.a_bar[last] * b + shared.b[last] * m_bar;
-      a_bar *= shared.a_bar[last];
-      m_bar *= shared.m_bar[last];
-    }
-    const float b_before = t == start ? b : shared.a_bar[t - 1] * b + shared.b[t - 1] * m_bar;
-    b = shared.a_bar[t] * b + shared.b[t] * m_bar;
-    a_bar *= shared.a_bar[t];
-    m_bar *= shared.m_bar[t];
-    out.read_S[t] = a_bar;
-    out.read_M[t] = shared.alpha[t] * b_before;
-    out.out_S[t] = a_bar;
-    out.out_M[t] = b + look_ahead * m_bar;
-    if (t == kChunk - 1) {
-      out.keep_S = a_bar;
-      out.cross = b;
-      out.keep_M = m_bar;
-      out.unused = 0;
-    }
-  }
-  __syncthreads();
-}
 
 // (I + A)⁻¹ in place of the strictly lower triangle `a`, whose other entries are 0.
 template <class Shared>
@@ -179,16 +107,9 @@ __global__ __launch_bounds__(kWarpgroup) void prepare(const __grid_constant__ Pr
       copy_panel(shared.k + panel * kPanelElements, in.k, panel * kPanel, key_head, chunk.token, &shared.loaded);
     }
   }
-  if (thread < kChunk) {
-    const bool is_token = thread < chunk.rows;
-    const std::int64_t at = (std::int64_t{chunk.token} + thread) * in.sizes.heads + head;
-    shared.alpha[thread] = is_token && in.log_alpha ? expf(in.log_alpha[at]) : 1.0f;
-    shared.mu[thread] = !in.log_mu ? 0.0f : is_token ? expf(in.log_mu[at]) : 1.0f;
-    shared.beta[thread] = !is_token ? 0.0f : in.beta ? in.beta[at] : 1.0f;
-    shared.eta[thread] = !is_token ? 0.0f : in.eta ? in.eta[at] : 1.0f;
-  }
+  load_gates(shared.gamma, in, chunk, head, thread);
   __syncthreads();
-  coefficients(shared, in.coefficients[index], in.look_ahead);
+  coefficients(shared.gamma, in.coefficients[index], in.look_ahead, thread, [] { __syncthreads(); });
   wait(&shared.loaded, 0);
 
   float kk[32], qk[32];
@@ -211,25 +132,15 @@ __global__ __launch_bounds__(kWarpgroup) void prepare(const __grid_constant__ Pr
   for (int h = 0; h < 2; ++h) {
     const int t = warp * kBlock + lane / 4 + 8 * h;
     const bool is_token = t < chunk.rows;
-    const float a_bar = shared.a_bar[t], b = shared.b[t], m_bar = shared.m_bar[t], alpha = shared.alpha[t];
-    const bool is_first = t % kBlock == 0;
-    const float a_before = is_first ? 1 : shared.a_bar[t - 1], b_before = is_first ? 0 : shared.b[t - 1];
+    const GammaRow row(shared.gamma, in.look_ahead, t);
+    const float alpha = shared.gamma.alpha[t];
 #pragma unroll
     for (int n = 0; n < 8; ++n) {
 #pragma unroll
       for (int e = 0; e < 2; ++e) {
         const int j = 8 * n + 2 * (lane % 4) + e, i = 4 * n + 2 * h + e;
-        float g = 0, before = 0, out = 0;
-        if (n / 2 < warp) {
-          const float last_G = shared.last_G[warp - 1][j], last_R = shared.last_R[warp - 1][j];
-          g = a_bar * last_G + b * last_R;
-          before = a_before * last_G + b_before * last_R;
-          out = g + in.look_ahead * (m_bar * last_R);
-        } else if (n / 2 == warp && j <= t) {
-          out = shared.within_O[j][t % kBlock];
-          if (j < t) before = shared.within_G[j][t % kBlock - 1];
-        }
-        const float eta = shared.eta[j];
+        const auto [out, before] = row[j];
+        const float eta = shared.gamma.eta[j];
         qk[i] = is_token && j <= t ? out * qk[i] * eta : 0.0f;
         if (has_delta) shared.a[t][j] = is_token && j < t ? alpha * before * kk[i] * eta : 0.0f;
       }
