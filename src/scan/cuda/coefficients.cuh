@@ -14,23 +14,34 @@ namespace mdnlab::scan::cuda {
 constexpr int kBlock = 16;  // tokens of a block
 
 struct Gamma {
-  float within_G[kChunk][kBlock + 1];          // G_{tj} of t in j's block, at [j][t mod 16]
-  float within_O[kChunk][kBlock + 1];          // G + ωR likewise
-  float last_G[4][kChunk], last_R[4][kChunk];  // rows 15, 31, 47, 63
-  float alpha[kChunk], mu[kChunk], beta[kChunk], eta[kChunk];
+  float within_G[kChunk][kBlock + 1];  // G_{tj} of t in j's block, at [j][t mod 16]
+  float within_O[kChunk][kBlock + 1];  // G + ωR likewise
+  alignas(16) float last_G[4][kChunk], last_R[4][kChunk];  // rows 15, 31, 47, 63
+  alignas(16) float alpha[kChunk], mu[kChunk], beta[kChunk], eta[kChunk];
   float a_bar[kChunk], b[kChunk], m_bar[kChunk];  // run from the start of t's block
 };
 
 // The gates of `chunk`, from in.log_alpha, log_mu, beta and eta: (tokens, H), null as in scan::Inputs.
 template <class Arguments>
 __device__ inline void load_gates(Gamma& gamma, const Arguments& in, Chunk chunk, int head, int thread) {
-  if (thread >= kChunk) return;
-  const bool is_token = thread < chunk.rows;
-  const std::int64_t at = (std::int64_t{chunk.token} + thread) * in.sizes.heads + head;
-  gamma.alpha[thread] = is_token && in.log_alpha ? expf(in.log_alpha[at]) : 1.0f;
-  gamma.mu[thread] = !in.log_mu ? 0.0f : is_token ? expf(in.log_mu[at]) : 1.0f;
-  gamma.beta[thread] = !is_token ? 0.0f : in.beta ? in.beta[at] : 1.0f;
-  gamma.eta[thread] = !is_token ? 0.0f : in.eta ? in.eta[at] : 1.0f;
+  const int row = thread % kChunk;
+  const bool is_token = row < chunk.rows, is_first = thread < kChunk;
+  const std::int64_t at = (std::int64_t{chunk.token} + row) * in.sizes.heads + head;
+  const float* const log_gate = is_first ? in.log_alpha : in.log_mu;
+  const float* const rate = is_first ? in.beta : in.eta;
+  float gate = 0, step = 1;
+  if (is_token && log_gate) gate = log_gate[at];
+  if (is_token && rate) step = rate[at];
+  gate = expf(gate);
+  if (!is_first && !log_gate) gate = 0;
+  (is_first ? gamma.alpha : gamma.mu)[row] = gate;
+  (is_first ? gamma.beta : gamma.eta)[row] = is_token ? step : 0.0f;
+}
+
+// Sixteen adjacent floats.
+__device__ inline void load_block(float (&to)[kBlock], const float* from) {
+#pragma unroll
+  for (int i = 0; i < kBlock; i += 4) *reinterpret_cast<float4*>(&to[i]) = *reinterpret_cast<const float4*>(from + i);
 }
 
 // All but the gates of `gamma`, and the coefficients of the chunk. `wait_for_others` is a barrier of the 128 threads.
@@ -38,24 +49,33 @@ template <class Barrier>
 __device__ inline void coefficients(Gamma& gamma, Coefficients& out, float look_ahead, int thread,
                                     Barrier&& wait_for_others) {
   const int t = thread % kChunk, block = t / kBlock, start = block * kBlock;
+  float alpha[kBlock], mu[kBlock], beta[kBlock];
+  load_block(alpha, gamma.alpha + start);
+  load_block(mu, gamma.mu + start);
+  load_block(beta, gamma.beta + start);
   if (thread < kChunk) {  // column j = t within its block
-    float r = 1, g = gamma.beta[t];
-    gamma.within_G[t][t % kBlock] = g;
-    gamma.within_O[t][t % kBlock] = g + look_ahead;
-    for (int row = t + 1; row < start + kBlock; ++row) {
-      r *= gamma.mu[row];
-      g = gamma.alpha[row] * g + gamma.beta[row] * r;
-      gamma.within_G[t][row % kBlock] = g;
-      gamma.within_O[t][row % kBlock] = g + look_ahead * r;
+    float r = 1, g = 0;
+#pragma unroll
+    for (int i = 0; i < kBlock; ++i) {
+      if (i == t % kBlock) {
+        g = beta[i];
+      } else if (i > t % kBlock) {
+        r *= mu[i];
+        g = alpha[i] * g + beta[i] * r;
+      }
+      gamma.within_G[t][i] = g;
+      gamma.within_O[t][i] = g + look_ahead * r;
     }
     gamma.last_G[block][t] = g;
     gamma.last_R[block][t] = r;
   } else {  // row t
     float a_bar = 1, b = 0, m_bar = 1;
-    for (int row = start; row <= t; ++row) {
-      a_bar *= gamma.alpha[row];
-      m_bar *= gamma.mu[row];
-      b = gamma.alpha[row] * b + gamma.beta[row] * m_bar;
+#pragma unroll
+    for (int i = 0; i < kBlock; ++i) {
+      if (i > t % kBlock) continue;
+      a_bar *= alpha[i];
+      m_bar *= mu[i];
+      b = alpha[i] * b + beta[i] * m_bar;
     }
     gamma.a_bar[t] = a_bar;
     gamma.b[t] = b;

@@ -70,10 +70,14 @@ __device__ inline void hold_state(const ForwardArguments<T>& in, Shared& shared,
     const std::uint32_t k_address = shared_address(stage.k);
 
     float z[32], z_M[32];
-    read_half<T, K, has_delta>(s, z, operand<Major::k>(k_address), x, warp, lane);
+    // For the outputs a panel of S and one of M make one operand of 128 rows.
+    constexpr int rows_bytes = kPanelElements * sizeof(T);
+    constexpr int panel_bytes = result == Result::outputs ? Shared::halves * rows_bytes : rows_bytes;
+    constexpr int m_bytes = result == Result::outputs ? rows_bytes : K / kPanel * rows_bytes;
+    read_half<T, K, has_delta, panel_bytes>(s, z, operand<Major::k>(k_address), x, warp, lane);
     if constexpr (has_momentum) {
       if constexpr (has_delta) wait_products<0>();
-      read_half<T, K, has_delta>(m, z_M, operand<Major::k>(k_address), x + sizeof(T) * kChunk * K, warp, lane);
+      read_half<T, K, has_delta, panel_bytes>(m, z_M, operand<Major::k>(k_address), x + m_bytes, warp, lane);
     }
     fence_shared();
     arrive(&shared.x_full[c % 2]);
@@ -175,24 +179,28 @@ __device__ inline void make_outputs(const ForwardArguments<T>& in, Shared& share
     auto& stage = shared.stage[c % kStages];
     const Chunk chunk = in.chunk[document.first_chunk + c];
     wait(&shared.full[c % kStages], c / kStages & 1);
-    wait(&shared.x_full[c % 2], c / 2 & 1);
-    const std::uint64_t q = operand<Major::k>(shared_address(stage.q)), scores = operand<Major::k>(shared_address(stage.scores));
-    const std::uint64_t x = operand<Major::k>(shared_address(shared.x[c % 2]));
-    float o[32], o_M[32];
+    // q and L in registers: two operands in shared memory would take all of its bandwidth from warpgroup 0, which
+    // is why this also waits until that one is at its longest stretch without loads.
+    std::uint32_t a[4 * (K / 16)];
+    load_operand<K / 16>(a, shared_address(stage.q), warp, lane);
+    if constexpr (has_delta) {
+      wait(&shared.w_full[c % 2], c / 2 & 1);
+    } else {
+      wait(&shared.x_full[c % 2], c / 2 & 1);
+    }
+    float o[32 * Shared::halves];
     fence_fragment(o);
-    fence_fragment(o_M);
     begin_products();
+    const std::uint64_t x = operand<Major::k>(shared_address(shared.x[c % 2]));
 #pragma unroll
     for (int i = 0; i < K / 16; ++i) {
-      product<Major::k, Major::k>(o, element, q + step<Major::k>(i), x + step<Major::k>(i), i > 0);
-      if constexpr (has_momentum) {
-        product<Major::k, Major::k>(o_M, element, q + step<Major::k>(i), x + step<Major::k>(K / 16 + i), i > 0);
-      }
+      product<Major::k>(o, element, &a[4 * i], x + step<Major::k>(i, Shared::halves * 8192), i > 0);
     }
     commit_products();
     wait_products<0>();
     fence_fragment(o);
-    fence_fragment(o_M);
+    load_operand<4>(a, shared_address(stage.scores), warp, lane);
+    float sum[32];
 #pragma unroll
     for (int h = 0; h < 2; ++h) {
       const int t = 16 * warp + lane / 4 + 8 * h;
@@ -202,27 +210,20 @@ __device__ inline void make_outputs(const ForwardArguments<T>& in, Shared& share
 #pragma unroll
         for (int e = 0; e < 2; ++e) {
           const int i = 4 * n + 2 * h + e;
-          o[i] *= out_S;
-          if constexpr (has_momentum) o[i] -= out_M * o_M[i];
+          sum[i] = out_S * o[i];
+          if constexpr (has_momentum) sum[i] -= out_M * o[32 + i];
         }
       }
     }
-    fence_fragment(o);
-    if constexpr (has_delta) {
-      wait(&shared.w_full[c % 2], c / 2 & 1);
-      begin_products();
-      const std::uint64_t w = operand<Major::k>(shared_address(shared.w[c % 2]));
+    fence_fragment(sum);
+    begin_products();
+    constexpr Major along = has_delta ? Major::k : Major::mn;
+    const std::uint64_t w = operand<along>(shared_address(has_delta ? shared.w[c % 2] : stage.v));
 #pragma unroll
-      for (int i = 0; i < 4; ++i) product<Major::k, Major::k>(o, element, scores + step<Major::k>(i), w + step<Major::k>(i), true);
-    } else {
-      begin_products();
-      const std::uint64_t v = operand<Major::mn>(shared_address(stage.v));
-#pragma unroll
-      for (int i = 0; i < 4; ++i) product<Major::k, Major::mn>(o, element, scores + step<Major::k>(i), v + step<Major::mn>(i), true);
-    }
+    for (int i = 0; i < 4; ++i) product<along>(sum, element, &a[4 * i], w + step<along>(i), true);
     commit_products();
     wait_products<0>();
-    fence_fragment(o);
+    fence_fragment(sum);
     arrive(&shared.x_empty[c % 2]);
     arrive(&shared.empty[c % kStages]);
 
@@ -230,9 +231,9 @@ __device__ inline void make_outputs(const ForwardArguments<T>& in, Shared& share
     const std::uint32_t tile = shared_address(shared.o);
 #pragma unroll
     for (int n = 0; n < 8; n += 2) {
-      store_matrices(piece_address(tile, warp * 16 + lane % 16, n + lane / 16), Element<T>::pack(o[4 * n], o[4 * n + 1]),
-                     Element<T>::pack(o[4 * n + 2], o[4 * n + 3]), Element<T>::pack(o[4 * n + 4], o[4 * n + 5]),
-                     Element<T>::pack(o[4 * n + 6], o[4 * n + 7]));
+      store_matrices(piece_address(tile, warp * 16 + lane % 16, n + lane / 16), Element<T>::pack(sum[4 * n], sum[4 * n + 1]),
+                     Element<T>::pack(sum[4 * n + 2], sum[4 * n + 3]), Element<T>::pack(sum[4 * n + 4], sum[4 * n + 5]),
+                     Element<T>::pack(sum[4 * n + 6], sum[4 * n + 7]));
     }
     sync(1, kWarpgroup);
 #pragma unroll

@@ -2,8 +2,6 @@
 // T⁻¹ = (I + A)⁻¹ and L (recurrences.md, section 2). A block of 128 threads takes one chunk of one head.
 #pragma once
 
-#include <type_traits>
-
 #include "scan/cuda/coefficients.cuh"
 #include "scan/cuda/problem.h"
 #include "scan/cuda/sm90.cuh"
@@ -26,13 +24,62 @@ constexpr int kStride = kChunk + 4;
 
 template <class T, int K>
 struct PrepareShared {
-  alignas(1024) T q[kChunk * K];
-  alignas(1024) T k[kChunk * K];
-  alignas(16) float a[kChunk][kStride];  // A, then T⁻¹
-  alignas(16) float product[32][36];     // a factor of a merge
+  union {
+    struct {
+      alignas(1024) T q[kChunk * K];
+      alignas(1024) T k[kChunk * K];
+    };
+    struct {  // once the products are made
+      alignas(1024) T scores[kPanelElements];
+      alignas(16) float a[kChunk][kStride];  // A, then T⁻¹
+      alignas(16) float product[32][36];     // a factor of a merge
+    };
+  };
   Gamma gamma;
   std::uint64_t loaded;
 };
+
+// to = sign · left · right for rows of `size` columns, four columns of `rows` rows a thread.
+template <int size, int rows>
+__device__ inline void multiply_block(float* to, int to_stride, const float* left, const float* right, int right_stride,
+                                      float sign, int part) {
+  constexpr int quads = size / 4;
+  const int column = part % quads * 4, first = part / quads;
+  float4 sum[rows]{};
+#pragma unroll
+  for (int j = 0; j < size; j += 4) {
+    float4 b[4], a[rows];
+#pragma unroll
+    for (int i = 0; i < 4; ++i) b[i] = *reinterpret_cast<const float4*>(right + (j + i) * right_stride + column);
+#pragma unroll
+    for (int r = 0; r < rows; ++r) a[r] = *reinterpret_cast<const float4*>(left + (first + r * kBlock) * kStride + j);
+#pragma unroll
+    for (int r = 0; r < rows; ++r) {
+      const float of[4] = {a[r].x, a[r].y, a[r].z, a[r].w};
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        sum[r].x += of[i] * b[i].x, sum[r].y += of[i] * b[i].y, sum[r].z += of[i] * b[i].z, sum[r].w += of[i] * b[i].w;
+      }
+    }
+  }
+#pragma unroll
+  for (int r = 0; r < rows; ++r) {
+    *reinterpret_cast<float4*>(to + (first + r * kBlock) * to_stride + column) =
+        float4{sign * sum[r].x, sign * sum[r].y, sign * sum[r].z, sign * sum[r].w};
+  }
+}
+
+// [T1 0; A21 T2] → [T1 0; −T2 A21 T1 T2] for two blocks of `size` from row `first` on.
+template <int size, class Shared>
+__device__ inline void merge(Shared& shared, int first, int part) {
+  constexpr int rows = size / kBlock;
+  float* const product = &shared.product[first / 2][0];
+  float* const below = &shared.a[first + size][first];
+  multiply_block<size, rows>(product, 36, below, &shared.a[first][first], kStride, 1, part);
+  __syncthreads();
+  multiply_block<size, rows>(below, kStride, below + size, product, 36, -1, part);
+  __syncthreads();
+}
 
 // (I + A)⁻¹ in place of the strictly lower triangle `a`, whose other entries are 0.
 template <class Shared>
@@ -44,10 +91,12 @@ __device__ inline void invert(Shared& shared) {
     float x[kBlock];
 #pragma unroll
     for (int i = 0; i < kBlock; ++i) {
-      float sum = 0;
+      float row[kBlock];
+      if (i > 0) load_block(row, &shared.a[first + i][first]);
+      float sum = i == column ? 1.0f : 0.0f;
 #pragma unroll
-      for (int j = 0; j < i; ++j) sum += shared.a[first + i][first + j] * x[j];
-      x[i] = (i == column ? 1.0f : 0.0f) - sum;
+      for (int j = 0; j < i; ++j) sum -= row[j] * x[j];
+      x[i] = sum;
     }
     __syncwarp();
     if (lane < kBlock) {
@@ -56,40 +105,12 @@ __device__ inline void invert(Shared& shared) {
     }
   }
   __syncthreads();
-  // [T1 0; A21 T2] → [T1 0; −T2 A21 T1 T2], for two pairs of 16 at once, then for the pair of 32.
-  auto merge = [&](auto size_, int first, int part, int parts) {
-    constexpr int size = decltype(size_)::value;
-    constexpr int quads = size / 4;
-    const int column = part % quads * 4;
-    for (int row = part / quads; row < size; row += parts / quads) {
-      float4 sum{};
-#pragma unroll 8
-      for (int j = 0; j < size; ++j) {
-        const float left = shared.a[first + size + row][first + j];
-        const float4 right = *reinterpret_cast<const float4*>(&shared.a[first + j][first + column]);
-        sum.x += left * right.x, sum.y += left * right.y, sum.z += left * right.z, sum.w += left * right.w;
-      }
-      *reinterpret_cast<float4*>(&shared.product[first / 2 + row][column]) = sum;
-    }
-    __syncthreads();
-    for (int row = part / quads; row < size; row += parts / quads) {
-      float4 sum{};
-#pragma unroll 8
-      for (int j = 0; j < size; ++j) {
-        const float left = shared.a[first + size + row][first + size + j];
-        const float4 right = *reinterpret_cast<const float4*>(&shared.product[first / 2 + j][column]);
-        sum.x -= left * right.x, sum.y -= left * right.y, sum.z -= left * right.z, sum.w -= left * right.w;
-      }
-      *reinterpret_cast<float4*>(&shared.a[first + size + row][first + column]) = sum;
-    }
-    __syncthreads();
-  };
-  merge(std::integral_constant<int, 16>{}, thread / 64 * 32, thread % 64, 64);
-  merge(std::integral_constant<int, 32>{}, 0, thread, 128);
+  merge<kBlock>(shared, thread / 64 * 32, thread % 64);
+  merge<2 * kBlock>(shared, 0, thread);
 }
 
 template <class T, int K, bool has_delta>
-__global__ __launch_bounds__(kWarpgroup) void prepare(const __grid_constant__ PrepareArguments<T> in) {
+__global__ __launch_bounds__(kWarpgroup, 4) void prepare(const __grid_constant__ PrepareArguments<T> in) {
   using Shared = PrepareShared<T, K>;
   extern __shared__ unsigned char memory[];
   Shared& shared = shared_memory<Shared>(memory);
@@ -128,35 +149,54 @@ __global__ __launch_bounds__(kWarpgroup) void prepare(const __grid_constant__ Pr
   fence_fragment(kk);
   fence_fragment(qk);
 
+  __syncthreads();  // nobody reads q and k any more
+  const int low = lane / 4;  // of this thread's two rows
+  float a_bar[2], b[2], m_bar[2], alpha[2], a_before[2], b_before[2];
 #pragma unroll
   for (int h = 0; h < 2; ++h) {
-    const int t = warp * kBlock + lane / 4 + 8 * h;
-    const bool is_token = t < chunk.rows;
-    const GammaRow row(shared.gamma, in.look_ahead, t);
-    const float alpha = shared.gamma.alpha[t];
+    const int t = warp * kBlock + low + 8 * h;
+    const bool is_first = low + 8 * h == 0;
+    a_bar[h] = shared.gamma.a_bar[t], b[h] = shared.gamma.b[t], m_bar[h] = shared.gamma.m_bar[t] * in.look_ahead;
+    alpha[h] = t < chunk.rows ? shared.gamma.alpha[t] : 0.0f;
+    a_before[h] = is_first ? 1 : shared.gamma.a_bar[t - 1], b_before[h] = is_first ? 0 : shared.gamma.b[t - 1];
+  }
 #pragma unroll
-    for (int n = 0; n < 8; ++n) {
+  for (int n = 0; n < 8; ++n) {
+    const int j = 8 * n + 2 * (lane % 4);
+    const float2 eta = *reinterpret_cast<const float2*>(&shared.gamma.eta[j]);
+    float2 last_G{}, last_R{};
+    if (n / 2 < warp) {
+      last_G = *reinterpret_cast<const float2*>(&shared.gamma.last_G[warp - 1][j]);
+      last_R = *reinterpret_cast<const float2*>(&shared.gamma.last_R[warp - 1][j]);
+    }
 #pragma unroll
-      for (int e = 0; e < 2; ++e) {
-        const int j = 8 * n + 2 * (lane % 4) + e, i = 4 * n + 2 * h + e;
-        const auto [out, before] = row[j];
-        const float eta = shared.gamma.eta[j];
-        qk[i] = is_token && j <= t ? out * qk[i] * eta : 0.0f;
-        if (has_delta) shared.a[t][j] = is_token && j < t ? alpha * before * kk[i] * eta : 0.0f;
+    for (int h = 0; h < 2; ++h) {
+      const int t = warp * kBlock + low + 8 * h, i = 4 * n + 2 * h;
+      const bool is_token = t < chunk.rows;
+      float2 out{a_bar[h] * last_G.x + b[h] * last_R.x + m_bar[h] * last_R.x,
+                 a_bar[h] * last_G.y + b[h] * last_R.y + m_bar[h] * last_R.y};
+      float2 before{a_before[h] * last_G.x + b_before[h] * last_R.x, a_before[h] * last_G.y + b_before[h] * last_R.y};
+      if (n / 2 == warp) {
+        const int within = low + 8 * h;
+        out = float2{shared.gamma.within_O[j][within], shared.gamma.within_O[j + 1][within]};
+        if (within > 0) before = float2{shared.gamma.within_G[j][within - 1], shared.gamma.within_G[j + 1][within - 1]};
+      }
+      qk[i] = is_token && j <= t ? out.x * qk[i] * eta.x : 0.0f;
+      qk[i + 1] = is_token && j + 1 <= t ? out.y * qk[i + 1] * eta.y : 0.0f;
+      if (has_delta) {
+        *reinterpret_cast<float2*>(&shared.a[t][j]) =
+            float2{is_token && j < t ? alpha[h] * before.x * kk[i] * eta.x : 0.0f,
+                   is_token && j + 1 < t ? alpha[h] * before.y * kk[i + 1] * eta.y : 0.0f};
       }
     }
-  }
-  __syncthreads();  // A is whole, and nobody reads q any more
-  const std::uint32_t scores = shared_address(shared.q);
-#pragma unroll
-  for (int n = 0; n < 8; n += 2) {
-    store_matrices(piece_address(scores, warp * kBlock + lane % 16, n + lane / 16), Element<T>::pack(qk[4 * n], qk[4 * n + 1]),
-                   Element<T>::pack(qk[4 * n + 2], qk[4 * n + 3]), Element<T>::pack(qk[4 * n + 4], qk[4 * n + 5]),
-                   Element<T>::pack(qk[4 * n + 6], qk[4 * n + 7]));
+    if (n % 2 == 0) continue;
+    store_matrices(piece_address(shared_address(shared.scores), warp * kBlock + lane % 16, n - 1 + lane / 16),
+                   Element<T>::pack(qk[4 * n - 4], qk[4 * n - 3]), Element<T>::pack(qk[4 * n - 2], qk[4 * n - 1]),
+                   Element<T>::pack(qk[4 * n], qk[4 * n + 1]), Element<T>::pack(qk[4 * n + 2], qk[4 * n + 3]));
   }
   fence_shared();
   __syncthreads();
-  if (thread == 0) store_bytes(in.scores + index * kPanelElements, shared.q, sizeof(T) * kPanelElements);
+  if (thread == 0) store_bytes(in.scores + index * kPanelElements, shared.scores, sizeof(T) * kPanelElements);
   if constexpr (has_delta) {
     invert(shared);
     unsigned char* const inverse = reinterpret_cast<unsigned char*>(in.inverse + index * kPanelElements);

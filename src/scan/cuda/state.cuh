@@ -43,8 +43,8 @@ __device__ inline void exchange_state(Half<K>& half, const float* from, float* t
 }
 
 // z (64 values × 64 tokens) = half · Kᵀ for an operand k of 64 tokens along k, two steps of 16 at a time so that
-// few registers hold the rounded state, which is also laid into the panels `staged`.
-template <class T, int K, bool multiply>
+// few registers hold the rounded state, which is also laid into the panels `staged`, `panel_bytes` apart.
+template <class T, int K, bool multiply, int panel_bytes = 8192>
 __device__ inline void read_half(const Half<K>& half, float (&z)[32], std::uint64_t k, std::uint32_t staged, int warp, int lane) {
   std::uint32_t a[2][8];
 #pragma unroll
@@ -55,7 +55,7 @@ __device__ inline void read_half(const Half<K>& half, float (&z)[32], std::uint6
 #pragma unroll
     for (int s = 0; s < 2; ++s) {
       const int step = 2 * i + s;
-      store_matrices(piece_address(staged + step / 4 * 8192, warp * 16 + lane % 16, step % 4 * 2 + lane / 16), a[i % 2][4 * s],
+      store_matrices(piece_address(staged + step / 4 * panel_bytes, warp * 16 + lane % 16, step % 4 * 2 + lane / 16), a[i % 2][4 * s],
                      a[i % 2][4 * s + 1], a[i % 2][4 * s + 2], a[i % 2][4 * s + 3]);
     }
     if constexpr (multiply) {
@@ -67,6 +67,15 @@ __device__ inline void read_half(const Half<K>& half, float (&z)[32], std::uint6
       }
       commit_products();
     }
+  }
+}
+
+// A swizzled matrix of 64 rows and 16·steps columns as an operand A.
+template <int steps, int N>
+__device__ inline void load_operand(std::uint32_t (&a)[N], std::uint32_t panels, int warp, int lane) {
+#pragma unroll
+  for (int i = 0; i < steps; ++i) {
+    load_matrices(piece_address(panels + i / 4 * 8192, warp * 16 + lane % 16, i % 4 * 2 + lane / 16), &a[4 * i]);
   }
 }
 
