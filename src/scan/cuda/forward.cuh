@@ -128,6 +128,8 @@ __device__ inline void hold_state(const ForwardArguments<T>& in, Shared& shared,
       }
     }
     if constexpr (has_delta) {
+      fence_fragment(s);  // the decay, under the product
+      if constexpr (has_momentum) fence_fragment(m);
       wait_products<0>();
       fence_fragment(z);
       pack_fragment<T>(z, w_S);
@@ -179,15 +181,10 @@ __device__ inline void make_outputs(const ForwardArguments<T>& in, Shared& share
     auto& stage = shared.stage[c % kStages];
     const Chunk chunk = in.chunk[document.first_chunk + c];
     wait(&shared.full[c % kStages], c / kStages & 1);
-    // q and L in registers: two operands in shared memory would take all of its bandwidth from warpgroup 0, which
-    // is why this also waits until that one is at its longest stretch without loads.
+    // q and L in registers: two operands in shared memory would take all of its bandwidth from warpgroup 0.
     std::uint32_t a[4 * (K / 16)];
     load_operand<K / 16>(a, shared_address(stage.q), warp, lane);
-    if constexpr (has_delta) {
-      wait(&shared.w_full[c % 2], c / 2 & 1);
-    } else {
-      wait(&shared.x_full[c % 2], c / 2 & 1);
-    }
+    wait(&shared.x_full[c % 2], c / 2 & 1);
     float o[32 * Shared::halves];
     fence_fragment(o);
     begin_products();
@@ -216,6 +213,7 @@ __device__ inline void make_outputs(const ForwardArguments<T>& in, Shared& share
       }
     }
     fence_fragment(sum);
+    if constexpr (has_delta) wait(&shared.w_full[c % 2], c / 2 & 1);
     begin_products();
     constexpr Major along = has_delta ? Major::k : Major::mn;
     const std::uint64_t w = operand<along>(shared_address(has_delta ? shared.w[c % 2] : stage.v));
