@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "scan/batched/batched.h"
 #include "scan/chunk_cpu.h"
 
 namespace mdnlab::scan {
@@ -17,11 +18,14 @@ namespace {
 
 std::string takes_all(const Inputs&) { return {}; }
 
+const Implementation kCpu{"cpu", takes_all, forward_cpu, backward_cpu, step_cpu};
+const Implementation kBatched{"batched", takes_all, forward_batched, backward_batched, step_batched};
+
 struct Registry {
   std::mutex mutex;
   // Lists, for references to their elements outlive later additions.
-  std::map<at::DeviceType, std::list<Implementation>> of_device{
-      {at::kCPU, {{"cpu", takes_all, forward_cpu, backward_cpu, step_cpu}}}};
+  std::map<at::DeviceType, std::list<Implementation>> of_device{{at::kCPU, {kCpu, kBatched}},
+                                                                {at::kCUDA, {kBatched}}};
   std::set<std::string> warnings;
 };
 
