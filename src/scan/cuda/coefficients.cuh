@@ -22,8 +22,8 @@ struct Gamma {
 };
 
 // The gates of `chunk`, from in.log_alpha, log_mu, beta and eta: (tokens, H), null as in scan::Inputs.
-template <class Arguments>
-__device__ inline void load_gates(Gamma& gamma, const Arguments& in, Chunk chunk, int head, int thread) {
+template <class Gates, class Arguments>
+__device__ inline void load_gates(Gates& gamma, const Arguments& in, Chunk chunk, int head, int thread) {
   const int row = thread % kChunk;
   const bool is_token = row < chunk.rows, is_first = thread < kChunk;
   const std::int64_t at = (std::int64_t{chunk.token} + row) * in.sizes.heads + head;

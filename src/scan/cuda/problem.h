@@ -21,15 +21,15 @@ struct Document {
   int chunks;
 };
 
-// The coefficients of one chunk and head (recurrences.md, section 2), for row t = 1..64 of the chunk. Rows that
-// are no tokens have α = μ = 1, β = η = 0.
+// The coefficients of one chunk and head (recurrences.md, section 2), for row t = 1..64 of the chunk. Rows
+// that are no tokens have α = μ = 1, β = η = 0.
 struct Coefficients {
-  float read_S[kChunk];   // ā_t: what r_t reads of the incoming S along k_t (p = αk)
-  float read_M[kChunk];   // α_t b_{t−1}: minus what it reads of M
-  float out_S[kChunk];    // ā_t: what o_t reads of S along q_t
-  float out_M[kChunk];    // b_t + ω m̄_t: minus what it reads of M
-  float write_S[kChunk];  // G_{Cj} η_j: what w_j leaves in S along k_j
-  float write_M[kChunk];  // R_{Cj} η_j: minus what it leaves in M
+  float read_S[kChunk];                 // ā_t: what r_t reads of the incoming S along k_t (p = αk)
+  float read_M[kChunk];                 // α_t b_{t−1}: minus what it reads of M
+  float out_S[kChunk];                  // ā_t: what o_t reads of S along q_t
+  float out_M[kChunk];                  // b_t + ω m̄_t: minus what it reads of M
+  float write_S[kChunk];                // G_{Cj} η_j: what w_j leaves in S along k_j
+  float write_M[kChunk];                // R_{Cj} η_j: minus what it leaves in M
   float keep_S, cross, keep_M, unused;  // S ← keep_S S − cross M, M ← keep_M M: ā_C, b_C, m̄_C
 };
 static_assert(sizeof(Coefficients) % 16 == 0);
@@ -42,6 +42,17 @@ struct Sizes {
   int value_width;       // V
   int chunks;            // of all documents
   int documents;         // N
+};
+
+// What the gates' adjoints need of the products within and around one chunk of one head (recurrences.md,
+// section 3). Nothing here holds a coefficient yet: dL, dA, S and dS⁺ meet G, R, α, η and ω in
+// gate_adjoints.cuh.
+struct GateTerms {
+  // (dL∘QKᵀ)_{tj} at [t][j] for j ≤ t; (dA∘KKᵀ)_{tj} at [j][t] for j < t, dA short of its factor α_t.
+  float within[kChunk][kChunk];
+  // Of row t: ⟨q_t, S dO_t⟩, ⟨q_t, M dO_t⟩, ⟨k_t, S dr_t⟩, ⟨k_t, M dr_t⟩, ⟨k_t, dS⁺ w_t⟩, ⟨k_t, dM⁺ w_t⟩.
+  float query_S[kChunk], query_M[kChunk], key_S[kChunk], key_M[kChunk], write_S[kChunk], write_M[kChunk];
+  float S_S, S_M, M_M, unused;  // ⟨dS⁺, S⟩, ⟨dS⁺, M⟩, ⟨dM⁺, M⟩
 };
 
 // Index of a chunk and head in buffers that have one entry for each: head · chunks + chunk.

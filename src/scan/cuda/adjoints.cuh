@@ -1,0 +1,279 @@
+// Everything in the backward pass that is summed over the values, for each chunk and head by itself
+// (recurrences.md, section 3): dQ, dK, and the sums from which gate_adjoints.cuh makes the gates' adjoints.
+//
+//     dL = dO wᵀ      dA = −dr wᵀ      dQ̂ = dO Xᵀ      dD = −dr Xᵀ      dΨ = w dX⁺ᵀ
+//
+// A block goes through chunks and heads. A warpgroup takes 64 key columns of S and M, so that all six
+// products with the state, 64×64 each, stay in its registers; the last of them makes dL and dA before. Three
+// warps of one more warpgroup bring the tokens' tiles (twice: for dL and dA, then for the others), the
+// states, and q and k.
+#pragma once
+
+#include <type_traits>
+
+#include "scan/cuda/adjoint_tiles.cuh"
+#include "scan/cuda/triangle_adjoints.cuh"
+
+namespace mdnlab::scan::cuda {
+
+// Both elements of a pair at row t, column 8n + 2(lane mod 4) of a panel.
+template <class T>
+__device__ inline std::uint32_t pair_at(const T* panel, int t, int n, int lane) {
+  return *reinterpret_cast<const std::uint32_t*>(panel + t * kPanel + (n ^ (t & 7)) * 8 + 2 * (lane % 4));
+}
+
+// sum += ⟨a, b⟩ over eight elements.
+template <class T>
+__device__ inline void add_product(float& sum, const uint4& a, const uint4& b) {
+  const std::uint32_t x[4] = {a.x, a.y, a.z, a.w}, y[4] = {b.x, b.y, b.z, b.w};
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    sum += Element<T>::low(x[i]) * Element<T>::low(y[i]);
+    sum += Element<T>::high(x[i]) * Element<T>::high(y[i]);
+  }
+}
+
+// The sum over groups of `lanes` neighbours, in each of them.
+template <int lanes>
+__device__ inline float sum_of(float x) {
+#pragma unroll
+  for (int distance = 1; distance < lanes; distance *= 2) x += __shfl_xor_sync(~0u, x, distance);
+  return x;
+}
+
+// A thread's two rows of a 64×64 result, to tokens of `stride` elements apart.
+template <class To>
+__device__ inline void store_rows(const float (&d)[32], To* to, std::int64_t stride, int rows, int warp,
+                                  int lane) {
+#pragma unroll
+  for (int h = 0; h < 2; ++h) {
+    const int t = 16 * warp + lane / 4 + 8 * h;
+    if (t >= rows) continue;
+#pragma unroll
+    for (int n = 0; n < 8; ++n) {
+      To* const pair = to + t * stride + 8 * n + 2 * (lane % 4);
+      if constexpr (std::is_same_v<To, float>) {
+        *reinterpret_cast<float2*>(pair) = make_float2(d[4 * n + 2 * h], d[4 * n + 2 * h + 1]);
+      } else {
+        *reinterpret_cast<std::uint32_t*>(pair) = Element<To>::pack(d[4 * n + 2 * h], d[4 * n + 2 * h + 1]);
+      }
+    }
+  }
+}
+
+template <class T, int K, bool has_delta, bool has_momentum, class Shared>
+__device__ inline void make_adjoints(const AdjointArguments<T>& in, Shared& shared) {
+  constexpr Major kW = has_delta ? Major::mn : Major::k;
+  constexpr int kGroups = Shared::groups, kThreads = kGroups * kWarpgroup, kWidth = 32 * Shared::halves;
+  const int thread = threadIdx.x % kWarpgroup, warp = thread / 32, lane = thread % 32,
+            group = threadIdx.x / kWarpgroup;
+  const int H = in.sizes.heads, tiles = in.sizes.value_width / kPanel;
+  const T* const element = nullptr;
+  Ring<kTokenSlots> tokens_ring;
+  Ring<kStateSlots> states_ring;
+  int keys_parity = 0;
+  for (int item = blockIdx.x; item < in.sizes.chunks * H; item += gridDim.x, keys_parity ^= 1) {
+    const int head = item % H, key_head = head / (H / in.sizes.key_heads);
+    const Chunk chunk = in.chunk[item / H];
+    GateTerms& terms = in.terms[std::int64_t{head} * in.sizes.chunks + item / H];
+    if (group == 0) {
+      load_gates(shared.gamma, in, chunk, head, thread);
+      sync(2, kWarpgroup);
+      coefficients(shared.gamma, shared.coefficients, in.look_ahead, thread, [] { sync(2, kWarpgroup); });
+    }
+    if (group == kGroups - 1) {
+      within_chunk<T, K, has_delta>(in, shared, tokens_ring, keys_parity, terms, warp, lane);
+    } else {
+      sync(1, kThreads);
+      tokens_ring.turn += tiles;
+    }
+
+    // dO X, dr X and w dX⁺ for 64 columns of S, then of M; and what the states' adjoints are along the
+    // states.
+    float d_q_hat[kWidth] = {}, d_d[has_delta ? kWidth : 1] = {}, d_psi[kWidth] = {}, S_S = 0, S_M = 0,
+          M_M = 0;
+    for (int tile = 0; tile < tiles; ++tile, ++tokens_ring.turn) {
+      auto& tokens = shared.tokens[tokens_ring.slot()];
+      wait(&shared.tokens_full[tokens_ring.slot()], tokens_ring.parity());
+      const std::uint64_t d_o = operand<Major::k>(shared_address(tokens.d_o)),
+                          d_r = operand<Major::k>(shared_address(tokens.other)),
+                          w = operand<kW>(shared_address(has_delta ? tokens.w : tokens.other));
+#pragma unroll
+      for (int slice = 0; slice < kPanel / kSlice; ++slice, ++states_ring.turn) {
+        auto& states = shared.states[states_ring.slot()][group];
+        wait(&shared.states_full[states_ring.slot()], states_ring.parity());
+        const std::uint64_t x = operand<Major::mn>(shared_address(states.x), kSlice * kRowBytes),
+                            d_x = operand<Major::mn>(shared_address(states.d_x), kSlice * kRowBytes);
+        fence_fragment(d_q_hat);
+        if constexpr (has_delta) fence_fragment(d_d);
+        fence_fragment(d_psi);
+        begin_products();
+#pragma unroll
+        for (int i = 0; i < kSlice / 16; ++i) {
+          const int at = slice * (kSlice / 16) + i;
+          product<Major::k, Major::mn>(d_q_hat, element, d_o + step<Major::k>(at), x + step<Major::mn>(i),
+                                       true);
+          if constexpr (has_delta) {
+            product<Major::k, Major::mn>(d_d, element, d_r + step<Major::k>(at), x + step<Major::mn>(i),
+                                         true);
+          }
+          product<kW, Major::mn>(d_psi, element, w + step<kW>(at), d_x + step<Major::mn>(i), true);
+        }
+        commit_products();
+#pragma unroll
+        for (int piece = thread; piece < kSlice * kRowBytes / 16; piece += kWarpgroup) {
+          const uint4 S = reinterpret_cast<const uint4*>(states.x[0])[piece],
+                      d_S = reinterpret_cast<const uint4*>(states.d_x[0])[piece];
+          add_product<T>(S_S, S, d_S);
+          if constexpr (has_momentum) {
+            const uint4 M = reinterpret_cast<const uint4*>(states.x[1])[piece],
+                        d_M = reinterpret_cast<const uint4*>(states.d_x[1])[piece];
+            add_product<T>(S_M, M, d_S);
+            add_product<T>(M_M, M, d_M);
+          }
+        }
+        wait_products<0>();
+        fence_fragment(d_q_hat);
+        if constexpr (has_delta) fence_fragment(d_d);
+        fence_fragment(d_psi);
+        arrive(&shared.states_empty[states_ring.slot()]);
+      }
+      arrive(&shared.tokens_empty[tokens_ring.slot()]);
+    }
+
+    // Rows along q and k, for the gates; then the rows' factors, and both halves as one.
+    wait(&shared.keys_full, keys_parity);
+    auto& d_q = reinterpret_cast<float(&)[32]>(d_q_hat);
+    auto& d_k = reinterpret_cast<float(&)[32]>(d_psi);
+    const Coefficients& of = shared.coefficients;
+#pragma unroll
+    for (int h = 0; h < 2; ++h) {
+      const int t = 16 * warp + lane / 4 + 8 * h;
+      float sum[6] = {};
+#pragma unroll
+      for (int n = 0; n < 8; ++n) {
+        const std::uint32_t q_pair = pair_at(shared.keys.q[group], t, n, lane),
+                            k_pair = pair_at(shared.keys.k[group], t, n, lane);
+#pragma unroll
+        for (int e = 0; e < 2; ++e) {
+          const int i = 4 * n + 2 * h + e;
+          const float q = e == 0 ? Element<T>::low(q_pair) : Element<T>::high(q_pair),
+                      k = e == 0 ? Element<T>::low(k_pair) : Element<T>::high(k_pair);
+          sum[0] += d_q_hat[i] * q;
+          sum[4] += d_psi[i] * k;
+          d_q_hat[i] *= of.out_S[t];
+          d_psi[i] *= of.write_S[t];
+          if constexpr (has_delta) {
+            sum[2] += d_d[i] * k;
+            d_k[i] -= of.read_S[t] * d_d[i];
+          }
+          if constexpr (has_momentum) {
+            sum[1] += d_q_hat[32 + i] * q;
+            sum[5] += d_psi[32 + i] * k;
+            d_q[i] -= of.out_M[t] * d_q_hat[32 + i];
+            d_k[i] -= of.write_M[t] * d_psi[32 + i];
+            if constexpr (has_delta) {
+              sum[3] += d_d[32 + i] * k;
+              d_k[i] += of.read_M[t] * d_d[32 + i];
+            }
+          }
+        }
+      }
+#pragma unroll
+      for (int i = 0; i < 6; ++i) {
+        const float whole = sum_of<4>(sum[i]);
+        if (lane % 4 == 0) shared.rows[group][i][t] = whole;
+      }
+    }
+    const float along[3] = {S_S, S_M, M_M};
+#pragma unroll
+    for (int i = 0; i < 3; ++i) {
+      const float whole = sum_of<32>(along[i]);
+      if (lane == 0) shared.sums[i][4 * group + warp] = whole;
+    }
+    sync(1, kThreads);  // dL and dA are there as well
+
+    const std::uint64_t q = operand<Major::mn>(shared_address(shared.keys.q[group])),
+                        k = operand<Major::mn>(shared_address(shared.keys.k[group]));
+    const std::uint32_t d_L = shared_address(shared.d_L), d_A = shared_address(shared.d_A);
+    fence_fragment(d_q);
+    fence_fragment(d_k);
+    begin_products();
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      product<Major::k, Major::mn>(d_q, element, operand<Major::k>(d_L) + step<Major::k>(i),
+                                   k + step<Major::mn>(i), true);
+      product<Major::mn, Major::mn>(d_k, element, operand<Major::mn>(d_L) + step<Major::mn>(i),
+                                    q + step<Major::mn>(i), true);
+      if constexpr (has_delta) {
+        product<Major::k, Major::mn>(d_k, element, operand<Major::k>(d_A) + step<Major::k>(i),
+                                     k + step<Major::mn>(i), true);
+        product<Major::mn, Major::mn>(d_k, element, operand<Major::mn>(d_A) + step<Major::mn>(i),
+                                      k + step<Major::mn>(i), true);
+      }
+    }
+    commit_products();
+    if (group == 0) {
+      for (int i = thread; i < 6 * kChunk; i += kWarpgroup) {
+        float sum = 0;
+        for (int part = 0; part < kGroups; ++part) sum += shared.rows[part][i / kChunk][i % kChunk];
+        (&terms.query_S[0])[i] = sum;
+      }
+      if (thread < 3) {
+        float sum = 0;
+        for (int part = 0; part < 4 * kGroups; ++part) sum += shared.sums[thread][part];
+        (&terms.S_S)[thread] = sum;
+      }
+    }
+    wait_products<0>();
+    fence_fragment(d_q);
+    fence_fragment(d_k);
+    arrive(&shared.keys_empty);
+    const std::int64_t of_key_head =
+                           (std::int64_t{chunk.token} * in.sizes.key_heads + key_head) * K + kPanel * group,
+                       of_head = (std::int64_t{chunk.token} * H + head) * K + kPanel * group;
+    if (in.head_d_q) {
+      store_rows(d_q, in.head_d_q + of_head, std::int64_t{H} * K, chunk.rows, warp, lane);
+      store_rows(d_k, in.head_d_k + of_head, std::int64_t{H} * K, chunk.rows, warp, lane);
+    } else {
+      store_rows(d_q, in.d_q + of_key_head, std::int64_t{in.sizes.key_heads} * K, chunk.rows, warp, lane);
+      store_rows(d_k, in.d_k + of_key_head, std::int64_t{in.sizes.key_heads} * K, chunk.rows, warp, lane);
+    }
+  }
+}
+
+// (K/64 + 1)·128 threads; as many blocks as there are multiprocessors, or chunks and heads.
+template <class T, int K, bool has_delta, bool has_momentum>
+__global__ __launch_bounds__(3 * kWarpgroup,
+                             1) void adjoints(const __grid_constant__ AdjointArguments<T> in) {
+  using Shared = AdjointShared<T, K, has_delta, has_momentum>;
+  extern __shared__ unsigned char memory[];
+  Shared& shared = shared_memory<Shared>(memory);
+  constexpr int kThreads = Shared::groups * kWarpgroup;
+  if (threadIdx.x == 0) {
+    init_barrier(&shared.keys_full, 1);
+    init_barrier(&shared.keys_empty, kThreads);
+    for (int i = 0; i < kTokenSlots; ++i) {
+      init_barrier(&shared.tokens_full[i], 1);
+      init_barrier(&shared.tokens_empty[i], kThreads);
+    }
+    for (int i = 0; i < kStateSlots; ++i) {
+      init_barrier(&shared.states_full[i], 1);
+      init_barrier(&shared.states_empty[i], kThreads);
+    }
+    init_barrier(&shared.keys_repair, 1);
+    init_barrier(&shared.tokens_repair, 1);
+    fence_barrier_init();
+  }
+  __syncthreads();
+  if (threadIdx.x < kThreads) {
+    raise_registers<240>();
+    make_adjoints<T, K, has_delta, has_momentum>(in, shared);
+  } else {
+    lower_registers<32>();
+    const int kind = threadIdx.x % kWarpgroup / 32;
+    if (kind < 3) bring_operands<T, K, has_delta, has_momentum>(in, shared, kind);
+  }
+}
+
+}  // namespace mdnlab::scan::cuda
