@@ -1,0 +1,43 @@
+#include "scan/cuda/forward.cuh"
+
+#include "scan/cuda/launch.cuh"
+
+namespace mdnlab::scan::cuda {
+
+namespace {
+
+template <Result result>
+cudaError_t launch_forward(const ChunkScan& scan, cudaStream_t stream) {
+  using T = __nv_bfloat16;
+  const ForwardArguments<T> arguments{scan.q,
+                                      scan.k,
+                                      scan.v,
+                                      scan.chunk,
+                                      scan.document,
+                                      scan.sizes,
+                                      scan.coefficients,
+                                      static_cast<const T*>(scan.inverse),
+                                      static_cast<const T*>(scan.scores),
+                                      scan.initial_S,
+                                      scan.initial_M,
+                                      scan.final_S,
+                                      scan.final_M,
+                                      static_cast<T*>(scan.o),
+                                      static_cast<T*>(scan.states),
+                                      static_cast<T*>(scan.residuals)};
+  const dim3 grid(scan.sizes.value_width / kPanel, scan.sizes.heads, scan.sizes.documents);
+  return with_constants(scan, [&](auto K, auto has_delta, auto has_momentum) {
+    return launch<ForwardShared<T, K(), has_delta(), has_momentum(), result>>(
+        forward<T, K(), has_delta(), has_momentum(), result>, grid, 3 * kWarpgroup, arguments, stream);
+  });
+}
+
+}  // namespace
+
+bool has_kernels(int key_width) { return key_width == 64 || key_width == 128; }
+
+cudaError_t launch_outputs(const ChunkScan& scan, cudaStream_t stream) { return launch_forward<Result::outputs>(scan, stream); }
+
+cudaError_t launch_states(const ChunkScan& scan, cudaStream_t stream) { return launch_forward<Result::states>(scan, stream); }
+
+}  // namespace mdnlab::scan::cuda
