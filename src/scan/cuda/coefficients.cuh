@@ -15,7 +15,7 @@ constexpr int kBlock = 16;  // tokens of a block
 
 struct Gamma {
   float within_G[kChunk][kBlock + 1];  // G_{tj} of t in j's block, at [j][t mod 16]
-  float within_O[kChunk][kBlock + 1];  // G + ωR likewise
+  float within_O[kChunk][kBlock + 1];  // G + ωR likewise, unless ω = 0
   alignas(16) float last_G[4][kChunk], last_R[4][kChunk];  // rows 15, 31, 47, 63
   alignas(16) float alpha[kChunk], mu[kChunk], beta[kChunk], eta[kChunk];
   float a_bar[kChunk], b[kChunk], m_bar[kChunk];  // run from the start of t's block
@@ -64,7 +64,7 @@ __device__ inline void coefficients(Gamma& gamma, Coefficients& out, float look_
         g = alpha[i] * g + beta[i] * r;
       }
       gamma.within_G[t][i] = g;
-      gamma.within_O[t][i] = g + look_ahead * r;
+      if (look_ahead != 0) gamma.within_O[t][i] = g + look_ahead * r;
     }
     gamma.last_G[block][t] = g;
     gamma.last_R[block][t] = r;
@@ -141,7 +141,7 @@ struct GammaRow {
       return {a_bar * g + b * r + look_ahead * (m_bar * r), a_before * g + b_before * r};
     }
     if (block_of_j > block || j > t) return {0, 0};
-    return {gamma.within_O[j][t % kBlock], j < t ? gamma.within_G[j][t % kBlock - 1] : 0};
+    return {(look_ahead == 0 ? gamma.within_G : gamma.within_O)[j][t % kBlock], j < t ? gamma.within_G[j][t % kBlock - 1] : 0};
   }
 };
 

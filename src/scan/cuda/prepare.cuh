@@ -39,45 +39,55 @@ struct PrepareShared {
   std::uint64_t loaded;
 };
 
-// to = sign · left · right for rows of `size` columns, four columns of `rows` rows a thread.
-template <int size, int rows>
+// float32 as the matrix units' tf32, ten bits after the point.
+__device__ inline std::uint32_t as_tf32(float x) {
+  std::uint32_t rounded;
+  asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(rounded) : "f"(x));
+  return rounded;
+}
+
+// to (16 rows × 8·tiles columns) = sign · left (16 × size) · right (size × 8·tiles), by one warp.
+template <int size, int tiles>
 __device__ inline void multiply_block(float* to, int to_stride, const float* left, const float* right, int right_stride,
-                                      float sign, int part) {
-  constexpr int quads = size / 4;
-  const int column = part % quads * 4, first = part / quads;
-  float4 sum[rows]{};
+                                      float sign, int lane) {
+  const int row = lane / 4, column = lane % 4;
+  float d[tiles][4]{};
 #pragma unroll
-  for (int j = 0; j < size; j += 4) {
-    float4 b[4], a[rows];
+  for (int j = 0; j < size; j += 8) {
+    std::uint32_t a[4];
 #pragma unroll
-    for (int i = 0; i < 4; ++i) b[i] = *reinterpret_cast<const float4*>(right + (j + i) * right_stride + column);
+    for (int i = 0; i < 4; ++i) a[i] = as_tf32(left[(row + i % 2 * 8) * kStride + j + column + i / 2 * 4]);
 #pragma unroll
-    for (int r = 0; r < rows; ++r) a[r] = *reinterpret_cast<const float4*>(left + (first + r * kBlock) * kStride + j);
-#pragma unroll
-    for (int r = 0; r < rows; ++r) {
-      const float of[4] = {a[r].x, a[r].y, a[r].z, a[r].w};
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        sum[r].x += of[i] * b[i].x, sum[r].y += of[i] * b[i].y, sum[r].z += of[i] * b[i].z, sum[r].w += of[i] * b[i].w;
-      }
+    for (int n = 0; n < tiles; ++n) {
+      const std::uint32_t b0 = as_tf32(right[(j + column) * right_stride + 8 * n + row]);
+      const std::uint32_t b1 = as_tf32(right[(j + column + 4) * right_stride + 8 * n + row]);
+      asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+          : "+f"(d[n][0]), "+f"(d[n][1]), "+f"(d[n][2]), "+f"(d[n][3])
+          : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
     }
   }
 #pragma unroll
-  for (int r = 0; r < rows; ++r) {
-    *reinterpret_cast<float4*>(to + (first + r * kBlock) * to_stride + column) =
-        float4{sign * sum[r].x, sign * sum[r].y, sign * sum[r].z, sign * sum[r].w};
+  for (int n = 0; n < tiles; ++n) {
+#pragma unroll
+    for (int h = 0; h < 2; ++h) {
+      *reinterpret_cast<float2*>(to + (row + 8 * h) * to_stride + 8 * n + 2 * column) =
+          float2{sign * d[n][2 * h], sign * d[n][2 * h + 1]};
+    }
   }
 }
 
-// [T1 0; A21 T2] → [T1 0; −T2 A21 T1 T2] for two blocks of `size` from row `first` on.
+// [T1 0; A21 T2] → [T1 0; −T2 A21 T1 T2] for two blocks of `size` from row `first` on; this warp makes 16 rows from
+// `row` and size/2 columns from `column` of what lies below.
 template <int size, class Shared>
-__device__ inline void merge(Shared& shared, int first, int part) {
-  constexpr int rows = size / kBlock;
-  float* const product = &shared.product[first / 2][0];
+__device__ inline void merge(Shared& shared, int first, int row, int column, int lane) {
+  constexpr int tiles = size / 16, stride = 36;
+  float* const product = &shared.product[first / 2][column];
   float* const below = &shared.a[first + size][first];
-  multiply_block<size, rows>(product, 36, below, &shared.a[first][first], kStride, 1, part);
+  multiply_block<size, tiles>(product + row * stride, stride, below + row * kStride, &shared.a[first][first + column],
+                              kStride, 1, lane);
   __syncthreads();
-  multiply_block<size, rows>(below, kStride, below + size, product, 36, -1, part);
+  multiply_block<size, tiles>(below + row * kStride + column, kStride, below + row * kStride + size, product, stride, -1,
+                              lane);
   __syncthreads();
 }
 
@@ -105,8 +115,8 @@ __device__ inline void invert(Shared& shared) {
     }
   }
   __syncthreads();
-  merge<kBlock>(shared, thread / 64 * 32, thread % 64);
-  merge<2 * kBlock>(shared, 0, thread);
+  merge<kBlock>(shared, warp / 2 * 32, 0, warp % 2 * 8, lane);
+  merge<2 * kBlock>(shared, 0, warp % 2 * 16, warp / 2 * 16, lane);
 }
 
 template <class T, int K, bool has_delta>
@@ -150,6 +160,7 @@ __global__ __launch_bounds__(kWarpgroup, 4) void prepare(const __grid_constant__
   fence_fragment(qk);
 
   __syncthreads();  // nobody reads q and k any more
+  const auto& within_out = in.look_ahead == 0 ? shared.gamma.within_G : shared.gamma.within_O;
   const int low = lane / 4;  // of this thread's two rows
   float a_bar[2], b[2], m_bar[2], alpha[2], a_before[2], b_before[2];
 #pragma unroll
@@ -178,7 +189,7 @@ __global__ __launch_bounds__(kWarpgroup, 4) void prepare(const __grid_constant__
       float2 before{a_before[h] * last_G.x + b_before[h] * last_R.x, a_before[h] * last_G.y + b_before[h] * last_R.y};
       if (n / 2 == warp) {
         const int within = low + 8 * h;
-        out = float2{shared.gamma.within_O[j][within], shared.gamma.within_O[j + 1][within]};
+        out = float2{within_out[j][within], within_out[j + 1][within]};
         if (within > 0) before = float2{shared.gamma.within_G[j][within - 1], shared.gamma.within_G[j + 1][within - 1]};
       }
       qk[i] = is_token && j <= t ? out.x * qk[i] * eta.x : 0.0f;
