@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "scan/batched/batched.h"
 #include "scan/chunk_cpu.h"
+#include "scan/cuda_module.h"
 
 namespace mdnlab::scan {
 
@@ -54,8 +55,13 @@ std::vector<std::string> names_of(const std::list<Implementation>& list) {
   return names;
 }
 
+std::string refusal_of(const Implementation& implementation, const Inputs& inputs, Pass pass) {
+  const bool is_own = pass == Pass::step && implementation.step_refusal;
+  return is_own ? implementation.step_refusal(inputs) : implementation.refusal(inputs);
+}
+
 const Implementation& forced_one(const std::list<Implementation>& list, const Inputs& inputs,
-                                 std::string_view name) {
+                                 std::string_view name, Pass pass) {
   const auto found = std::ranges::find(list, name, &Implementation::name);
   if (found == list.end()) {
     const std::vector<std::string> names = names_of(list);
@@ -64,7 +70,7 @@ const Implementation& forced_one(const std::list<Implementation>& list, const In
                               .expected = join(names, ", "),
                               .hint = suggestion(name, names)});
   }
-  if (const std::string reason = found->refusal(inputs); !reason.empty()) {
+  if (const std::string reason = refusal_of(*found, inputs, pass); !reason.empty()) {
     throw Error(Code::machine,
                 {.what = "scan: the kernel " + quote(name) + " does not take these inputs on " +
                          inputs.q_BTGK.device().str() + ": " + reason});
@@ -88,13 +94,14 @@ std::vector<std::string> implementation_names(at::DeviceType device) {
   return found == registry().of_device.end() ? std::vector<std::string>() : names_of(found->second);
 }
 
-const Implementation& choose(const Inputs& inputs, std::string_view forced) {
+const Implementation& choose(const Inputs& inputs, std::string_view forced, Pass pass) {
+  if (inputs.q_BTGK.device().is_cuda()) cuda_module();
   const std::lock_guard lock(registry().mutex);
   const std::list<Implementation>& list = list_of(inputs);
-  if (!forced.empty()) return forced_one(list, inputs, forced);
+  if (!forced.empty()) return forced_one(list, inputs, forced, pass);
   std::string refusals;
   for (const Implementation& implementation : list) {
-    const std::string reason = implementation.refusal(inputs);
+    const std::string reason = refusal_of(implementation, inputs, pass);
     if (reason.empty()) {
       if (!refusals.empty() && registry().warnings.insert(refusals).second)
         warn("scan: the kernel " + quote(implementation.name) + " is used, because of " + refusals);

@@ -31,7 +31,11 @@ struct Implementation {
                      const Outputs& adjoints, const std::array<bool, kTensors>& wanted);
   // One token a document.
   Outputs (*step)(const Inputs& inputs);
+  // As `refusal`, of step alone; null: refusal is step's too.
+  std::string (*step_refusal)(const Inputs& inputs) = nullptr;
 };
+
+enum class Pass { chunk, step };
 
 // The last one added for a device type is the first in its list. A name that is there already is an Error
 // (Code::machine). From any thread.
@@ -44,7 +48,8 @@ std::vector<std::string> implementation_names(at::DeviceType device);
 // comes earlier in the list refuses, a warning says so, once for each reason.
 //
 // Error: Code::machine, naming the device and each implementation with its refusal, where none fits or
-// `forced` does not; Code::usage where no implementation of the device has that name.
-const Implementation& choose(const Inputs& inputs, std::string_view forced = {});
+// `forced` does not; Code::usage where no implementation of the device has that name. On a CUDA device the
+// first call loads the module with our kernels (cuda_module.h), which adds them.
+const Implementation& choose(const Inputs& inputs, std::string_view forced = {}, Pass pass = Pass::chunk);
 
 }  // namespace mdnlab::scan

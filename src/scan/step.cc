@@ -15,7 +15,7 @@ Outputs step(const Inputs& inputs, std::string_view implementation) {
                                        .expected = "T = 1"});
   }
   const c10::AutoGradMode no_grad(false);
-  return choose(inputs, implementation).step(inputs);
+  return choose(inputs, implementation, Pass::step).step(inputs);
 }
 
 }  // namespace mdnlab::scan

@@ -87,6 +87,14 @@ TEST(ScanImplementation, IsTheLastAddedThatTakesTheInputsOrTheOneForced) {
   }
   EXPECT_EQ(step(token).o_BTHV.scalar_type(), at::kFloat);
   EXPECT_EQ(step(token, "wide").o_BTHV.scalar_type(), at::kDouble);
+
+  Implementation one_step = made_in<at::kHalf>("one step", at_most_96);
+  one_step.step_refusal = only_64;
+  add_implementation(at::kMeta, one_step);
+  EXPECT_EQ(step(token).o_BTHV.scalar_type(), at::kHalf);
+  expect_error(Code::machine, "the kernel 'one step' does not take these inputs on meta: K is 96",
+               [] { choose(inputs_of_width(96), "one step", Pass::step); });
+  EXPECT_EQ(choose(inputs_of_width(96), "one step").name, "one step");
 }
 
 TEST(ScanImplementation, OfTheProcessorAreTheseByName) {
