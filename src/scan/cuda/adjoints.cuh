@@ -267,10 +267,10 @@ __global__ __launch_bounds__(3 * kWarpgroup,
   }
   __syncthreads();
   if (threadIdx.x < kThreads) {
-    raise_registers<240>();
+    raise_registers<232>();
     make_adjoints<T, K, has_delta, has_momentum>(in, shared);
   } else {
-    lower_registers<32>();
+    lower_registers<40>();
     const int kind = threadIdx.x % kWarpgroup / 32;
     if (kind < 3) bring_operands<T, K, has_delta, has_momentum>(in, shared, kind);
   }
