@@ -1,10 +1,18 @@
 // The entry of libmdnlab_cuda.so: what it adds to the scan.
 #include <string_view>
 
+#include "scan/cuda/bind_chunk.h"
 #include "scan/cuda/bind_step.h"
 #include "scan/cuda/entry.h"
 
 extern "C" __attribute__((visibility("default"))) int mdnlab_cuda_register(const char* stamp) {
   if (stamp != std::string_view(MDNLAB_CUDA_STAMP)) return 1;
+  using namespace mdnlab::scan;
+  add_implementation(at::kCUDA, {.name = "hopper",
+                                 .refusal = refusal_of_hopper,
+                                 .forward = forward_hopper,
+                                 .backward = backward_hopper,
+                                 .step = step_on_gpu,
+                                 .step_refusal = refusal_of_gpu_step});
   return 0;
 }

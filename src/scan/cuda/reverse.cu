@@ -1,0 +1,36 @@
+#include "scan/cuda/reverse.cuh"
+
+#include "scan/cuda/launch.cuh"
+
+namespace mdnlab::scan::cuda {
+
+cudaError_t launch_reverse(const ChunkScan& scan, cudaStream_t stream) {
+  using T = __nv_bfloat16;
+  const ReverseArguments<T> arguments{scan.q,
+                                      scan.k,
+                                      scan.d_o,
+                                      scan.chunk,
+                                      scan.document,
+                                      scan.sizes,
+                                      scan.coefficients,
+                                      static_cast<const T*>(scan.inverse),
+                                      static_cast<const T*>(scan.scores),
+                                      scan.d_final_S,
+                                      scan.d_final_M,
+                                      static_cast<T*>(scan.d_states),
+                                      static_cast<T*>(scan.d_v),
+                                      scan.d_initial_S,
+                                      scan.d_initial_M};
+  // Two warpgroups a block share q and k, and are worth it where there is work enough for two on each
+  // multiprocessor.
+  const int tiles = scan.sizes.value_width / kPanel;
+  const std::int64_t units = std::int64_t{tiles} * scan.sizes.heads * scan.sizes.documents;
+  const int groups = tiles % 2 == 0 && units > 132 ? 2 : 1;
+  const dim3 grid(tiles / groups, scan.sizes.heads, scan.sizes.documents);
+  return with_constants(scan, [&](auto K, auto has_delta, auto has_momentum) {
+    return launch<ReverseShared<T, K(), has_delta(), has_momentum()>>(reverse<T, K(), has_delta(), has_momentum()>, grid,
+                                                                      (groups + 1) * kWarpgroup, arguments, stream);
+  });
+}
+
+}  // namespace mdnlab::scan::cuda
