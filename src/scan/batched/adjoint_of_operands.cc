@@ -1,12 +1,14 @@
 // The gates' gradients are sums over exactly the pairs of tokens that straddle a gate, each a product with
 // it: what the levels of passages hand down.
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/bmm.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/zeros_like.h>
 
 #include "scan/batched/blocks.h"
 #include "scan/batched/operands.h"
+#include "scan/batched/pairs.h"
 #include "scan/batched/read_write.h"
 
 namespace mdnlab::scan::batched {
@@ -85,22 +87,43 @@ void add_adjoint_of_chunk(const Operands& d, const Meeting& chunk) {
 }
 
 // Through the blocks of A and L.
-void add_adjoint_of_blocks(const Operands& d, const Meeting& level, std::int64_t size) {
+void add_adjoint_of_blocks(const at::Tensor& d_L, const at::Tensor& d_A, const Meeting& level,
+                           std::int64_t size) {
   const Meeting here = between_blocks(level, size);
-  const at::Tensor d_L = blocks(d.L, size), writers = here.writers();
-  here.add_adjoint_of_readers(at::matmul(d_L, writers));
-  at::Tensor d_writers = at::matmul(d_L.mT(), here.readers());
-  if (d.A.defined()) {
-    const at::Tensor d_A = blocks(d.A, size);
-    here.add_adjoint_of_erasers(at::matmul(d_A, writers));
-    d_writers += at::matmul(d_A.mT(), here.erasers());
+  const at::Tensor d_reads = meeting_block(d_L, size), writers = here.writers();
+  here.add_adjoint_of_readers(at::matmul(d_reads, writers));
+  at::Tensor d_writers = at::matmul(d_reads.mT(), here.readers());
+  if (d_A.defined()) {
+    const at::Tensor d_erases = meeting_block(d_A, size);
+    here.add_adjoint_of_erasers(at::matmul(d_erases, writers));
+    d_writers += at::matmul(d_erases.mT(), here.erasers());
   }
   here.add_adjoint_of_writers(d_writers);
 }
 
+// Scalar gates: through the products of keys, then what is left is a matter of unit keys.
+void add_adjoint_of_scores(const ChunkTokens& x, const std::vector<Passage>& levels, Meeting& level,
+                           at::Tensor& d_L, at::Tensor& d_A) {
+  const Keys unit = unit_keys(x);
+  const at::Tensor L = at::zeros_like(d_L), A = d_A.defined() ? at::zeros_like(d_A) : at::Tensor();
+  fill_pairs(unit, x, levels, L, A);
+  const auto through = [&](const at::Tensor& coefficients, const at::Tensor& key, const at::Tensor& d_key,
+                           at::Tensor& d) {
+    const at::Tensor d_scores = d * coefficients;
+    d_key.baddbmm_(d_scores, level.written_key);
+    level.d_written_key.baddbmm_(d_scores.mT(), key);
+    d = d * at::bmm(key, level.written_key.mT());
+  };
+  through(L, level.q, level.d_q, d_L);
+  if (d_A.defined()) through(A, level.p, level.d_p, d_A);
+  level.q = level.written_key = unit.q;
+  level.p = unit.p;
+  level.d_q = level.d_p = level.d_written_key = at::zeros_like(unit.q);  // nobody asks for these
+}
+
 void fill(const Operands& d, const ChunkTokens& x, const ChunkTokens& out) {
   const std::vector<Passage> levels = passages(x);
-  const at::Tensor written_key = x.k * x.eta;
+  const at::Tensor written_key = x.k * x.eta, d_written_key = at::zeros_like(written_key);
   Meeting level{.look_ahead = x.look_ahead,
                 .passage = levels.back(),
                 .d_passage = zeros_like(levels.back()),
@@ -109,28 +132,29 @@ void fill(const Operands& d, const ChunkTokens& x, const ChunkTokens& out) {
                 .written_key = written_key,
                 .d_q = out.q,
                 .d_p = out.p,
-                .d_written_key = at::zeros_like(written_key)};
+                .d_written_key = d_written_key};
   add_adjoint_of_chunk(d, level);
+  at::Tensor d_L = d.L, d_A = d.A;
+  if (x.gate_width() == 1) add_adjoint_of_scores(x, levels, level, d_L, d_A);
   for (std::size_t l = levels.size() - 1; l-- > 0;) {
     const std::int64_t size = std::int64_t{1} << l;
     level.d_passage = adjoint_of_doubled(level.d_passage, levels[l], size);
     level.passage = levels[l];
-    add_adjoint_of_blocks(d, level, size);
+    add_adjoint_of_blocks(d_L, d_A, level, size);
   }
   // The diagonal of L, (β_t + ω) ⟨q_t, η_t k_t⟩, and the passage of one token.
-  const double own_write = x.has_momentum() ? x.look_ahead : 0;
-  const at::Tensor d_own = d.L.diagonal(0, 1, 2).unsqueeze(-1), d_score = d_own * (x.beta + own_write);
-  out.q.add_(d_score * written_key);
-  level.d_written_key.add_(d_score * x.q);
-  out.beta.copy_(d_own * (x.q * written_key).sum(-1, true)).add_(level.d_passage.G.sum(-1, true));
+  const at::Tensor d_own = d_L.diagonal(0, 1, 2).unsqueeze(-1), d_score = d_own * own_write(x);
+  level.d_q.add_(d_score * level.written_key);
+  level.d_written_key.add_(d_score * level.q);
+  out.beta.copy_(d_own * (level.q * level.written_key).sum(-1, true)).add_(level.d_passage.G.sum(-1, true));
   out.log_alpha.copy_(level.d_passage.log_a);
   if (x.has_momentum()) {
     const at::Tensor d_log_mu = level.d_passage.b * x.log_mu.exp();
     out.beta.add_(d_log_mu.sum(-1, true));
     out.log_mu.copy_(d_log_mu * x.beta).add_(level.d_passage.log_m);
   }
-  out.k.copy_(level.d_written_key * x.eta);
-  out.eta.copy_((level.d_written_key * x.k).sum(-1, true));
+  out.k.copy_(d_written_key * x.eta);
+  out.eta.copy_((d_written_key * x.k).sum(-1, true));
 }
 
 }  // namespace

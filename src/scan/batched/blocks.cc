@@ -1,6 +1,8 @@
 #include "scan/batched/blocks.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
 
@@ -23,13 +25,23 @@ Passage between_blocks(const Passage& x, std::int64_t size) {
   return y;
 }
 
-at::Tensor blocks(const at::Tensor& matrix_ECC, std::int64_t size) {
+at::Tensor block(const at::Tensor& matrix_ECC, std::int64_t size, int rows_half, int columns_half) {
   const std::int64_t E = matrix_ECC.size(0), pairs = matrix_ECC.size(1) / (2 * size);
   return matrix_ECC.view({E, pairs, 2, size, pairs, 2, size})
       .diagonal(0, 1, 4)  // [E,2,size,2,size,pairs]
-      .select(1, 1)
-      .select(2, 0)
+      .select(1, rows_half)
+      .select(2, columns_half)
       .permute({0, 3, 1, 2});
+}
+
+at::Tensor unit_lower_inverse(const at::Tensor& A_ECC) {
+  const at::Tensor U = at::zeros_like(A_ECC);
+  U.diagonal(0, 1, 2).fill_(1);
+  for (std::int64_t size = 1; size < A_ECC.size(1); size *= 2) {
+    const at::Tensor read_by_second = at::matmul(block(U, size, 1, 1), meeting_block(A_ECC, size));
+    meeting_block(U, size).copy_(at::matmul(read_by_second, block(U, size, 0, 0)).neg_());
+  }
+  return U;
 }
 
 at::Tensor b_ahead(const Passage& x, double look_ahead) {

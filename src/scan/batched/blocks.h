@@ -16,8 +16,17 @@ std::vector<Passage> passages(const ChunkTokens& tokens);
 // Of blocks of `size`: log_a, log_m and b of the readers, G and log_R of the writers; views.
 Passage between_blocks(const Passage& passage, std::int64_t size);
 
-// Of each pair, the block [second, first] of a [E,C,C] matrix: [E,C/(2·size),size,size], a view.
-at::Tensor blocks(const at::Tensor& matrix_ECC, std::int64_t size);
+// Of each pair of blocks, the rows of one half (0 or 1) and the columns of one half of a [E,C,C] matrix:
+// [E,C/(2·size),size,size], a view.
+at::Tensor block(const at::Tensor& matrix_ECC, std::int64_t size, int rows_half, int columns_half);
+
+// Where the second half reads what the first one wrote.
+inline at::Tensor meeting_block(const at::Tensor& matrix_ECC, std::int64_t size) {
+  return block(matrix_ECC, size, 1, 0);
+}
+
+// (I + A)⁻¹ of strictly lower A [E,C,C], pair by pair: [[U, 0], [−U'A'U, U']].
+at::Tensor unit_lower_inverse(const at::Tensor& A_ECC);
 
 // What the output of token t reads of M, b_t + ω m_t; undefined without momentum.
 at::Tensor b_ahead(const Passage& passage, double look_ahead);

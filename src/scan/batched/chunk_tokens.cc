@@ -12,13 +12,15 @@ namespace mdnlab::scan::batched {
 
 namespace {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-// [E,C,X] → [E,C,1]. Comparisons with NaN are false, and amax and amin pass it on.
-at::Tensor is_number(const at::Tensor& rows_ECX) {
-  return rows_ECX.amax(-1, true).lt(kInfinity).logical_and(rows_ECX.amin(-1, true).gt(-kInfinity));
+// [E,C,X] → [E,C,1]. Only the sum of numbers, and one below the largest, minus itself is 0.
+at::Tensor are_numbers(const at::Tensor& rows_ECX) {
+  const at::Tensor sum = rows_ECX.sum(-1, true);
+  return sum.sub(sum).eq(0);
 }
-at::Tensor is_log_gate(const at::Tensor& rows_ECW) { return rows_ECW.amax(-1, true).lt(kInfinity); }
+// NaN is the largest of all, and not less than infinity.
+at::Tensor are_log_gates(const at::Tensor& rows_ECW) {
+  return rows_ECW.amax(-1, true).lt(std::numeric_limits<double>::infinity());
+}
 
 at::Tensor sum_of_shared(const at::Tensor& value_BTHX, std::int64_t key_heads) {
   const std::int64_t share = value_BTHX.size(2) / key_heads;
@@ -58,10 +60,10 @@ ChunkTokens chunk_tokens(const Inputs& in, const Packing& packing) {
   x.eta = in.eta_BTH.defined() ? packing.pack(in.eta_BTH) : at::ones({E, C, 1}, dtype);
   if (in.p_BTHK.defined()) x.p = packing.pack(in.p_BTHK).to(dtype);
 
-  at::Tensor is_good = is_log_gate(x.log_alpha);
-  if (x.log_mu.defined()) is_good.logical_and_(is_log_gate(x.log_mu));
+  at::Tensor is_good = are_log_gates(x.log_alpha);
+  if (x.log_mu.defined()) is_good.logical_and_(are_log_gates(x.log_mu));
   for (const at::Tensor* rows : {&x.q, &x.k, &x.v, &x.p, &x.beta, &x.eta}) {
-    if (rows->defined()) is_good.logical_and_(is_number(*rows));
+    if (rows->defined()) is_good.logical_and_(are_numbers(*rows));
   }
   const at::Tensor is_bad = is_good.logical_not();
   const at::Tensor bad_rows_so_far = at::ones({C, C}, dtype).tril().matmul(is_bad.to(dtype.dtype()));

@@ -1,13 +1,14 @@
 #include "scan/batched/operands.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/bmm.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/matmul.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
 #include "scan/batched/blocks.h"
+#include "scan/batched/pairs.h"
 #include "scan/batched/read_write.h"
 
 namespace mdnlab::scan::batched {
@@ -17,19 +18,12 @@ namespace {
 void fill(const ChunkTokens& x, const Operands& out) {
   const std::vector<Passage> levels = passages(x);
   const at::Tensor written_key = x.k * x.eta;
-  const double own_write = x.has_momentum() ? x.look_ahead : 0;  // M_tt = −η k
-  out.L.diagonal(0, 1, 2).copy_(((x.q * written_key).sum(-1, true) * (x.beta + own_write)).squeeze(-1));
-  for (std::size_t level = 0; level + 1 < levels.size(); ++level) {
-    const std::int64_t size = std::int64_t{1} << level;
-    const Passage between = between_blocks(levels[level], size);
-    const at::Tensor writers = writer(halves(written_key, size).first, between.G, between.log_R).mT();
-    blocks(out.L, size)
-        .copy_(at::matmul(reader(halves(x.q, size).second, between.log_a, b_ahead(between, x.look_ahead)),
-                          writers));
-    if (out.A.defined()) {
-      const Passage erase = before(between);
-      blocks(out.A, size).copy_(at::matmul(reader(halves(x.p, size).second, erase.log_a, erase.b), writers));
-    }
+  if (x.gate_width() == 1) {
+    fill_pairs(unit_keys(x), x, levels, out.L, out.A);
+    out.L.mul_(at::bmm(x.q, written_key.mT()));
+    if (out.A.defined()) out.A.mul_(at::bmm(x.p, written_key.mT()));
+  } else {
+    fill_pairs({x.q, x.p, written_key}, x, levels, out.L, out.A);
   }
   const Passage& chunk = levels.back();
   const at::Tensor poison = last_row(x.poison).unsqueeze(-1);

@@ -2,10 +2,10 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/bmm.h>
-#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/linalg_solve_triangular.h>
+
+#include "scan/batched/blocks.h"
 
 namespace mdnlab::scan::batched {
 
@@ -36,14 +36,6 @@ void pass_back(const at::Tensor& dX, const Operands& at) {
   d.S.mul_(at.phi.select(1, 0));
 }
 
-// (I + A)⁻¹ value, or with its transpose.
-at::Tensor solve(const at::Tensor& A, const at::Tensor& value) {
-  return at::linalg_solve_triangular(A, value, /*upper=*/false, /*left=*/true, /*unitriangular=*/true);
-}
-at::Tensor solve_transposed(const at::Tensor& A, const at::Tensor& value) {
-  return at::linalg_solve_triangular(A.mT(), value, /*upper=*/true, /*left=*/true, /*unitriangular=*/true);
-}
-
 }  // namespace
 
 Walk walk(const Operands& operands, const std::vector<Step>& steps, const at::Tensor& v,
@@ -52,8 +44,9 @@ Walk walk(const Operands& operands, const std::vector<Step>& steps, const at::Te
   Walk out{.o_ECV = at::empty_like(v), .w_ECV = v, .last_state = first_state.clone()};
   at::Tensor solved_D;
   if (has_delta) {
-    out.w_ECV = solve(operands.A, v).contiguous();
-    solved_D = solve(operands.A, operands.D);
+    const at::Tensor U = unit_lower_inverse(operands.A);
+    out.w_ECV = at::bmm(U, v);
+    solved_D = at::bmm(U, operands.D);
   }
   if (keep_states)
     out.states = at::empty({v.size(0), first_state.size(1), first_state.size(2)}, first_state.options());
@@ -80,8 +73,9 @@ WalkAdjoint adjoint_of_walk(const Operands& operands, const std::vector<Step>& s
   // d_r = (I + A)⁻ᵀ (Lᵀ dO + Ψ dX⁺); without delta the inverse is not there.
   at::Tensor d_r = at::bmm(operands.L.mT(), d_o), solved_Psi = operands.Psi;
   if (has_delta) {
-    d_r = solve_transposed(operands.A, d_r).contiguous();
-    solved_Psi = solve_transposed(operands.A, operands.Psi);
+    const at::Tensor U = unit_lower_inverse(operands.A);
+    d_r = at::bmm(U.mT(), d_r);
+    solved_Psi = at::bmm(U.mT(), operands.Psi);
   }
   const at::Tensor d_X = d_last_state.clone();
   for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
