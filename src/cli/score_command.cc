@@ -11,7 +11,7 @@
 #include "base/text.h"
 #include "cli/arguments.h"
 #include "cli/command.h"
-#include "cli/score_input.h"
+#include "cli/token_input.h"
 #include "eval/log_probabilities.h"
 #include "run/open_model.h"
 

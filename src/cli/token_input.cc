@@ -1,4 +1,4 @@
-#include "cli/score_input.h"
+#include "cli/token_input.h"
 
 #include <fmt/format.h>
 
