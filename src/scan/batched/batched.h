@@ -1,8 +1,9 @@
 // The chunkwise scan by batched matrix products of LibTorch, on any device it has a backend for: what a GPU
 // without kernels of its own runs. README.md of scan/ has the algorithm.
 //
-// Computes in float64 for float64 inputs, else in float32, whatever the global switches for TF32 say: matrix
-// products and solves run under at::NoTF32Guard. No atomics and no scatter: the same inputs give the same
+// Computes in float64 for float64 inputs, else in float32, whatever the global switches for TF32 say: all of it
+// runs under at::NoTF32Guard, which LibTorch's cuBLAS handles obey (cuBLASLt, if a program prefers it, asks the
+// switches alone). No atomics and no scatter: the same inputs give the same
 // bits on one device. Nothing is read back from the device. Memory is linear in T.
 //
 // A token with a number that is none leaves every earlier one alone, and makes all from there on, of its
