@@ -7,7 +7,7 @@
 
 namespace mdnlab::scan::cuda {
 
-cudaError_t launch_adjoints(const ChunkScan& scan, int multiprocessors, cudaStream_t stream) {
+cudaError_t launch_adjoints(const ChunkScan& scan, cudaStream_t stream) {
   using T = __nv_bfloat16;
   const AdjointArguments<T> arguments{scan.q,
                                       scan.k,
@@ -29,7 +29,7 @@ cudaError_t launch_adjoints(const ChunkScan& scan, int multiprocessors, cudaStre
                                       scan.head_d_q,
                                       scan.head_d_k,
                                       scan.terms};
-  const dim3 grid(std::min(multiprocessors, scan.sizes.chunks * scan.sizes.heads));
+  const dim3 grid(std::min(scan.multiprocessors, scan.sizes.chunks * scan.sizes.heads));
   return with_constants(scan, [&](auto K, auto has_delta, auto has_momentum) {
     return launch<AdjointShared<T, K(), has_delta(), has_momentum()>>(adjoints<T, K(), has_delta(), has_momentum()>, grid,
                                                                       (K() / kPanel + 1) * kWarpgroup, arguments, stream);

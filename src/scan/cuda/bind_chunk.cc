@@ -1,5 +1,6 @@
 #include "scan/cuda/bind_chunk.h"
 
+#include <ATen/cuda/CUDAEvent.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/zeros.h>
@@ -43,6 +44,7 @@ class Problem {
                    .value_width = static_cast<int>(v_.size(3)),
                    .chunks = layout_.chunks,
                    .documents = layout_.documents};
+    scan_.multiprocessors = gpu_properties(q_.device()).multiprocessors;
     scan_.chunk = layout_.chunk();
     scan_.document = layout_.document();
     scan_.q = tensor_map(q_);
@@ -75,6 +77,18 @@ class Problem {
   void* buffer(std::int64_t bytes) {
     kept_.push_back(at::empty({scan_.sizes.heads, scan_.sizes.chunks, bytes}, q_.options().dtype(at::kByte)));
     return kept_.back().mutable_data_ptr();
+  }
+
+  // The states of every chunk and their adjoints: neither scan needs the other's, nor fills the card.
+  void scan_both_ways() {
+    const c10::cuda::CUDAStream here = c10::cuda::getCurrentCUDAStream(), beside = c10::cuda::getStreamFromPool();
+    at::cuda::CUDAEvent prepared, done;
+    prepared.record(here);
+    prepared.block(beside);
+    check_cuda(launch_reverse(scan_, here), "scan: the reverse scan");
+    check_cuda(launch_states(scan_, beside), "scan: the states for the backward pass");
+    done.record(beside);
+    done.block(here);
   }
 
   // Coefficients, T⁻¹ and L of every chunk.
@@ -179,8 +193,6 @@ Inputs backward_hopper(const Inputs& in, const Options&, const Saved&, const Out
     head_d_q = at::empty({B, T, H, K}, in.q_BTGK.options().dtype(at::kFloat));
     head_d_k = at::empty_like(head_d_q);
   }
-  const int multiprocessors = gpu_properties(in.q_BTGK.device()).multiprocessors;
-
   const std::int64_t N = document_count(in), at_once = documents_at_once(in);
   for (std::int64_t first = 0; first < N; first += at_once) {
     Problem problem(in, first, std::min(first + at_once, N));
@@ -206,10 +218,9 @@ Inputs backward_hopper(const Inputs& in, const Options&, const Saved&, const Out
     scan.states = problem.buffer(state_bytes);
     scan.d_states = problem.buffer(state_bytes);
     if (scan.has_delta) scan.residuals = problem.buffer(V / kPanel * kPanelBytes);
-    check_cuda(launch_states(scan, problem.stream()), "scan: the states for the backward pass");
-    check_cuda(launch_reverse(scan, problem.stream()), "scan: the reverse scan");
+    problem.scan_both_ways();
     scan.terms = static_cast<cuda::GateTerms*>(problem.buffer(sizeof(cuda::GateTerms)));
-    check_cuda(launch_adjoints(scan, multiprocessors, problem.stream()), "scan: the adjoints of q and k");
+    check_cuda(launch_adjoints(scan, problem.stream()), "scan: the adjoints of q and k");
     check_cuda(launch_gate_adjoints(scan, problem.stream()), "scan: the gates' adjoints");
     if (head_d_q.defined() && first + at_once >= N) {
       check_cuda(launch_sum_heads(scan, B * T, problem.stream()), "scan: the sums over value heads");

@@ -12,6 +12,7 @@ struct ChunkScan {
   int key_width = 0;  // K
   bool has_delta = false, has_momentum = false;
   Sizes sizes{};
+  int multiprocessors = 0;
   const Chunk* chunk = nullptr;        // [chunks]
   const Document* document = nullptr;  // [N]
   // bf16, (width, heads, tokens), boxes of 64 columns, one head, 64 tokens.
@@ -48,8 +49,8 @@ cudaError_t launch_outputs(const ChunkScan& scan, cudaStream_t stream);
 cudaError_t launch_states(const ChunkScan& scan, cudaStream_t stream);
 // d_v, d_states and the adjoints of the initial states, from d_o and those of the final ones.
 cudaError_t launch_reverse(const ChunkScan& scan, cudaStream_t stream);
-// d_q, d_k and the terms of the gates' adjoints, for `multiprocessors` of the device.
-cudaError_t launch_adjoints(const ChunkScan& scan, int multiprocessors, cudaStream_t stream);
+// d_q, d_k and the terms of the gates' adjoints.
+cudaError_t launch_adjoints(const ChunkScan& scan, cudaStream_t stream);
 cudaError_t launch_gate_adjoints(const ChunkScan& scan, cudaStream_t stream);
 // d_q and d_k of `tokens` tokens from those of the value heads.
 cudaError_t launch_sum_heads(const ChunkScan& scan, std::int64_t tokens, cudaStream_t stream);

@@ -30,68 +30,126 @@ struct GateShared {
   float d_alpha[kChunk], d_mu[kChunk], d_beta[kChunk];        // through ā, m̄ and b
 };
 
+// Loops over tokens take them in runs whose numbers are all read before any is written: else each step would wait
+// for shared memory.
+constexpr int kRun = 8;
+
+// to[i] = from[i · stride].
+__device__ inline void load_run(float (&to)[kRun], const float* from, int stride = 1) {
+#pragma unroll
+  for (int i = 0; i < kRun; ++i) to[i] = from[i * stride];
+}
+
 // Column j; returns the adjoint of η_j.
 template <bool has_delta>
 __device__ inline float adjoint_of_column(GateShared& shared, float look_ahead, int j) {
-  float g = shared.beta[j], r = 1;
-  shared.gamma[j][j] = g;
-  for (int t = j + 1; t < kChunk; ++t) {
-    r *= shared.mu[t];
-    g = shared.alpha[t] * g + shared.beta[t] * r;
-    shared.gamma[t][j] = g;
-    shared.gamma[j][t] = r;
+  constexpr int row = kChunk + 1;  // from one row of `within` or `gamma` to the next
+  float g = 0, r = 1;
+  for (int first = j / kRun * kRun; first < kChunk; first += kRun) {
+    float alpha[kRun], mu[kRun], beta[kRun];
+    load_run(alpha, shared.alpha + first);
+    load_run(mu, shared.mu + first);
+    load_run(beta, shared.beta + first);
+#pragma unroll
+    for (int i = 0; i < kRun; ++i) {
+      const int t = first + i;
+      if (t < j) continue;
+      if (t > j) r *= mu[i];
+      g = alpha[i] * g + beta[i] * r;
+      shared.gamma[t][j] = g;
+      if (t > j) shared.gamma[j][t] = r;
+    }
   }
   const float eta = shared.eta[j];
   float d_eta = g * shared.write_S[j] - r * shared.write_M[j];
   // What step 64 starts from: the write's share in the state after the chunk.
   float lambda = eta * shared.write_S[j], rho = -eta * shared.write_M[j];
   float key_after = 0;  // α_{t+1} (dA∘KKᵀ)_{t+1,j}
-  for (int t = kChunk - 1; t > j; --t) {
-    const float query = shared.within[t][j], key = has_delta ? shared.within[j][t] : 0;
-    const float G = shared.gamma[t][j], R = shared.gamma[j][t], alpha = shared.alpha[t], mu = shared.mu[t];
-    const float G_before = shared.gamma[t - 1][j], R_before = t - 1 == j ? 1 : shared.gamma[j][t - 1];
-    lambda += eta * (query + key_after);
-    rho += look_ahead * eta * query + shared.beta[t] * lambda;
-    d_eta += query * (G + look_ahead * R) + alpha * key * G_before;
-    shared.within[t][j] = lambda * R;
-    shared.within[j][t] = (lambda + eta * key) * G_before;
-    shared.gamma[j][t] = rho * R_before;
-    lambda *= alpha;
-    rho *= mu;
-    key_after = alpha * key;
+  for (int first = kChunk - kRun; first >= j / kRun * kRun; first -= kRun) {
+    float alpha[kRun], mu[kRun], beta[kRun], query[kRun], key[kRun]{}, G[kRun], R[kRun];
+    load_run(alpha, shared.alpha + first);
+    load_run(mu, shared.mu + first);
+    load_run(beta, shared.beta + first);
+    load_run(query, &shared.within[first][j], row);
+    if constexpr (has_delta) load_run(key, &shared.within[j][first]);
+    load_run(G, &shared.gamma[first][j], row);
+    load_run(R, &shared.gamma[j][first]);
+    const bool has_before = first > j;  // the row before the run
+    const float G_first = has_before ? shared.gamma[first - 1][j] : 0;
+    const float R_first = has_before ? shared.gamma[j][first - 1] : 0;
+#pragma unroll
+    for (int i = kRun - 1; i >= 0; --i) {
+      const int t = first + i;
+      if (t < j) continue;
+      lambda += eta * (query[i] + key_after);
+      if (t == j) {
+        shared.within[j][j] = lambda;
+        d_eta += query[i] * (beta[i] + look_ahead);
+        continue;
+      }
+      const float G_before = i > 0 ? G[i > 0 ? i - 1 : 0] : G_first;
+      const float R_before = t - 1 == j ? 1 : i > 0 ? R[i > 0 ? i - 1 : 0] : R_first;
+      rho += look_ahead * eta * query[i] + beta[i] * lambda;
+      d_eta += query[i] * (G[i] + look_ahead * R[i]) + alpha[i] * key[i] * G_before;
+      shared.within[t][j] = lambda * R[i];
+      shared.within[j][t] = (lambda + eta * key[i]) * G_before;
+      shared.gamma[j][t] = rho * R_before;
+      lambda *= alpha[i];
+      rho *= mu[i];
+      key_after = alpha[i] * key[i];
+    }
   }
-  const float query = shared.within[j][j];
-  lambda += eta * (query + key_after);
-  shared.within[j][j] = lambda;
-  return d_eta + query * (shared.beta[j] + look_ahead);
+  return d_eta;
 }
 
 // ā, m̄ and b.
 __device__ inline void adjoint_of_prefixes(GateShared& shared, const GateTerms& terms, float look_ahead) {
   float a_bar = 1, b = 0, m_bar = 1;
-  for (int t = 0; t < kChunk; ++t) {
-    shared.a_bar[t] = a_bar;
-    shared.b[t] = b;
-    shared.m_bar[t] = m_bar;
-    a_bar *= shared.alpha[t];
-    m_bar *= shared.mu[t];
-    b = shared.alpha[t] * b + shared.beta[t] * m_bar;
+  for (int first = 0; first < kChunk; first += kRun) {
+    float alpha[kRun], mu[kRun], beta[kRun];
+    load_run(alpha, shared.alpha + first);
+    load_run(mu, shared.mu + first);
+    load_run(beta, shared.beta + first);
+#pragma unroll
+    for (int i = 0; i < kRun; ++i) {
+      shared.a_bar[first + i] = a_bar;
+      shared.b[first + i] = b;
+      shared.m_bar[first + i] = m_bar;
+      a_bar *= alpha[i];
+      m_bar *= mu[i];
+      b = alpha[i] * b + beta[i] * m_bar;
+    }
   }
   shared.m_bar[kChunk] = m_bar;
   float d_a_bar = terms.S_S, d_b = -terms.S_M, d_m_bar = terms.M_M;
-  for (int t = kChunk - 1; t >= 0; --t) {
-    const float alpha = shared.alpha[t], key_S = shared.key_S[t], key_M = shared.key_M[t],
-                query_M = shared.query_M[t];
-    d_a_bar += shared.query_S[t];
-    d_b -= query_M;
-    d_m_bar += shared.beta[t] * d_b - look_ahead * query_M;
-    // ⟨dp_t, k_t⟩ = −ā_{t−1} key_S + b_{t−1} key_M: what r_t reads of the state through p = αk.
-    shared.d_alpha[t] = (d_b + key_M) * shared.b[t] + (d_a_bar - key_S) * shared.a_bar[t];
-    shared.d_beta[t] = d_b * shared.m_bar[t + 1];
-    shared.d_mu[t] = d_m_bar * shared.m_bar[t];
-    d_a_bar = alpha * (d_a_bar - key_S);
-    d_b = alpha * (d_b + key_M);
-    d_m_bar *= shared.mu[t];
+  for (int first = kChunk - kRun; first >= 0; first -= kRun) {
+    float alpha[kRun], mu[kRun], beta[kRun], query_S[kRun], query_M[kRun], key_S[kRun], key_M[kRun];
+    float a_bars[kRun], bs[kRun], m_bars[kRun];
+    load_run(alpha, shared.alpha + first);
+    load_run(mu, shared.mu + first);
+    load_run(beta, shared.beta + first);
+    load_run(query_S, shared.query_S + first);
+    load_run(query_M, shared.query_M + first);
+    load_run(key_S, shared.key_S + first);
+    load_run(key_M, shared.key_M + first);
+    load_run(a_bars, shared.a_bar + first);
+    load_run(bs, shared.b + first);
+    load_run(m_bars, shared.m_bar + first);
+    float m_bar_after = shared.m_bar[first + kRun];
+#pragma unroll
+    for (int i = kRun - 1; i >= 0; --i) {
+      d_a_bar += query_S[i];
+      d_b -= query_M[i];
+      d_m_bar += beta[i] * d_b - look_ahead * query_M[i];
+      // ⟨dp_t, k_t⟩ = −ā_{t−1} key_S + b_{t−1} key_M: what r_t reads of the state through p = αk.
+      shared.d_alpha[first + i] = (d_b + key_M[i]) * bs[i] + (d_a_bar - key_S[i]) * a_bars[i];
+      shared.d_beta[first + i] = d_b * m_bar_after;
+      shared.d_mu[first + i] = d_m_bar * m_bars[i];
+      m_bar_after = m_bars[i];
+      d_a_bar = alpha[i] * (d_a_bar - key_S[i]);
+      d_b = alpha[i] * (d_b + key_M[i]);
+      d_m_bar *= mu[i];
+    }
   }
 }
 
@@ -102,10 +160,17 @@ __global__ __launch_bounds__(kWarpgroup) void gate_adjoints(const __grid_constan
   const Chunk chunk = in.chunk[blockIdx.x];
   const GateTerms& terms = in.terms[std::int64_t{head} * in.sizes.chunks + blockIdx.x];
   const std::int64_t at = (std::int64_t{chunk.token} + t) * in.sizes.heads + head;
-  load_gates(shared, in, chunk, head, thread);
-  for (int i = thread; i < kChunk * kChunk; i += kWarpgroup)
-    shared.within[i / kChunk][i % kChunk] = (&terms.within[0][0])[i];
+  float4 within[kChunk * kChunk / 4 / kWarpgroup];
+#pragma unroll
+  for (int i = 0; i < 8; ++i) within[i] = reinterpret_cast<const float4*>(terms.within)[i * kWarpgroup + thread];
   for (int i = thread; i < 6 * kChunk; i += kWarpgroup) (&shared.query_S[0])[i] = (&terms.query_S[0])[i];
+  load_gates(shared, in, chunk, head, thread);
+#pragma unroll
+  for (int i = 0; i < 8; ++i) {
+    const int quad = i * kWarpgroup + thread;
+    float* const to = &shared.within[quad / 16][quad % 16 * 4];
+    to[0] = within[i].x, to[1] = within[i].y, to[2] = within[i].z, to[3] = within[i].w;
+  }
   __syncthreads();
   if (thread < kChunk) {
     const float d_eta = adjoint_of_column<has_delta>(shared, in.look_ahead, t);

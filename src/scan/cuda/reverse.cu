@@ -21,11 +21,11 @@ cudaError_t launch_reverse(const ChunkScan& scan, cudaStream_t stream) {
                                       static_cast<T*>(scan.d_v),
                                       scan.d_initial_S,
                                       scan.d_initial_M};
-  // Two warpgroups a block share q and k, and are worth it where there is work enough for two on each
-  // multiprocessor.
+  // Two warpgroups a block share q and k. They take turns at the matrix units, so that one a block is better as long
+  // as this scan and the one of the states, which runs beside it, find a multiprocessor for each block.
   const int tiles = scan.sizes.value_width / kPanel;
   const std::int64_t units = std::int64_t{tiles} * scan.sizes.heads * scan.sizes.documents;
-  const int groups = tiles % 2 == 0 && units > 132 ? 2 : 1;
+  const int groups = tiles % 2 == 0 && 2 * units > scan.multiprocessors ? 2 : 1;
   const dim3 grid(tiles / groups, scan.sizes.heads, scan.sizes.documents);
   return with_constants(scan, [&](auto K, auto has_delta, auto has_momentum) {
     return launch<ReverseShared<T, K(), has_delta(), has_momentum()>>(reverse<T, K(), has_delta(), has_momentum()>, grid,
