@@ -57,7 +57,7 @@ Passage before(const Passage& x) {
 at::Tensor last_row(const at::Tensor& value_ECX) { return value_ECX.select(1, value_ECX.size(1) - 1); }
 
 void for_parts(const ChunkTokens& tokens, const std::function<void(std::int64_t, std::int64_t)>& work) {
-  constexpr std::int64_t kElements = 1 << 23;
+  constexpr std::int64_t kElements = 1 << 22;
   const std::int64_t E = tokens.q.size(0);
   const std::int64_t part = std::max<std::int64_t>(1, kElements / (tokens.q.size(1) * tokens.q.size(2)));
   for (std::int64_t first = 0; first < E; first += part) work(first, std::min(part, E - first));

@@ -96,6 +96,11 @@ TEST(ScanAccuracy, AtEveryChunkSizeAndOddWidths) {
   }
 }
 
+TEST(ScanAccuracy, ForManyRowsOfWideKeys) {
+  compare(
+      {.shape = {.B = 130, .T = 33, .H = 1, .G = 1, .K = 512, .V = 2}, .rule = kMdn, .dtype = at::kFloat});
+}
+
 TEST(ScanAccuracy, WhereKeyHeadsAreShared) {
   for (const Rule& rule : kRules)
     compare({.shape = {.B = 2, .T = 40, .H = 6, .G = 2, .K = 8, .V = 8}, .rule = rule});
