@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "check/apply.h"
 #include "cli/arguments.h"
+#include "scan/implementation.h"
 
 namespace mdnlab {
 
@@ -143,7 +144,10 @@ int rules_apply(std::span<const std::string> words) {
   ApplyOptions options{.mode = choice(arguments, "mode", modes),
                        .normalize = arguments.has("normalize"),
                        .scale = arguments.has("scale")};
-  if (arguments.has("kernel")) options.kernel = arguments.text("kernel");
+  if (arguments.has("kernel")) {
+    options.kernel = arguments.text("kernel");
+    scan::require_implementation(at::kCPU, options.kernel);
+  }
   if (arguments.has("dtype")) options.dtype = choice(arguments, "dtype", dtypes);
   if (!std::filesystem::is_directory(output.has_parent_path() ? output.parent_path() : "."))
     throw Error(Code::usage, {.place = {output.string()}, .what = "the folder is not there"});

@@ -22,11 +22,12 @@ std::string takes_all(const Inputs&) { return {}; }
 const Implementation kCpu{"cpu", takes_all, forward_cpu, backward_cpu, step_cpu};
 const Implementation kBatched{"batched", takes_all, forward_batched, backward_batched, step_batched};
 
+// Never moves nor drops an element: references to them outlive later additions.
+using List = std::list<Implementation>;
+
 struct Registry {
   std::mutex mutex;
-  // Lists, for references to their elements outlive later additions.
-  std::map<at::DeviceType, std::list<Implementation>> of_device{{at::kCPU, {kCpu, kBatched}},
-                                                                {at::kCUDA, {kBatched}}};
+  std::map<at::DeviceType, List> of_device{{at::kCPU, {kCpu, kBatched}}, {at::kCUDA, {kBatched}}};
   std::set<std::string> warnings;
 };
 
@@ -35,24 +36,29 @@ Registry& registry() {
   return registry;
 }
 
-// Under the lock.
-std::list<Implementation>& list_of(const Inputs& inputs) {
-  const at::Device device = inputs.q_BTGK.device();
-  std::list<Implementation>& list = registry().of_device[device.type()];
-  if (!list.empty()) return list;
-  std::vector<std::string> devices;
-  for (const auto& [type, others] : registry().of_device) {
-    if (!others.empty()) devices.push_back(c10::DeviceTypeName(type, /*lower_case=*/true));
-  }
-  throw Error(
-      Code::machine,
-      {.what = "scan: no kernel for this device", .found = device.str(), .expected = join(devices, " or ")});
+struct LockedList {
+  std::unique_lock<std::mutex> lock;
+  const List& list;
+};
+LockedList list_of(at::DeviceType device) {
+  if (device == at::kCUDA) cuda_module();  // before the lock, which its additions take
+  std::unique_lock lock(registry().mutex);
+  return {std::move(lock), registry().of_device[device]};
 }
 
-std::vector<std::string> names_of(const std::list<Implementation>& list) {
+std::vector<std::string> names_of(const List& list) {
   std::vector<std::string> names;
   for (const Implementation& implementation : list) names.push_back(implementation.name);
   return names;
+}
+
+const Implementation& find(const List& list, at::DeviceType device, std::string_view name) {
+  const auto found = std::ranges::find(list, name, &Implementation::name);
+  if (found != list.end()) return *found;
+  const std::string device_name = c10::DeviceTypeName(device, /*lower_case=*/true);
+  throw Error(Code::usage, {.what = "scan: no kernel of " + device_name + " has this name",
+                            .found = quote(name),
+                            .hint = suggestion(name, names_of(list))});
 }
 
 std::string refusal_of(const Implementation& implementation, const Inputs& inputs, Pass pass) {
@@ -60,45 +66,46 @@ std::string refusal_of(const Implementation& implementation, const Inputs& input
   return is_own ? implementation.step_refusal(inputs) : implementation.refusal(inputs);
 }
 
-const Implementation& forced_one(const std::list<Implementation>& list, const Inputs& inputs,
-                                 std::string_view name, Pass pass) {
-  const auto found = std::ranges::find(list, name, &Implementation::name);
-  if (found == list.end()) {
-    const std::vector<std::string> names = names_of(list);
-    throw Error(Code::usage, {.what = "scan: no kernel of " + inputs.q_BTGK.device().str() + " has this name",
-                              .found = quote(name),
-                              .expected = join(names, ", "),
-                              .hint = suggestion(name, names)});
+// Under the lock.
+[[noreturn]] void refuse_device(const at::Device& device) {
+  std::vector<std::string> devices;
+  for (const auto& [type, list] : registry().of_device) {
+    if (!list.empty()) devices.push_back(c10::DeviceTypeName(type, /*lower_case=*/true));
   }
-  if (const std::string reason = refusal_of(*found, inputs, pass); !reason.empty()) {
-    throw Error(Code::machine,
-                {.what = "scan: the kernel " + quote(name) + " does not take these inputs on " +
-                         inputs.q_BTGK.device().str() + ": " + reason});
-  }
-  return *found;
+  throw Error(
+      Code::machine,
+      {.what = "scan: no kernel for this device", .found = device.str(), .expected = join(devices, " or ")});
 }
 
 }  // namespace
 
 void add_implementation(at::DeviceType device, const Implementation& implementation) {
   const std::lock_guard lock(registry().mutex);
-  std::list<Implementation>& list = registry().of_device[device];
+  List& list = registry().of_device[device];
   if (std::ranges::count(list, implementation.name, &Implementation::name) > 0)
     throw Error(Code::machine, "scan: the kernel " + quote(implementation.name) + " is there already");
   list.push_front(implementation);
 }
 
 std::vector<std::string> implementation_names(at::DeviceType device) {
-  const std::lock_guard lock(registry().mutex);
-  const auto found = registry().of_device.find(device);
-  return found == registry().of_device.end() ? std::vector<std::string>() : names_of(found->second);
+  return names_of(list_of(device).list);
+}
+
+void require_implementation(at::DeviceType device, std::string_view name) {
+  find(list_of(device).list, device, name);
 }
 
 const Implementation& choose(const Inputs& inputs, std::string_view forced, Pass pass) {
-  if (inputs.q_BTGK.device().is_cuda()) cuda_module();
-  const std::lock_guard lock(registry().mutex);
-  const std::list<Implementation>& list = list_of(inputs);
-  if (!forced.empty()) return forced_one(list, inputs, forced, pass);
+  const at::Device device = inputs.q_BTGK.device();
+  const auto& [lock, list] = list_of(device.type());
+  if (list.empty()) refuse_device(device);
+  if (!forced.empty()) {
+    const Implementation& named = find(list, device.type(), forced);
+    const std::string reason = refusal_of(named, inputs, pass);
+    if (reason.empty()) return named;
+    throw Error(Code::machine, "scan: the kernel " + quote(forced) + " does not take these inputs on " +
+                                   device.str() + ": " + reason);
+  }
   std::string refusals;
   for (const Implementation& implementation : list) {
     const std::string reason = refusal_of(implementation, inputs, pass);
@@ -109,8 +116,7 @@ const Implementation& choose(const Inputs& inputs, std::string_view forced, Pass
     }
     refusals += (refusals.empty() ? "" : "; ") + quote(implementation.name) + ": " + reason;
   }
-  throw Error(Code::machine, {.what = "scan: no kernel takes these inputs on " +
-                                      inputs.q_BTGK.device().str() + "; " + refusals});
+  throw Error(Code::machine, "scan: no kernel takes these inputs on " + device.str() + "; " + refusals);
 }
 
 }  // namespace mdnlab::scan

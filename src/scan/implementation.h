@@ -41,15 +41,19 @@ enum class Pass { chunk, step };
 // (Code::machine). From any thread.
 void add_implementation(at::DeviceType device, const Implementation& implementation);
 
-// Names in order of preference; none for a device that has no implementation.
+// Names in order of preference; none for a device that has no implementation. For CUDA the first call of
+// this or the functions below loads the module with our kernels (cuda_module.h), which adds them.
 std::vector<std::string> implementation_names(at::DeviceType device);
+
+// Error (Code::usage) unless an implementation of the device has this name: for a command to say before it
+// begins.
+void require_implementation(at::DeviceType device, std::string_view name);
 
 // The first that takes the inputs, or the one named `forced`. Lives as long as the program. Where one that
 // comes earlier in the list refuses, a warning says so, once for each reason.
 //
 // Error: Code::machine, naming the device and each implementation with its refusal, where none fits or
-// `forced` does not; Code::usage where no implementation of the device has that name. On a CUDA device the
-// first call loads the module with our kernels (cuda_module.h), which adds them.
+// `forced` does not; Code::usage where no implementation of the device has that name.
 const Implementation& choose(const Inputs& inputs, std::string_view forced = {}, Pass pass = Pass::chunk);
 
 }  // namespace mdnlab::scan

@@ -309,7 +309,7 @@ TEST(ApplyRefuses, WhatTheRuleHasNoUseFor) {
 TEST(ApplyRefuses, KernelsThatAreNotThere) {
   const TensorMap good = tensors_of(mdn, {}, false);
   EXPECT_THAT(refused(mdn, good, "q", good.at("q"), {.kernel = "cup"}),
-              HasSubstr("no kernel of cpu has this name; found 'cup', expected cpu"));
+              HasSubstr("no kernel of cpu has this name; found 'cup'; did you mean 'cpu'?"));
   EXPECT_THAT(refused(mdn, good, "q", good.at("q"), {.mode = ScanMode::reference, .kernel = "cpu"}),
               HasSubstr("mode reference has one form and no kernels; found --kernel cpu"));
 }

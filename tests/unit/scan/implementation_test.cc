@@ -98,8 +98,11 @@ TEST(ScanImplementation, IsTheLastAddedThatTakesTheInputsOrTheOneForced) {
 }
 
 TEST(ScanImplementation, OfTheProcessorAreTheseByName) {
-  expect_error(Code::usage, "no kernel of cpu has this name; found 'cup', expected cpu",
+  expect_error(Code::usage, "no kernel of cpu has this name; found 'cup'; did you mean 'cpu'?",
                [] { chunk(inputs_of_width(64, at::kCPU), {.implementation = "cup"}); });
+  expect_error(Code::usage, "found 'atched'; did you mean 'batched'?",
+               [] { require_implementation(at::kCPU, "atched"); });
+  require_implementation(at::kCPU, "batched");
   const Inputs inputs = inputs_of_width(64, at::kCPU);
   expect_equal("o", chunk(inputs, {.implementation = "cpu"}).o_BTHV, chunk(inputs).o_BTHV);
 }
