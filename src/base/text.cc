@@ -133,6 +133,12 @@ std::size_t code_points(std::string_view text) {
 
 std::string shortest(double value) { return fmt::format("{}", value); }
 
+std::string fixed(double value, int places) {
+  std::string text = fmt::format("{:.{}f}", value, places);
+  if (text.starts_with('-') && text.find_first_not_of("-0.") == std::string::npos) text.erase(0, 1);
+  return text;
+}
+
 std::string grouped(std::int64_t value) {
   std::string digits = std::to_string(value);
   const std::size_t first = value < 0 ? 1 : 0;

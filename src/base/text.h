@@ -32,8 +32,9 @@ std::size_t code_points(std::string_view text);  // of well-formed UTF-8
 
 // The shortest decimal that reads back as the same double, e.g. 0.1, 1e-15, 3.
 std::string shortest(double value);
-std::string grouped(std::int64_t value);     // 417,537,012
-std::string duration(double seconds);        // 41s, 3m12s, 2h05m; ? when not finite
-std::string bytes_text(std::int64_t bytes);  // 512 B, 64.0 KiB, 1.5 GiB
+std::string fixed(double value, int places);  // 0.950; 0 has no sign
+std::string grouped(std::int64_t value);      // 417,537,012
+std::string duration(double seconds);         // 41s, 3m12s, 2h05m; ? when not finite
+std::string bytes_text(std::int64_t bytes);   // 512 B, 64.0 KiB, 1.5 GiB
 
 }  // namespace mdnlab

@@ -84,7 +84,7 @@ int info(std::span<const std::string> words) {
   for (const auto& [key, value] : json.items()) {
     text += fmt::format("{:<22} {}\n", key,
                         value.is_string()         ? value.get<std::string>()
-                        : value.is_number_float() ? fmt::format("{:.4f}", value.get<double>())
+                        : value.is_number_float() ? fixed(value.get<double>(), 4)
                                                   : grouped(value.get<std::int64_t>()));
   }
   print(text);

@@ -16,17 +16,20 @@ namespace {
 
 constexpr double grows = 1e-6;  // more than rounding
 
+// value + 0.0 is 0 where value is −0.
 std::string number(double value) {
   if (!std::isfinite(value)) return "any";
-  return fmt::format("{:.4g}", value);
+  return fmt::format("{:.4g}", value + 0.0);
 }
 
-std::string fixed(double value) { return std::isfinite(value) ? fmt::format("{:.3f}", value) : "∞"; }
+std::string radians(double value) { return std::isfinite(value) ? fixed(value, 3) : "∞"; }
 
 // Radians in (−π, π].
 double half_turn(double angle) { return std::atan2(std::sin(angle), std::cos(angle)); }
 
-std::string short_number(double value) { return std::isfinite(value) ? fmt::format("{:.3g}", value) : "∞"; }
+std::string short_number(double value) {
+  return std::isfinite(value) ? fmt::format("{:.3g}", value + 0.0) : "∞";
+}
 
 double median(const HeadReport& head, const char* quantity) { return head.of(quantity).quantiles[2]; }
 
@@ -116,7 +119,7 @@ std::string rotating_text(const Spectrum& s) {
   const auto add = [&](std::string name, const Constant& constant) {
     std::vector<std::string> row{std::move(name)};
     std::ranges::move(gate_cells(constant.gate), std::back_inserter(row));
-    row.push_back(fixed(constant.turning.angle));
+    row.push_back(radians(constant.turning.angle));
     row.push_back(fmt::format("{:.5f}", constant.turning.growth));
     table.rows.push_back(std::move(row));
   };
@@ -150,12 +153,12 @@ std::string attack_text(const Spectrum& s) {
   for (std::size_t i = 0; i < attack.period.size(); ++i) {
     std::vector<std::string> row{std::to_string(i + 1)};
     std::ranges::move(gate_cells(attack.gates[i]), std::back_inserter(row));
-    row.push_back(fixed(std::atan2(attack.period[i].key[1], attack.period[i].key[0])));
+    row.push_back(radians(std::atan2(attack.period[i].key[1], attack.period[i].key[0])));
     table.rows.push_back(std::move(row));
   }
   text += indented(table);
   if (attack.channels_apart) return text + "    (alpha and mu of the first of two channels)\n";
-  return text + fmt::format("    then the same, turned by {}\n", fixed(half_turn(attack.turn)));
+  return text + fmt::format("    then the same, turned by {}\n", radians(half_turn(attack.turn)));
 }
 
 std::string certificate_text(const Spectrum& s) {
@@ -241,7 +244,7 @@ Table trajectory_table(const Spectrum& spectrum) {
     std::vector<std::string> row{std::to_string(m.token)};
     for (const double value : {m.gate.alpha, m.gate.mu, m.gate.beta, m.gate.eta, m.gate.erase, m.key_angle,
                                m.log_memory, m.log_velocity}) {
-      row.push_back(std::isfinite(value) ? shortest(value) : "");
+      row.push_back(std::isfinite(value) ? shortest(value + 0.0) : "");
     }
     table.rows.push_back(std::move(row));
   }

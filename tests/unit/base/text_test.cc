@@ -107,6 +107,15 @@ TEST(Shortest, ReadsBackAsTheSameDouble) {
   }
 }
 
+TEST(Text, FixedHasNoNegativeZero) {
+  EXPECT_EQ(fixed(0.95, 3), "0.950");
+  EXPECT_EQ(fixed(-0.0005, 3), "-0.001");
+  EXPECT_EQ(fixed(-10, 1), "-10.0");
+  EXPECT_EQ(fixed(-0.0, 3), "0.000");
+  EXPECT_EQ(fixed(-0.0004, 3), "0.000");
+  EXPECT_EQ(fixed(-0.4, 0), "0");
+}
+
 TEST(Text, Grouped) {
   EXPECT_EQ(grouped(0), "0");
   EXPECT_EQ(grouped(999), "999");
