@@ -45,6 +45,15 @@ GateSet gates_of(const Plugin& plugin, const Params& options, std::uint64_t seed
               {.what = std::string(plugin.info().name) + " is no linear recurrence: it has no spectrum"});
 }
 
+// What only a model's gates need.
+void refuse_without_checkpoint(const Arguments& arguments) {
+  for (const char* name : {"text", "ids", "tokenizer"}) {
+    if (arguments.has(name))
+      throw Error(Code::usage, {.what = std::string("--") + name + " is read by a model",
+                                .expected = "--checkpoint MODEL beside it"});
+  }
+}
+
 // GATE=VALUE words of --fix.
 void fix_gates(const std::vector<std::string>& words, GateSet& set) {
   for (const std::string& word : words) {
@@ -69,12 +78,15 @@ int rules_spectrum(std::span<const std::string> words) {
        .examples = "  mdnlab rules spectrum mdn --svg mdn.svg\n"
                    "  mdnlab rules spectrum mdn --set gate_constraint=escrow\n"
                    "  mdnlab rules spectrum mdn --fix log_factor=-1 --fix eta=1.75 --trajectory growth.csv\n"
-                   "  mdnlab rules spectrum mdn --checkpoint run:3f2a --svg trained.svg\n"});
+                   "  mdnlab rules spectrum mdn --checkpoint run:3f2a --svg trained.svg\n"
+                   "  mdnlab rules spectrum mdn --checkpoint downloads/mdn-400M --ids ids.json\n"});
   arguments.positional("RULE", "a rule of `mdnlab rules list`");
   arguments.list("set", "KEY=VALUE: an option of the rule");
-  arguments.option("checkpoint", "a trained model (a checkpoint folder, run:KEY): its gates on text");
-  arguments.option("text", "FILE for --checkpoint; else the run's own validation data");
-  arguments.option("sample", "tokens of text that it reads", "4096");
+  arguments.option("checkpoint", "a checkpoint, a model folder, or run:KEYPREFIX: its gates on text");
+  arguments.option("text", "FILE that it reads; else the run's own validation data");
+  arguments.option("ids", "FILE.json that it reads instead: a list of lists of token ids");
+  arguments.option("tokenizer", "of --text: byte, gpt2:FOLDER or sentencepiece:FILE; else the run's");
+  arguments.option("sample", "tokens that it reads", "4096");
   arguments.list("fix", "GATE=VALUE: hold one of its free gates");
   arguments.option("alpha", "decay of the map, where it is no axis");
   arguments.option("grid", "gates along a side of the map", "160");
@@ -100,6 +112,8 @@ int rules_spectrum(std::span<const std::string> words) {
     }
     model = open_model(arguments.text("checkpoint"), arguments.database(), plugins);
     options = options_in(*model, plugin.info().name);
+  } else {
+    refuse_without_checkpoint(arguments);
   }
   plugin.create(options,
                 {.hidden_size = 64, .num_heads = 1, .head_dim = 64});  // refuses what it does not allow
@@ -113,8 +127,13 @@ int rules_spectrum(std::span<const std::string> words) {
   if (arguments.has("alpha")) how.alpha = real(arguments, "alpha");
 
   if (model) {
-    CheckpointText text{.tokens = count(arguments, "sample", 1, 1 << 20)};
-    if (arguments.has("text")) text.file = arguments.text("text");
+    const auto given = [&](const char* name) {
+      return arguments.has(name) ? std::optional(arguments.text(name)) : std::nullopt;
+    };
+    const CheckpointText text{.file = given("text"),
+                              .ids = given("ids"),
+                              .tokenizer = given("tokenizer"),
+                              .tokens = count(arguments, "sample", 1, 1 << 20)};
     trained = checkpoint_gates(*model, plugin.info().name, text, plugins);
     if (!how.alpha) how.alpha = trained->all.of("alpha").quantiles[2];  // the map where the tokens are
   }

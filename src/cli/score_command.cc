@@ -1,6 +1,5 @@
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
@@ -25,19 +24,6 @@ struct Scored {
   std::int64_t text_bytes = 0;  // that the predicted tokens stand for; 0: no text is known
 };
 
-// --tokenizer, or what the run's `data:` says.
-std::unique_ptr<const Tokenizer> tokenizer_for(const Arguments& arguments, const StoredModel& model) {
-  if (arguments.has("tokenizer"))
-    return make_tokenizer(arguments.text("tokenizer"), ".", {.file = "--tokenizer"});
-  const Node* recorded = find_path(model.config, "data.tokenizer");
-  if (recorded && recorded->kind == Node::Kind::scalar) {
-    return make_tokenizer(recorded->scalar, model.folder, recorded->place);
-  }
-  throw Error(Code::usage, {.what = "the model does not say how its text was made tokens",
-                            .found = "no data.tokenizer in " + (model.folder / "config.json").string(),
-                            .expected = "--tokenizer byte, gpt2:FOLDER or sentencepiece:FILE"});
-}
-
 std::vector<Scored> read_input(const Arguments& arguments, const StoredModel& model) {
   std::vector<Scored> sequences;
   if (arguments.has("tokens")) {
@@ -46,7 +32,8 @@ std::vector<Scored> read_input(const Arguments& arguments, const StoredModel& mo
     }
     return sequences;
   }
-  const auto tokenizer = tokenizer_for(arguments, model);
+  const auto tokenizer = tokenizer_for(
+      model, arguments.has("tokenizer") ? std::optional(arguments.text("tokenizer")) : std::nullopt);
   Scored text{read_text_tokens(arguments.text("text"), *tokenizer, model.vocab_size)};
   for (std::size_t t = 1; t < text.tokens.size(); ++t) {
     text.text_bytes += tokenizer->token_bytes(static_cast<std::int32_t>(text.tokens[t]));
@@ -75,7 +62,7 @@ std::string table_text(const std::vector<Scored>& sequences) {
     const double sum = std::accumulate(values.begin(), values.end(), 0.0);
     const double mean = sum / static_cast<double>(values.size());
     const auto bytes = static_cast<double>(sequences[i].text_bytes);
-    const auto cell = [&](double value) { return values.empty() ? "" : fmt::format("{:.6f}", value); };
+    const auto cell = [&](double value) { return values.empty() ? "" : fixed(value, 6); };
     table.rows.push_back({std::to_string(i), std::to_string(sequences[i].tokens.size()), cell(mean),
                           cell(std::exp(-mean)), bytes > 0 ? cell(-sum / std::log(2.0) / bytes) : ""});
   }

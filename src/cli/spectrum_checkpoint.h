@@ -19,17 +19,19 @@ struct CheckpointGates {
   std::vector<stability::Gate> points;       // evenly from all of them, to draw
 };
 
-// What is read: a text under the run's tokenizer, or without one the validation data of the run.
+// What is read: a text, or lists of token ids, or without either the validation data of the model's run.
 struct CheckpointText {
-  std::optional<std::string> file;
-  std::int64_t tokens = 4096;  // about as many
+  std::optional<std::string> file, ids;
+  std::optional<std::string> tokenizer;  // of the text; without it the run's
+  std::int64_t tokens = 4096;            // about as many
 };
 
 // The options that the model's layers of this rule have. None has it: Code::usage.
 const Params& options_in(const StoredModel& model, const std::string& rule);
 
-// Runs the model, a checkpoint of a run, in float32, without gradients. Code::usage: a text that cannot be
-// read or fits no token of the run.
+// Runs the model in float32, without gradients. Code::usage: both a text and ids; neither, for a model that
+// does not say what it was trained on (a peer's); a file that cannot be read, or is not of the model's
+// vocabulary.
 CheckpointGates checkpoint_gates(const StoredModel& model, const std::string& rule,
                                  const CheckpointText& text, const Plugins& plugins);
 

@@ -60,6 +60,18 @@ std::vector<std::vector<std::int64_t>> read_token_lists(const std::filesystem::p
   return sequences;
 }
 
+std::unique_ptr<const Tokenizer> tokenizer_for(const StoredModel& model,
+                                               const std::optional<std::string>& words) {
+  if (words) return make_tokenizer(*words, ".", {.file = "--tokenizer"});
+  const Node* recorded = find_path(model.config, "data.tokenizer");
+  if (recorded && recorded->kind == Node::Kind::scalar) {
+    return make_tokenizer(recorded->scalar, model.folder, recorded->place);
+  }
+  throw Error(Code::usage, {.what = "the model does not say how its text was made tokens",
+                            .found = "no data.tokenizer in " + (model.folder / "config.json").string(),
+                            .expected = "--tokenizer byte, gpt2:FOLDER or sentencepiece:FILE"});
+}
+
 std::vector<std::int64_t> read_text_tokens(const std::filesystem::path& file, const Tokenizer& tokenizer,
                                            std::int64_t vocab_size) {
   if (tokenizer.vocab_size() > vocab_size) {

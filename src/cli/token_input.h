@@ -1,11 +1,15 @@
-// The sequences that `mdnlab score` is given.
+// Tokens on which a command runs a stored model: a list of ids, or a text.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "data/tokenizer.h"
+#include "interop/stored_model.h"
 
 namespace mdnlab {
 
@@ -13,6 +17,10 @@ namespace mdnlab {
 // file, the sequence and the place in it.
 std::vector<std::vector<std::int64_t>> read_token_lists(const std::filesystem::path& file,
                                                         std::int64_t vocab_size);
+
+// What --tokenizer says, or without it the `data:` of the model's run. Neither: Code::usage.
+std::unique_ptr<const Tokenizer> tokenizer_for(const StoredModel& model,
+                                               const std::optional<std::string>& words);
 
 // A text as one sequence. Text that is not UTF-8, or a tokenizer with more tokens than the model:
 // Code::usage.

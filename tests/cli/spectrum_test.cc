@@ -14,7 +14,9 @@ namespace mdnlab {
 namespace {
 
 using testing::AllOf;
+using testing::ContainsRegex;
 using testing::HasSubstr;
+using testing::Not;
 using testing::StartsWith;
 
 Finished spectrum(std::vector<std::string> words, const ProcessOptions& options = {}) {
@@ -96,6 +98,7 @@ TEST(Spectrum, RefusesWhatItCannotAnalyse) {
       {{"mdn", "--fix", "eta"}, "--fix wants GATE=NUMBER; found 'eta'"},
       {{"mdn", "--alpha", "1.5"}, "--alpha is no decay; found '1.5'"},
       {{"mdn", "--grid", "5000"}, "--grid is too much; found 5000, expected at most 1000"},
+      {{"mdn", "--text", "text.txt"}, "--text is read by a model; expected --checkpoint MODEL beside it"},
       {{"mdn", "--checkpoint", "nowhere"}, "found 'nowhere'"},
       {{"mdn", "--checkpoint", "nowhere", "--set", "gate_constraint=none"}, "do not go together"}};
   for (const auto& [words, message] : refusals) {
@@ -146,6 +149,55 @@ TEST(Spectrum, OfACheckpointTellsItsGates) {
   }
   EXPECT_THAT(spectrum({"kda", "--checkpoint", "run:" + key}, here).err,
               HasSubstr("no layer of the checkpoint has the rule kda"));
+}
+
+// A model folder of another project, opened as it lies there.
+TEST(Spectrum, OfAPeersModelTellsItsGatesOnTokensThatAreGiven) {
+  const TemporaryFolder folder;
+  const ProcessOptions here{.folder = folder.path()};
+  const std::string peer = (source_folder() / "tests/data/peers/momentum_deltanet").string();
+  const auto of_peer = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), {"mdn", "--checkpoint", peer, "--grid", "4"});
+    return spectrum(words, here);
+  };
+  std::ofstream(folder / "ids.json") << "[[1, 2, 3], [], [5, 63, 0, 12, 7], [9, 9]]";
+  const Finished report = of_peer({"--ids", "ids.json", "--sample", "9", "--json"});
+  ASSERT_EQ(report.code, 0) << report.err;
+  const auto json = nlohmann::json::parse(report.out)["checkpoint"];
+  EXPECT_EQ(json["tokens"], 9);        // of the last sequence one
+  ASSERT_EQ(json["heads"].size(), 4);  // two layers of two
+  EXPECT_EQ(json["heads"][1]["layer"], 0);
+  EXPECT_EQ(json["heads"][1]["head"], 1);
+  for (const auto& head : json["heads"]) EXPECT_EQ(head["gates"], 9);
+
+  std::ofstream(folder / "text.txt") << "To be, or not to be.";
+  std::ofstream(folder / "none.json") << "[[], []]";
+  const std::vector<std::pair<std::vector<std::string>, std::string>> refusals{
+      {{},
+       "does not say what it was trained on; found no task in " + peer +
+           "/config.json, expected --text FILE"},
+      {{"--text", "text.txt"}, "expected --tokenizer byte, gpt2:FOLDER or sentencepiece:FILE"},
+      {{"--text", "text.txt", "--tokenizer", "byte"}, "the tokenizer has more tokens than the model"},
+      {{"--text", "text.txt", "--ids", "ids.json"}, "one of --text FILE and --ids FILE.json; found both"},
+      {{"--ids", "none.json"}, "no tokens; found none.json"}};
+  for (const auto& [words, message] : refusals) {
+    const Finished run = of_peer(words);
+    EXPECT_EQ(run.code, 2) << run.err;
+    EXPECT_EQ(run.out, "");
+    EXPECT_THAT(run.err, HasSubstr(message));
+  }
+}
+
+// A key that comes back to where it was has turned by 0.
+TEST(Spectrum, PrintsNoNegativeZero) {
+  for (const char* rule : {"delta_momentum", "family", "mdn"}) {
+    const TemporaryFolder folder;
+    const Finished report = spectrum({rule, "--grid", "4", "--tokens", "5", "--trajectory", "growth.csv"},
+                                     {.folder = folder.path()});
+    ASSERT_EQ(report.code, 0) << report.err;
+    for (const std::string& text : {report.out, text_of(folder / "growth.csv")})
+      EXPECT_THAT(text, Not(ContainsRegex("(^|[ ,])-0([.]0+)?([ ,\n]|$)"))) << rule;
+  }
 }
 
 }  // namespace
