@@ -18,10 +18,27 @@ struct AdjointArguments {
   Sizes sizes;
   const T *states, *d_states;  // of the scans: X and dX⁺
   const T* residuals;          // wᵀ, with delta
-  T *d_q, *d_k;                // (tokens,G,K), when every key head has one value head
-  float *head_d_q, *head_d_k;  // (tokens,H,K) to be summed over the value heads of a key head; else null
+  T *d_q, *d_k;                // (tokens,G,K)
+  float* partial;              // [blocks][64][threads]: d_q and d_k of the value heads so far; unused where H is G
   GateTerms* terms;            // [H·chunks]
 };
+
+// The n-th chunk and head of a block. The value heads of a key head follow each other, so that one block sums what
+// they add to its adjoints.
+struct Item {
+  int chunk, head, key_head;
+  bool is_first, is_last;  // of the value heads
+};
+
+__device__ inline bool has_item(const Sizes& sizes, int n, Item& item) {
+  const int shared = sizes.heads / sizes.key_heads, outer = blockIdx.x + n / shared * gridDim.x;
+  item.chunk = outer / sizes.key_heads;
+  item.key_head = outer % sizes.key_heads;
+  item.head = item.key_head * shared + n % shared;
+  item.is_first = n % shared == 0;
+  item.is_last = n % shared == shared - 1;
+  return item.chunk < sizes.chunks;
+}
 
 constexpr int kTokenSlots = 2, kStateSlots = 3;
 constexpr int kSlice = 32;  // value rows of a slot of states
@@ -50,6 +67,7 @@ struct AdjointShared {
   float sums[3][4 * groups];
   std::uint64_t keys_full, keys_empty, tokens_full[kTokenSlots], tokens_empty[kTokenSlots];
   std::uint64_t states_full[kStateSlots], states_empty[kStateSlots], keys_repair, tokens_repair;
+  std::uint64_t gates_full, gates_empty;
 };
 
 // Where a thread stands in a ring of `slots`.
@@ -61,26 +79,39 @@ struct Ring {
   __device__ bool is_used() const { return turn >= slots; }
 };
 
+// One warp brings the gates of the item after this one, for Γ.
+template <class T, class Shared>
+__device__ inline void bring_gates(const AdjointArguments<T>& in, Shared& shared) {
+  const int lane = threadIdx.x % 32;
+  Item item;
+  for (int n = 0; has_item(in.sizes, n, item); ++n) {
+    const Chunk chunk = in.chunk[item.chunk];
+    if (n > 0) wait(&shared.gates_empty, (n - 1) & 1);
+#pragma unroll
+    for (int part = 0; part < kWarpgroup / 32; ++part) load_gates(shared.gamma, in, chunk, item.head, 32 * part + lane);
+    arrive(&shared.gates_full);
+  }
+}
+
 // One of three warps: each brings its kind of tile, so that none waits for room for another's.
 template <class T, int K, bool has_delta, bool has_momentum, class Shared>
 __device__ inline void bring_operands(const AdjointArguments<T>& in, Shared& shared, int kind) {
   constexpr int kGroups = Shared::groups, kHalves = Shared::halves;
-  const int H = in.sizes.heads, tiles = in.sizes.value_width / kPanel, lane = threadIdx.x % 32;
+  const int tiles = in.sizes.value_width / kPanel, lane = threadIdx.x % 32;
   Ring<kTokenSlots> tokens_ring;
   Ring<kStateSlots> states_ring;
   Repair repair{kind == 0 ? &shared.keys_repair : &shared.tokens_repair};
-  int keys_parity = 1;
-  for (int item = blockIdx.x; item < in.sizes.chunks * H; item += gridDim.x, keys_parity ^= 1) {
-    const int head = item % H, key_head = head / (H / in.sizes.key_heads);
-    const Chunk chunk = in.chunk[item / H];
-    const std::int64_t index = std::int64_t{head} * in.sizes.chunks + item / H;
+  Item item;
+  for (int n = 0; has_item(in.sizes, n, item); ++n) {
+    const Chunk chunk = in.chunk[item.chunk];
+    const std::int64_t index = std::int64_t{item.head} * in.sizes.chunks + item.chunk;
     if (kind == 0) {
-      if (item != blockIdx.x) wait(&shared.keys_empty, keys_parity);
+      if (n > 0) wait(&shared.keys_empty, (n - 1) & 1);
       bring(&shared.keys_full, repair, sizeof(shared.keys), shared.keys.q, 2 * kGroups, chunk.rows,
             [&](std::uint64_t* barrier) {
               for (int panel = 0; panel < kGroups; ++panel) {
-                copy_panel(shared.keys.q[panel], in.q, panel * kPanel, key_head, chunk.token, barrier);
-                copy_panel(shared.keys.k[panel], in.k, panel * kPanel, key_head, chunk.token, barrier);
+                copy_panel(shared.keys.q[panel], in.q, panel * kPanel, item.key_head, chunk.token, barrier);
+                copy_panel(shared.keys.k[panel], in.k, panel * kPanel, item.key_head, chunk.token, barrier);
               }
             });
     } else if (kind == 1) {
@@ -90,8 +121,8 @@ __device__ inline void bring_operands(const AdjointArguments<T>& in, Shared& sha
         if (tokens_ring.is_used()) wait(&shared.tokens_empty[slot], tokens_ring.parity() ^ 1);
         bring(&shared.tokens_full[slot], repair, sizeof(T) * kPanelElements * (has_delta ? 3 : 2), tokens.d_o,
               2, chunk.rows, [&](std::uint64_t* barrier) {
-                copy_panel(tokens.d_o, in.d_o, tile * kPanel, head, chunk.token, barrier);
-                copy_panel(tokens.other, has_delta ? in.d_r : in.v, tile * kPanel, head, chunk.token,
+                copy_panel(tokens.d_o, in.d_o, tile * kPanel, item.head, chunk.token, barrier);
+                copy_panel(tokens.other, has_delta ? in.d_r : in.v, tile * kPanel, item.head, chunk.token,
                            barrier);
                 if constexpr (has_delta) {
                   copy_bytes(tokens.w, in.residuals + (index * tiles + tile) * kPanelElements,

@@ -3,9 +3,18 @@
 #include <algorithm>
 
 #include "scan/cuda/launch.cuh"
-#include "scan/cuda/shared_keys.cuh"
 
 namespace mdnlab::scan::cuda {
+
+namespace {
+
+int blocks(const ChunkScan& scan) { return std::min(scan.multiprocessors, scan.sizes.chunks * scan.sizes.key_heads); }
+
+}  // namespace
+
+std::int64_t partial_elements(const ChunkScan& scan) {
+  return scan.sizes.heads == scan.sizes.key_heads ? 0 : std::int64_t{blocks(scan)} * kChunk * 2 * scan.key_width;
+}
 
 cudaError_t launch_adjoints(const ChunkScan& scan, cudaStream_t stream) {
   using T = __nv_bfloat16;
@@ -26,24 +35,13 @@ cudaError_t launch_adjoints(const ChunkScan& scan, cudaStream_t stream) {
                                       static_cast<const T*>(scan.residuals),
                                       static_cast<T*>(scan.d_q),
                                       static_cast<T*>(scan.d_k),
-                                      scan.head_d_q,
-                                      scan.head_d_k,
+                                      scan.partial,
                                       scan.terms};
-  const dim3 grid(std::min(scan.multiprocessors, scan.sizes.chunks * scan.sizes.heads));
+  const dim3 grid(blocks(scan));
   return with_constants(scan, [&](auto K, auto has_delta, auto has_momentum) {
     return launch<AdjointShared<T, K(), has_delta(), has_momentum()>>(adjoints<T, K(), has_delta(), has_momentum()>, grid,
                                                                       (K() / kPanel + 1) * kWarpgroup, arguments, stream);
   });
-}
-
-cudaError_t launch_sum_heads(const ChunkScan& scan, std::int64_t tokens, cudaStream_t stream) {
-  using T = __nv_bfloat16;
-  constexpr int threads = 256;
-  const std::int64_t pairs = tokens * scan.sizes.key_heads * scan.key_width / 2;
-  const int blocks = static_cast<int>((pairs + threads - 1) / threads), shared = scan.sizes.heads / scan.sizes.key_heads;
-  sum_heads<T><<<blocks, threads, 0, stream>>>(scan.head_d_q, static_cast<T*>(scan.d_q), pairs, shared, scan.key_width);
-  sum_heads<T><<<blocks, threads, 0, stream>>>(scan.head_d_k, static_cast<T*>(scan.d_k), pairs, shared, scan.key_width);
-  return cudaGetLastError();
 }
 
 }  // namespace mdnlab::scan::cuda

@@ -4,9 +4,9 @@
 //     dL = dO wᵀ      dA = −dr wᵀ      dQ̂ = dO Xᵀ      dD = −dr Xᵀ      dΨ = w dX⁺ᵀ
 //
 // A block goes through chunks and heads. A warpgroup takes 64 key columns of S and M, so that all six
-// products with the state, 64×64 each, stay in its registers; the last of them makes dL and dA before. Three
-// warps of one more warpgroup bring the tokens' tiles (twice: for dL and dA, then for the others), the
-// states, and q and k.
+// products with the state, 64×64 each, stay in its registers; the first makes dL before, the last dA. The warps of
+// one more warpgroup bring the tokens' tiles (twice: for dL and dA, then for the others), the states, q and k,
+// and the gates.
 #pragma once
 
 #include <type_traits>
@@ -41,23 +41,45 @@ __device__ inline float sum_of(float x) {
   return x;
 }
 
-// A thread's two rows of a 64×64 result, to tokens of `stride` elements apart.
-template <class To>
-__device__ inline void store_rows(const float (&d)[32], To* to, std::int64_t stride, int rows, int warp,
+// What a thread has of d_q and d_k so far goes to global memory, whence it comes back soon, and to the same thread.
+__device__ inline float* partial_of(float* partial, int i) {
+  const int threads = blockDim.x - kWarpgroup;
+  return partial + (std::int64_t{blockIdx.x} * 64 + i) * threads + threadIdx.x;
+}
+__device__ inline void add_partial(float (&d_q)[32], float (&d_k)[32], float* partial) {
+#pragma unroll
+  for (int i = 0; i < 32; ++i) {
+    d_q[i] += *partial_of(partial, i);
+    d_k[i] += *partial_of(partial, 32 + i);
+  }
+}
+__device__ inline void store_partial(const float (&d_q)[32], const float (&d_k)[32], float* partial) {
+#pragma unroll
+  for (int i = 0; i < 32; ++i) {
+    *partial_of(partial, i) = d_q[i];
+    *partial_of(partial, 32 + i) = d_k[i];
+  }
+}
+
+// A 64×64 result, rounded, to tokens `stride` elements apart by way of the panel `staged`, which nobody else uses: a
+// warp's 16 rows leave in whole pieces.
+template <class T>
+__device__ inline void store_rows(const float (&d)[32], T* staged, T* to, std::int64_t stride, int rows, int warp,
                                   int lane) {
+  const std::uint32_t panel = shared_address(staged);
 #pragma unroll
-  for (int h = 0; h < 2; ++h) {
-    const int t = 16 * warp + lane / 4 + 8 * h;
+  for (int n = 0; n < 8; n += 2) {
+    store_matrices(piece_address(panel, 16 * warp + lane % 16, n + lane / 16), Element<T>::pack(d[4 * n], d[4 * n + 1]),
+                   Element<T>::pack(d[4 * n + 2], d[4 * n + 3]), Element<T>::pack(d[4 * n + 4], d[4 * n + 5]),
+                   Element<T>::pack(d[4 * n + 6], d[4 * n + 7]));
+  }
+  __syncwarp();
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    const int t = 16 * warp + 4 * i + lane / 8, piece = lane % 8;
     if (t >= rows) continue;
-#pragma unroll
-    for (int n = 0; n < 8; ++n) {
-      To* const pair = to + t * stride + 8 * n + 2 * (lane % 4);
-      if constexpr (std::is_same_v<To, float>) {
-        *reinterpret_cast<float2*>(pair) = make_float2(d[4 * n + 2 * h], d[4 * n + 2 * h + 1]);
-      } else {
-        *reinterpret_cast<std::uint32_t*>(pair) = Element<To>::pack(d[4 * n + 2 * h], d[4 * n + 2 * h + 1]);
-      }
-    }
+    *reinterpret_cast<uint4*>(to + t * stride + 8 * piece) =
+        *reinterpret_cast<const uint4*>(staged + t * kPanel + (piece ^ (t & 7)) * 8);
   }
 }
 
@@ -67,25 +89,25 @@ __device__ inline void make_adjoints(const AdjointArguments<T>& in, Shared& shar
   constexpr int kGroups = Shared::groups, kThreads = kGroups * kWarpgroup, kWidth = 32 * Shared::halves;
   const int thread = threadIdx.x % kWarpgroup, warp = thread / 32, lane = thread % 32,
             group = threadIdx.x / kWarpgroup;
-  const int H = in.sizes.heads, tiles = in.sizes.value_width / kPanel;
+  const int tiles = in.sizes.value_width / kPanel;
   const T* const element = nullptr;
   Ring<kTokenSlots> tokens_ring;
   Ring<kStateSlots> states_ring;
-  int keys_parity = 0;
-  for (int item = blockIdx.x; item < in.sizes.chunks * H; item += gridDim.x, keys_parity ^= 1) {
-    const int head = item % H, key_head = head / (H / in.sizes.key_heads);
-    const Chunk chunk = in.chunk[item / H];
-    GateTerms& terms = in.terms[std::int64_t{head} * in.sizes.chunks + item / H];
+  Item item;
+  for (int turn = 0; has_item(in.sizes, turn, item); ++turn) {
+    const int keys_parity = turn & 1;
+    const Chunk chunk = in.chunk[item.chunk];
+    GateTerms& terms = in.terms[std::int64_t{item.head} * in.sizes.chunks + item.chunk];
     if (group == 0) {
-      load_gates(shared.gamma, in, chunk, head, thread);
-      sync(2, kWarpgroup);
+      wait(&shared.gates_full, keys_parity);
       coefficients(shared.gamma, shared.coefficients, in.look_ahead, thread, [] { sync(2, kWarpgroup); });
     }
-    if (group == kGroups - 1) {
-      within_chunk<T, K, has_delta>(in, shared, tokens_ring, keys_parity, terms, warp, lane);
+    if (group == 0) {
+      within_chunk<T, K, has_delta, Share{.L = true, .A = has_delta && kGroups == 1}>(in, shared, tokens_ring, keys_parity,
+                                                                                      terms, warp, lane);
     } else {
-      sync(1, kThreads);
-      tokens_ring.turn += tiles;
+      within_chunk<T, K, has_delta, Share{.L = false, .A = has_delta}>(in, shared, tokens_ring, keys_parity, terms, warp,
+                                                                       lane);
     }
 
     // dO X, dr X and w dX⁺ for 64 columns of S, then of M; and what the states' adjoints are along the
@@ -228,17 +250,18 @@ __device__ inline void make_adjoints(const AdjointArguments<T>& in, Shared& shar
     wait_products<0>();
     fence_fragment(d_q);
     fence_fragment(d_k);
-    arrive(&shared.keys_empty);
-    const std::int64_t of_key_head =
-                           (std::int64_t{chunk.token} * in.sizes.key_heads + key_head) * K + kPanel * group,
-                       of_head = (std::int64_t{chunk.token} * H + head) * K + kPanel * group;
-    if (in.head_d_q) {
-      store_rows(d_q, in.head_d_q + of_head, std::int64_t{H} * K, chunk.rows, warp, lane);
-      store_rows(d_k, in.head_d_k + of_head, std::int64_t{H} * K, chunk.rows, warp, lane);
+    if (!item.is_first) add_partial(d_q, d_k, in.partial);
+    if (!item.is_last) {
+      store_partial(d_q, d_k, in.partial);
     } else {
-      store_rows(d_q, in.d_q + of_key_head, std::int64_t{in.sizes.key_heads} * K, chunk.rows, warp, lane);
-      store_rows(d_k, in.d_k + of_key_head, std::int64_t{in.sizes.key_heads} * K, chunk.rows, warp, lane);
+      const std::int64_t stride = std::int64_t{in.sizes.key_heads} * K,
+                         at = chunk.token * stride + item.key_head * K + kPanel * group;
+      sync(2 + group, kWarpgroup);  // every warp of this group has done with its columns of q and k
+      store_rows(d_q, shared.keys.q[group], in.d_q + at, stride, chunk.rows, warp, lane);
+      store_rows(d_k, shared.keys.k[group], in.d_k + at, stride, chunk.rows, warp, lane);
+      fence_shared();
     }
+    arrive(&shared.keys_empty);
   }
 }
 
@@ -263,16 +286,22 @@ __global__ __launch_bounds__(3 * kWarpgroup,
     }
     init_barrier(&shared.keys_repair, 1);
     init_barrier(&shared.tokens_repair, 1);
+    init_barrier(&shared.gates_full, 32);
+    init_barrier(&shared.gates_empty, kThreads);
     fence_barrier_init();
   }
   __syncthreads();
   if (threadIdx.x < kThreads) {
-    raise_registers<232>();
+    raise_registers<Shared::groups == 1 ? 240 : 232>();
     make_adjoints<T, K, has_delta, has_momentum>(in, shared);
   } else {
     lower_registers<40>();
     const int kind = threadIdx.x % kWarpgroup / 32;
-    if (kind < 3) bring_operands<T, K, has_delta, has_momentum>(in, shared, kind);
+    if (kind < 3) {
+      bring_operands<T, K, has_delta, has_momentum>(in, shared, kind);
+    } else {
+      bring_gates(in, shared);
+    }
   }
 }
 

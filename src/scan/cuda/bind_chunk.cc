@@ -2,7 +2,6 @@
 
 #include <ATen/cuda/CUDAEvent.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/ScalarType.h>
 #include <c10/cuda/CUDAGuard.h>
@@ -77,6 +76,11 @@ class Problem {
   void* buffer(std::int64_t bytes) {
     kept_.push_back(at::empty({scan_.sizes.heads, scan_.sizes.chunks, bytes}, q_.options().dtype(at::kByte)));
     return kept_.back().mutable_data_ptr();
+  }
+
+  float* floats(std::int64_t count) {
+    kept_.push_back(at::empty({count}, q_.options().dtype(at::kFloat)));
+    return kept_.back().mutable_data_ptr<float>();
   }
 
   // The states of every chunk and their adjoints: neither scan needs the other's, nor fills the card.
@@ -186,13 +190,8 @@ Inputs backward_hopper(const Inputs& in, const Options&, const Saved&, const Out
   };
   const at::Tensor d_q = made(out.q_BTGK, in.q_BTGK), d_k = made(out.k_BTGK, in.k_BTGK), d_v = made(out.v_BTHV, in.v_BTHV);
   const auto data = [](const at::Tensor& tensor) { return tensor.defined() ? tensor.mutable_data_ptr<float>() : nullptr; };
-  const std::int64_t B = in.q_BTGK.size(0), T = in.q_BTGK.size(1), K = in.q_BTGK.size(3), H = in.v_BTHV.size(2),
-                     V = in.v_BTHV.size(3);
-  at::Tensor head_d_q, head_d_k;
-  if (in.q_BTGK.size(2) != H) {
-    head_d_q = at::empty({B, T, H, K}, in.q_BTGK.options().dtype(at::kFloat));
-    head_d_k = at::empty_like(head_d_q);
-  }
+  const std::int64_t K = in.q_BTGK.size(3), V = in.v_BTHV.size(3);
+
   const std::int64_t N = document_count(in), at_once = documents_at_once(in);
   for (std::int64_t first = 0; first < N; first += at_once) {
     Problem problem(in, first, std::min(first + at_once, N));
@@ -205,8 +204,6 @@ Inputs backward_hopper(const Inputs& in, const Options&, const Saved&, const Out
     scan.d_q = d_q.mutable_data_ptr();
     scan.d_k = d_k.mutable_data_ptr();
     scan.d_v = d_v.mutable_data_ptr();
-    scan.head_d_q = data(head_d_q);
-    scan.head_d_k = data(head_d_k);
     scan.d_initial_S = problem.write_state(out.initial_S_NHKV);
     scan.d_initial_M = problem.write_state(out.initial_M_NHKV);
     scan.d_log_alpha = data(out.log_alpha);
@@ -220,11 +217,9 @@ Inputs backward_hopper(const Inputs& in, const Options&, const Saved&, const Out
     if (scan.has_delta) scan.residuals = problem.buffer(V / kPanel * kPanelBytes);
     problem.scan_both_ways();
     scan.terms = static_cast<cuda::GateTerms*>(problem.buffer(sizeof(cuda::GateTerms)));
+    scan.partial = problem.floats(partial_elements(scan));
     check_cuda(launch_adjoints(scan, problem.stream()), "scan: the adjoints of q and k");
     check_cuda(launch_gate_adjoints(scan, problem.stream()), "scan: the gates' adjoints");
-    if (head_d_q.defined() && first + at_once >= N) {
-      check_cuda(launch_sum_heads(scan, B * T, problem.stream()), "scan: the sums over value heads");
-    }
   }
   return out;
 }

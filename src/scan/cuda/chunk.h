@@ -35,7 +35,7 @@ struct ChunkScan {
   const float *d_final_S = nullptr, *d_final_M = nullptr;  // null: 0
   CUtensorMap d_r;                                         // of d_v, as d_o; with delta
   void *d_q = nullptr, *d_k = nullptr, *d_v = nullptr;     // (tokens,G,K), (tokens,H,V)
-  float *head_d_q = nullptr, *head_d_k = nullptr;          // (tokens,H,K), where H is not G
+  float* partial = nullptr;                                // partial_elements(), where H is not G
   float *d_initial_S = nullptr, *d_initial_M = nullptr;    // null: not wanted
   float *d_log_alpha = nullptr, *d_log_mu = nullptr, *d_beta = nullptr, *d_eta = nullptr;  // likewise
 };
@@ -50,9 +50,7 @@ cudaError_t launch_states(const ChunkScan& scan, cudaStream_t stream);
 // d_v, d_states and the adjoints of the initial states, from d_o and those of the final ones.
 cudaError_t launch_reverse(const ChunkScan& scan, cudaStream_t stream);
 // d_q, d_k and the terms of the gates' adjoints.
+std::int64_t partial_elements(const ChunkScan& scan);
 cudaError_t launch_adjoints(const ChunkScan& scan, cudaStream_t stream);
 cudaError_t launch_gate_adjoints(const ChunkScan& scan, cudaStream_t stream);
-// d_q and d_k of `tokens` tokens from those of the value heads.
-cudaError_t launch_sum_heads(const ChunkScan& scan, std::int64_t tokens, cudaStream_t stream);
-
 }  // namespace mdnlab::scan::cuda

@@ -40,8 +40,8 @@ __device__ inline void load_run(float (&to)[kRun], const float* from, int stride
   for (int i = 0; i < kRun; ++i) to[i] = from[i * stride];
 }
 
-// Column j; returns the adjoint of η_j.
-template <bool has_delta>
+// Column j; returns the adjoint of η_j. Without momentum R_{tj} is 0 but for t = j.
+template <bool has_delta, bool has_momentum>
 __device__ inline float adjoint_of_column(GateShared& shared, float look_ahead, int j) {
   constexpr int row = kChunk + 1;  // from one row of `within` or `gamma` to the next
   float g = 0, r = 1;
@@ -54,10 +54,10 @@ __device__ inline float adjoint_of_column(GateShared& shared, float look_ahead, 
     for (int i = 0; i < kRun; ++i) {
       const int t = first + i;
       if (t < j) continue;
-      if (t > j) r *= mu[i];
+      if (t > j) r = has_momentum ? r * mu[i] : 0;
       g = alpha[i] * g + beta[i] * r;
       shared.gamma[t][j] = g;
-      if (t > j) shared.gamma[j][t] = r;
+      if (has_momentum && t > j) shared.gamma[j][t] = r;
     }
   }
   const float eta = shared.eta[j];
@@ -66,17 +66,17 @@ __device__ inline float adjoint_of_column(GateShared& shared, float look_ahead, 
   float lambda = eta * shared.write_S[j], rho = -eta * shared.write_M[j];
   float key_after = 0;  // α_{t+1} (dA∘KKᵀ)_{t+1,j}
   for (int first = kChunk - kRun; first >= j / kRun * kRun; first -= kRun) {
-    float alpha[kRun], mu[kRun], beta[kRun], query[kRun], key[kRun]{}, G[kRun], R[kRun];
+    float alpha[kRun], mu[kRun], beta[kRun], query[kRun], key[kRun]{}, G[kRun], R[kRun]{};
     load_run(alpha, shared.alpha + first);
     load_run(mu, shared.mu + first);
     load_run(beta, shared.beta + first);
     load_run(query, &shared.within[first][j], row);
     if constexpr (has_delta) load_run(key, &shared.within[j][first]);
     load_run(G, &shared.gamma[first][j], row);
-    load_run(R, &shared.gamma[j][first]);
+    if constexpr (has_momentum) load_run(R, &shared.gamma[j][first]);
     const bool has_before = first > j;  // the row before the run
     const float G_first = has_before ? shared.gamma[first - 1][j] : 0;
-    const float R_first = has_before ? shared.gamma[j][first - 1] : 0;
+    const float R_first = has_momentum && has_before ? shared.gamma[j][first - 1] : 0;
 #pragma unroll
     for (int i = kRun - 1; i >= 0; --i) {
       const int t = first + i;
@@ -88,14 +88,16 @@ __device__ inline float adjoint_of_column(GateShared& shared, float look_ahead, 
         continue;
       }
       const float G_before = i > 0 ? G[i > 0 ? i - 1 : 0] : G_first;
-      const float R_before = t - 1 == j ? 1 : i > 0 ? R[i > 0 ? i - 1 : 0] : R_first;
-      rho += look_ahead * eta * query[i] + beta[i] * lambda;
       d_eta += query[i] * (G[i] + look_ahead * R[i]) + alpha[i] * key[i] * G_before;
-      shared.within[t][j] = lambda * R[i];
       shared.within[j][t] = (lambda + eta * key[i]) * G_before;
-      shared.gamma[j][t] = rho * R_before;
+      if constexpr (has_momentum) {
+        const float R_before = t - 1 == j ? 1 : i > 0 ? R[i > 0 ? i - 1 : 0] : R_first;
+        rho += look_ahead * eta * query[i] + beta[i] * lambda;
+        shared.within[t][j] = lambda * R[i];
+        shared.gamma[j][t] = rho * R_before;
+        rho *= mu[i];
+      }
       lambda *= alpha[i];
-      rho *= mu[i];
       key_after = alpha[i] * key[i];
     }
   }
@@ -173,7 +175,7 @@ __global__ __launch_bounds__(kWarpgroup) void gate_adjoints(const __grid_constan
   }
   __syncthreads();
   if (thread < kChunk) {
-    const float d_eta = adjoint_of_column<has_delta>(shared, in.look_ahead, t);
+    const float d_eta = adjoint_of_column<has_delta, has_momentum>(shared, in.look_ahead, t);
     if (in.d_eta && t < chunk.rows) in.d_eta[at] = d_eta;
   } else if (thread == kChunk) {
     adjoint_of_prefixes(shared, terms, in.look_ahead);
@@ -182,7 +184,7 @@ __global__ __launch_bounds__(kWarpgroup) void gate_adjoints(const __grid_constan
   if (t >= chunk.rows) return;
   if (thread < kChunk) {
     float d_beta = shared.d_beta[t], d_mu = shared.d_mu[t];
-    for (int j = 0; j <= t; ++j) d_beta += shared.within[t][j];
+    for (int j = has_momentum ? 0 : t; j <= t; ++j) d_beta += shared.within[t][j];
     if (in.d_beta) in.d_beta[at] = d_beta;
     if constexpr (has_momentum) {
       for (int j = 0; j < t; ++j) d_mu += shared.gamma[j][t];

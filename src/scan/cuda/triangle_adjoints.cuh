@@ -5,52 +5,58 @@
 
 namespace mdnlab::scan::cuda {
 
+// Which of the two a warpgroup makes.
+struct Share {
+  bool L, A;
+};
+
 // Leaves them in shared memory times G + ωR, G⁻, α and η (rounded, for dQ and dK), and in `terms` times QKᵀ
-// and KKᵀ (for the gates). One warpgroup.
-template <class T, int K, bool has_delta, class Shared>
+// and KKᵀ (for the gates). One warpgroup; one with no share only lets the tiles pass.
+template <class T, int K, bool has_delta, Share share, class Shared>
 __device__ inline void within_chunk(const AdjointArguments<T>& in, Shared& shared, Ring<kTokenSlots>& ring,
                                     int keys_parity, GateTerms& terms, int warp, int lane) {
   constexpr Major kW = has_delta ? Major::mn : Major::k;
   const T* const element = nullptr;
-  float d_L[32] = {}, d_A[32] = {}, qk[32] = {}, kk[32] = {};
+  float d_L[share.L ? 32 : 1] = {}, d_A[share.A ? 32 : 1] = {}, qk[share.L ? 32 : 1] = {}, kk[share.A ? 32 : 1] = {};
   for (int tile = 0; tile < in.sizes.value_width / kPanel; ++tile, ++ring.turn) {
     auto& tokens = shared.tokens[ring.slot()];
     wait(&shared.tokens_full[ring.slot()], ring.parity());
-    const std::uint64_t d_o = operand<Major::k>(shared_address(tokens.d_o)),
-                        d_r = operand<Major::k>(shared_address(tokens.other)),
-                        w = operand<kW>(shared_address(has_delta ? tokens.w : tokens.other));
-    fence_fragment(d_L);
-    if constexpr (has_delta) fence_fragment(d_A);
+    if constexpr (share.L || share.A) {
+      const std::uint64_t d_o = operand<Major::k>(shared_address(tokens.d_o)),
+                          d_r = operand<Major::k>(shared_address(tokens.other)),
+                          w = operand<kW>(shared_address(has_delta ? tokens.w : tokens.other));
+      if constexpr (share.L) fence_fragment(d_L);
+      if constexpr (share.A) fence_fragment(d_A);
+      begin_products();
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        if constexpr (share.L) product<Major::k, kW>(d_L, element, d_o + step<Major::k>(i), w + step<kW>(i), true);
+        if constexpr (share.A) product<Major::k, kW>(d_A, element, d_r + step<Major::k>(i), w + step<kW>(i), true);
+      }
+      commit_products();
+      wait_products<0>();
+      if constexpr (share.L) fence_fragment(d_L);
+      if constexpr (share.A) fence_fragment(d_A);
+    }
+    arrive(&shared.tokens_empty[ring.slot()]);
+  }
+  if constexpr (share.L || share.A) {
+    wait(&shared.keys_full, keys_parity);
+    const std::uint64_t q = operand<Major::k>(shared_address(shared.keys.q)),
+                        k = operand<Major::k>(shared_address(shared.keys.k));
+    if constexpr (share.L) fence_fragment(qk);
+    if constexpr (share.A) fence_fragment(kk);
     begin_products();
 #pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      product<Major::k, kW>(d_L, element, d_o + step<Major::k>(i), w + step<kW>(i), true);
-      if constexpr (has_delta) {
-        product<Major::k, kW>(d_A, element, d_r + step<Major::k>(i), w + step<kW>(i), true);
-      }
+    for (int i = 0; i < K / 16; ++i) {
+      if constexpr (share.L) product<Major::k, Major::k>(qk, element, q + step<Major::k>(i), k + step<Major::k>(i), true);
+      if constexpr (share.A) product<Major::k, Major::k>(kk, element, k + step<Major::k>(i), k + step<Major::k>(i), true);
     }
     commit_products();
     wait_products<0>();
-    fence_fragment(d_L);
-    if constexpr (has_delta) fence_fragment(d_A);
-    for (int group = 0; group < Shared::groups; ++group) arrive(&shared.tokens_empty[ring.slot()]);
+    if constexpr (share.L) fence_fragment(qk);
+    if constexpr (share.A) fence_fragment(kk);
   }
-  wait(&shared.keys_full, keys_parity);
-  const std::uint64_t q = operand<Major::k>(shared_address(shared.keys.q)),
-                      k = operand<Major::k>(shared_address(shared.keys.k));
-  fence_fragment(qk);
-  if constexpr (has_delta) fence_fragment(kk);
-  begin_products();
-#pragma unroll
-  for (int i = 0; i < K / 16; ++i) {
-    product<Major::k, Major::k>(qk, element, q + step<Major::k>(i), k + step<Major::k>(i), true);
-    if constexpr (has_delta)
-      product<Major::k, Major::k>(kk, element, k + step<Major::k>(i), k + step<Major::k>(i), true);
-  }
-  commit_products();
-  wait_products<0>();
-  fence_fragment(qk);
-  if constexpr (has_delta) fence_fragment(kk);
   sync(1, Shared::groups * kWarpgroup);  // Γ is there
 #pragma unroll
   for (int h = 0; h < 2; ++h) {
@@ -64,15 +70,18 @@ __device__ inline void within_chunk(const AdjointArguments<T>& in, Shared& share
         const int j = 8 * n + 2 * (lane % 4) + e, i = 4 * n + 2 * h + e;
         const auto [out, before] = row[j];
         const float eta = shared.gamma.eta[j];
-        if (j <= t) terms.within[t][j] = d_L[i] * qk[i];
-        d_L[i] *= out * eta;
-        if constexpr (has_delta) {
+        if constexpr (share.L) {
+          if (j <= t) terms.within[t][j] = d_L[i] * qk[i];
+          d_L[i] *= out * eta;
+        }
+        if constexpr (share.A) {
           if (j < t) terms.within[j][t] = -d_A[i] * kk[i];
           d_A[i] *= -alpha * before * eta;
         }
       }
     }
   }
+  arrive(&shared.gates_empty);
   const auto lay = [&](const float(&d)[32], T* panel) {
 #pragma unroll
     for (int n = 0; n < 8; n += 2) {
@@ -82,9 +91,9 @@ __device__ inline void within_chunk(const AdjointArguments<T>& in, Shared& share
                      Element<T>::pack(d[4 * n + 6], d[4 * n + 7]));
     }
   };
-  lay(d_L, shared.d_L);
-  if constexpr (has_delta) lay(d_A, shared.d_A);
-  fence_shared();
+  if constexpr (share.L) lay(d_L, shared.d_L);
+  if constexpr (share.A) lay(d_A, shared.d_A);
+  if constexpr (share.L || share.A) fence_shared();
 }
 
 }  // namespace mdnlab::scan::cuda
