@@ -36,7 +36,7 @@ TensorMap converted(const TensorMap& used, const ApplyOptions& options) {
       result[name] = tensor;
       continue;
     }
-    result[name] = tensor.to(has_tokens_dtype(name) ? dtype : gate_dtype);
+    result[name] = tensor.to(options.device, has_tokens_dtype(name) ? dtype : gate_dtype);
     if (is_reference) result[name] = result[name].to(at::kDouble);
   }
   return result;
@@ -147,6 +147,7 @@ TensorMap apply(const RuleRecurrence& recurrence, const TensorMap& given, const 
   TensorMap results{{"o", out.o_BTHV.detach()}, {"final_S", out.final_S_NHKV.detach()}};
   if (out.final_M_NHKV.defined()) results["final_M"] = out.final_M_NHKV.detach();
   if (wants_gradients) add_gradients(tensors, out, results);
+  for (auto& [name, tensor] : results) tensor = tensor.cpu();
   return results;
 }
 

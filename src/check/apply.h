@@ -1,6 +1,7 @@
 // A rule's bare recurrence on given tensors, so that any other code can be held against ours.
 #pragma once
 
+#include <c10/core/Device.h>
 #include <c10/core/ScalarType.h>
 
 #include <optional>
@@ -17,6 +18,7 @@ struct ApplyOptions {
   // q, k, v and p are rounded to it, gates and states to float32 (float64 where it is). Unset: q's own. The
   // reference then computes in float64; where it is unset, on the tensors as they are.
   std::optional<c10::ScalarType> dtype;
+  c10::Device device = c10::kCPU;  // results come back to the CPU
   bool normalize = false;  // q and k are divided by √(Σx² + 1e-6), head by head; a given p is left as it is
   bool scale = false;      // q, after that, by √K
   std::string kernel = {};  // of chunk and step, by its name (scan/implementation.h); empty: as usual

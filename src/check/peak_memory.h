@@ -1,16 +1,19 @@
 // How much tensor memory a piece of work holds at its fullest.
 #pragma once
 
+#include <c10/core/Device.h>
+
 #include <cstdint>
 #include <memory>
 
 namespace mdnlab {
 
-// Counts what this thread allocates from LibTorch's CPU allocator, and what autograd does for it, between
-// construction and destruction. One at a time in a thread.
+// Between construction and destruction. On the CPU, what this thread allocates from LibTorch's allocator, and
+// what autograd does for it; on a GPU, what anyone allocates there from LibTorch's. One at a time in a
+// thread.
 class PeakMemory {
  public:
-  PeakMemory();
+  explicit PeakMemory(c10::Device device = c10::kCPU);
   ~PeakMemory();
   PeakMemory(const PeakMemory&) = delete;
   PeakMemory& operator=(const PeakMemory&) = delete;
@@ -18,10 +21,10 @@ class PeakMemory {
   std::int64_t bytes() const;  // the most held at once so far, beyond what was held at construction
 
  private:
-  struct Counter;
-  struct Guard;
-  std::shared_ptr<Counter> counter_;
-  std::unique_ptr<Guard> guard_;
+  struct Meter;
+  struct CpuMeter;
+  struct GpuMeter;
+  std::unique_ptr<Meter> meter_;
 };
 
 }  // namespace mdnlab

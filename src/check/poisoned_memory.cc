@@ -1,8 +1,12 @@
 #include "check/poisoned_memory.h"
 
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/full.h>
 #include <c10/core/CPUAllocator.h>
+#include <c10/core/CachingDeviceAllocator.h>
 
 #include <cstring>
+#include <vector>
 
 namespace mdnlab::check {
 
@@ -34,9 +38,24 @@ Poisoner& poisoner() {
   return only;
 }
 
+// The allocator keeps what is released, and gives it out again before it asks the driver for more: small
+// blocks from pieces of 2 MiB, larger ones from larger pieces.
+void poison_gpu(c10::Device device) {
+  constexpr std::int64_t kMib = 1 << 20;
+  c10::getDeviceAllocator(device.type())->emptyCache();
+  std::vector<at::Tensor> blocks;
+  for (const auto& [count, size] : {std::pair{32, kMib}, {8, 16 * kMib}, {1, 96 * kMib}}) {
+    for (int i = 0; i < count; ++i)
+      blocks.push_back(at::full({size}, 0xFF, at::TensorOptions(device).dtype(at::kByte)));
+  }
+}
+
 }  // namespace
 
-PoisonedMemory::PoisonedMemory() { c10::SetCPUAllocator(&poisoner()); }
+PoisonedMemory::PoisonedMemory(c10::Device device) {
+  c10::SetCPUAllocator(&poisoner());
+  if (!device.is_cpu()) poison_gpu(device);
+}
 
 PoisonedMemory::~PoisonedMemory() { c10::SetCPUAllocator(poisoner().usual()); }
 

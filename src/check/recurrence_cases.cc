@@ -40,6 +40,11 @@ std::vector<Row> rows() {
           {"length", "T=C+1,state", length(kChunk + 1, true)},
           {"length", "T=67", length(67, false)},
           {"length", "T=67,state", length(67, true)},
+          // Kernels whose chunks have 64 tokens, whatever is wished.
+          {"length", "T=63", length(63, true)},
+          {"length", "T=64", length(64, true)},
+          {"length", "T=65", length(65, true)},
+          {"length", "T=131", length(131, true)},
           {"chunk", "C=1", odd, 1},
           {"chunk", "C=7", odd, 7},
           {"chunk", "C=16", odd, 16},
@@ -80,40 +85,36 @@ std::vector<Named> judged(const scan::Inputs& inputs, std::uint64_t seed, at::Sc
   return results(scan::reference, as(inputs, at::kDouble), seed, rounding);
 }
 
-// e = ‖kernel(bf16 x) − ref64(x)‖/‖ref64(x)‖ of a tensor and head is at most twice that of ref64(bf16 x)
-// rounded to bf16 (tensors that are float32 in a bf16 call are not rounded), and float32's own tolerance on
-// top: the floor where the rounding of x happens to change nothing.
-std::vector<double> bf16_tolerances(const Named& rounded, const Named& exact) {
-  std::vector<double> list;
-  for (std::int64_t h = 0; h < exact.tensor.size(exact.head_dimension); ++h) {
-    at::Tensor best = rounded.tensor.select(rounded.head_dimension, h);
-    if (exact.is_row) best = best.to(at::kBFloat16);
-    list.push_back(2 * relative_error(best, exact.tensor.select(exact.head_dimension, h)) +
-                   tolerance(at::kFloat));
-  }
-  return list;
-}
-
 }  // namespace
 
 void check_against_reference(const Recurrence& recurrence, const Kernel& kernel, std::uint64_t seed,
                              Verdict& verdict) {
   for (const Row& row : rows()) {
     if (!applies(row, recurrence)) continue;
-    const scan::Inputs inputs = make_inputs(recurrence, row.inputs, seed);
     const Scan chunk = [&](const scan::Inputs& in) {
       return kernel.chunk(in, {.chunk_size = row.chunk_size, .want_state = true});
     };
-    const std::vector<Named> exact = judged(inputs, seed, at::kDouble);
-    const std::vector<Named> rounded = judged(as(inputs, at::kBFloat16), seed, at::kBFloat16);
-    for (const at::ScalarType dtype : {at::kDouble, at::kFloat, at::kBFloat16}) {
+    InputSettings judged_settings;
+    scan::Inputs inputs;
+    std::vector<Named> exact;
+    for (const at::ScalarType dtype : kernel.dtypes) {
+      const auto settings = fitted(kernel.refusal_of_chunk, recurrence, row.inputs, dtype, verdict);
+      if (!settings) continue;
+      if (exact.empty() || settings->K != judged_settings.K || settings->V != judged_settings.V) {
+        judged_settings = *settings;
+        inputs = make_inputs(recurrence, *settings, seed);
+        exact = judged(inputs, seed, at::kDouble);
+      }
       const Where where{std::string("recurrence/") + row.group, row.variant, dtype};
       verdict.attempt(where, [&] {
         const std::vector<Named> found = results(chunk, as(inputs, dtype), seed);
+        const std::vector<Named> rounded =
+            is_low_precision(dtype) ? judged(as(inputs, dtype), seed, dtype) : std::vector<Named>();
         for (std::size_t i = 0; i < exact.size(); ++i) {
-          if (dtype == at::kBFloat16) {
+          if (is_low_precision(dtype)) {
             verdict.close_each(where, exact[i].name, found[i].tensor, exact[i].tensor,
-                               exact[i].head_dimension, bf16_tolerances(rounded[i], exact[i]));
+                               exact[i].head_dimension,
+                               low_precision_tolerances(rounded[i], exact[i], dtype));
           } else {
             verdict.close(where, exact[i].name, found[i].tensor, exact[i].tensor);
           }
@@ -127,6 +128,7 @@ Verdict check_recurrence(const Recurrence& recurrence, const Kernel& kernel, std
   Verdict verdict;
   check_against_reference(recurrence, kernel, seed, verdict);
   check_structure(recurrence, kernel, seed, verdict);
+  verdict.set_place(kernel.device.is_cpu() ? "cpu" : "cuda", kernel.name);
   return verdict;
 }
 

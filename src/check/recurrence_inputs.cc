@@ -42,6 +42,28 @@ at::Tensor log_gate(double value, at::IntArrayRef shape, std::uint64_t seed, con
   return sizes.index_select(0, (u * 5).to(at::kLong).flatten()).view(shape);
 }
 
+// The shapes and dtypes of make_inputs' tensors, without values worth reading.
+scan::Inputs blank_inputs(const Recurrence& recurrence, const InputSettings& s, at::ScalarType dtype) {
+  const auto wide = at::TensorOptions(dtype == at::kDouble ? at::kDouble : at::kFloat),
+             narrow = wide.dtype(dtype);
+  std::vector<std::int64_t> gate{s.B, s.T, s.H}, decay = gate;
+  if (recurrence.decay == Decay::channel) decay.push_back(s.K);
+  const std::int64_t N = s.cu_seqlens.empty() ? s.B : std::ssize(s.cu_seqlens) - 1;
+  scan::Inputs in;
+  in.q_BTGK = in.k_BTGK = at::empty({s.B, s.T, s.G, s.K}, narrow);
+  in.v_BTHV = at::empty({s.B, s.T, s.H, s.V}, narrow);
+  if (recurrence.decay != Decay::none) in.log_alpha = at::empty(decay, wide);
+  if (recurrence.momentum) in.log_mu = at::empty(s.scalar_mu ? gate : decay, wide);
+  if (!s.neutral) in.beta_BTH = in.eta_BTH = at::empty(gate, wide);
+  in.has_delta = recurrence.delta;
+  if (recurrence.delta && s.own_p) in.p_BTHK = at::empty({s.B, s.T, s.H, s.K}, narrow);
+  if (recurrence.momentum) in.look_ahead = s.look_ahead;
+  if (s.state) in.initial_S_NHKV = at::empty({N, s.H, s.K, s.V}, wide);
+  if (s.state && recurrence.momentum) in.initial_M_NHKV = in.initial_S_NHKV;
+  if (!s.cu_seqlens.empty()) in.cu_seqlens = at::tensor(at::ArrayRef<std::int32_t>(s.cu_seqlens), at::kInt);
+  return in;
+}
+
 double largest(const at::Tensor& tensor) {
   return tensor.defined() && tensor.numel() > 0 ? tensor.abs().max().item<double>() : 0;
 }
@@ -123,6 +145,20 @@ scan::Inputs make_inputs(const Recurrence& recurrence, const InputSettings& s, s
   return in;
 }
 
+std::optional<InputSettings> fitted(const Kernel::Refusal& refusal, const Recurrence& recurrence,
+                                    const InputSettings& settings, at::ScalarType dtype, Verdict& verdict) {
+  std::string reason;
+  for (const auto& [K, V] : {std::pair{settings.K, settings.V}, {64, 64}, {128, 64}, {256, 64}}) {
+    InputSettings tried = settings;
+    tried.K = K;
+    tried.V = V;
+    reason = refusal(blank_inputs(recurrence, tried, dtype));
+    if (reason.empty()) return tried;
+  }
+  verdict.leave_out(reason);
+  return std::nullopt;
+}
+
 scan::Inputs as(const scan::Inputs& inputs, at::ScalarType dtype) {
   scan::Inputs out = inputs;
   const auto wide = dtype == at::kDouble ? at::kDouble : at::kFloat;
@@ -176,6 +212,19 @@ std::vector<Named> results(const Scan& scan, const scan::Inputs& inputs, std::ui
 
 std::vector<Named> results(const Scan& scan, const scan::Inputs& inputs, std::uint64_t seed) {
   return results(scan, inputs, seed, inputs.q_BTGK.scalar_type());
+}
+
+bool is_low_precision(at::ScalarType dtype) { return dtype == at::kBFloat16 || dtype == at::kHalf; }
+
+std::vector<double> low_precision_tolerances(const Named& rounded, const Named& exact, at::ScalarType dtype) {
+  std::vector<double> list;
+  for (std::int64_t h = 0; h < exact.tensor.size(exact.head_dimension); ++h) {
+    at::Tensor best = rounded.tensor.select(rounded.head_dimension, h);
+    if (exact.is_row) best = best.to(dtype);
+    list.push_back(2 * relative_error(best, exact.tensor.select(exact.head_dimension, h)) +
+                   tolerance(at::kFloat));
+  }
+  return list;
 }
 
 }  // namespace mdnlab::check

@@ -3,6 +3,8 @@
 
 #include <array>
 #include <functional>
+#include <optional>
+#include <string_view>
 #include <vector>
 
 #include "check/recurrence.h"
@@ -33,6 +35,11 @@ struct InputSettings {
 // until no entry of the float64 states reaches 1e3 at any token.
 scan::Inputs make_inputs(const Recurrence& recurrence, const InputSettings& settings, std::uint64_t seed);
 
+// The settings with K and V as a kernel takes them in `dtype` (recurrence.h); none where it takes no widths,
+// and then `verdict` is told the reason.
+std::optional<InputSettings> fitted(const Kernel::Refusal& refusal, const Recurrence& recurrence,
+                                    const InputSettings& settings, at::ScalarType dtype, Verdict& verdict);
+
 // q, k, v, p in `dtype`, gates and states in float32 (float64 for float64).
 scan::Inputs as(const scan::Inputs& inputs, at::ScalarType dtype);
 
@@ -52,6 +59,14 @@ std::vector<Named> results(const Scan& scan, const scan::Inputs& inputs, std::ui
 // The same with dO rounded to `rounding` first: what an implementation in that dtype is given.
 std::vector<Named> results(const Scan& scan, const scan::Inputs& inputs, std::uint64_t seed,
                            at::ScalarType rounding);
+
+// How far a kernel in bf16 or f16 may be from `exact`, the float64 answer, head by head: twice as far as
+// `rounded`, the float64 answer to rounded inputs, rounded itself (tensors that are float32 in such a call
+// are not), and float32's own tolerance on top: the floor where the rounding of inputs happens to change
+// nothing.
+std::vector<double> low_precision_tolerances(const Named& rounded, const Named& exact, at::ScalarType dtype);
+
+bool is_low_precision(at::ScalarType dtype);  // bf16, f16
 
 // Tokens begin..end of every row; states as they are.
 scan::Inputs tokens(const scan::Inputs& inputs, std::int64_t begin, std::int64_t end);

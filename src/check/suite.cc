@@ -135,7 +135,9 @@ const Verdict& Suite::of_recurrence(const Recurrence& recurrence) {
   for (const auto& [known, verdict] : recurrences_) {
     if (known == recurrence) return verdict;
   }
-  return recurrences_.emplace_back(recurrence, check_recurrence(recurrence, {}, seed_)).second;
+  return recurrences_
+      .emplace_back(recurrence, check_recurrence(recurrence, kernel_.value_or(Kernel{}), seed_))
+      .second;
 }
 
 Verdict Suite::check(const Plugin& plugin, std::span<const std::string> settings) {
@@ -145,9 +147,9 @@ Verdict Suite::check(const Plugin& plugin, std::span<const std::string> settings
     const std::optional<Recurrence> recurrence = recurrence_of(choice);
     if (recurrence && std::ranges::find(done, *recurrence) == done.end()) {
       done.push_back(*recurrence);
-      verdict.append(of_recurrence(*recurrence).cases(), choice.variant);
+      verdict.append(of_recurrence(*recurrence), choice.variant);
     }
-    check_layer(choice, seed_, verdict);
+    if (!kernel_) check_layer(choice, seed_, verdict);
   }
   return verdict;
 }

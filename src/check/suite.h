@@ -26,15 +26,18 @@ std::optional<Recurrence> recurrence_of(const LayerChoice& choice);
 
 class Suite {
  public:
-  explicit Suite(std::uint64_t seed) : seed_(seed) {}
+  // With a kernel of its own (kernel_on), the recurrence level alone, on its device: layers run on the CPU.
+  explicit Suite(std::uint64_t seed, std::optional<Kernel> kernel = {})
+      : seed_(seed), kernel_(std::move(kernel)) {}
 
-  // Every case of one rule.
+  // Every case of one rule. None for a rule without a recurrence where the layers are left out.
   Verdict check(const Plugin& plugin, std::span<const std::string> settings = {});
 
  private:
   const Verdict& of_recurrence(const Recurrence& recurrence);
 
   std::uint64_t seed_;
+  std::optional<Kernel> kernel_;
   std::vector<std::pair<Recurrence, Verdict>> recurrences_;  // rules share them
 };
 

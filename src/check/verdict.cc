@@ -64,7 +64,7 @@ bool prepare(Case& row, at::Tensor& found, at::Tensor& expected) {
 double tolerance(at::ScalarType dtype) { return dtype == at::kDouble ? 1e-12 : 1e-5; }
 
 std::string dtype_word(at::ScalarType dtype) {
-  return dtype == at::kDouble ? "f64" : dtype == at::kFloat ? "f32" : "bf16";
+  return dtype == at::kDouble ? "f64" : dtype == at::kFloat ? "f32" : dtype == at::kHalf ? "f16" : "bf16";
 }
 
 double relative_error(const at::Tensor& found, const at::Tensor& expected) {
@@ -151,11 +151,23 @@ void Verdict::attempt(const Where& where, const std::function<void()>& part) {
   }
 }
 
-void Verdict::append(const std::vector<Case>& others, const std::string& variant) {
-  for (Case row : others) {
+void Verdict::set_place(const std::string& device, const std::string& kernel) {
+  for (Case& row : cases_) {
+    row.device = device;
+    row.kernel = kernel;
+  }
+}
+
+void Verdict::leave_out(const std::string& reason) {
+  if (std::ranges::find(left_out_, reason) == left_out_.end()) left_out_.push_back(reason);
+}
+
+void Verdict::append(const Verdict& other, const std::string& variant) {
+  for (Case row : other.cases_) {
     if (!variant.empty()) row.name.insert(row.group.size(), "/" + variant);
     cases_.push_back(std::move(row));
   }
+  for (const std::string& reason : other.left_out_) leave_out(reason);
 }
 
 }  // namespace mdnlab::check

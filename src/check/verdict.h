@@ -13,7 +13,8 @@ struct Case {
   std::string name;   // group, variant, dtype and quantity: "recurrence/length/T=33/f32/d_log_alpha"
   std::string group;  // "recurrence/length"
   std::string device = "cpu";
-  std::string dtype;     // f64, f32, bf16
+  std::string kernel = {};  // of scan/implementation.h, where one was named
+  std::string dtype;        // f64, f32, bf16, f16
   double error = 0;      // ‖found − expected‖ / ‖expected‖; infinity where nothing can be compared
   double tolerance = 0;  // 0: equal bit for bit
   std::string worst_index;  // of the tensor, "[0,12,1]"; empty where there is no tensor
@@ -53,14 +54,21 @@ class Verdict {
   // Runs a part of the suite; what it throws becomes a failed case named "runs".
   void attempt(const Where& where, const std::function<void()>& part);
 
+  // Where all cases so far ran.
+  void set_place(const std::string& device, const std::string& kernel);
+  // Says once what a kernel does not take.
+  void leave_out(const std::string& reason);
+
   const std::vector<Case>& cases() const { return cases_; }
-  // Cases found before, under a variant (empty: as they are).
-  void append(const std::vector<Case>& others, const std::string& variant);
+  const std::vector<std::string>& left_out() const { return left_out_; }
+  // What was found before, under a variant (empty: as it is).
+  void append(const Verdict& other, const std::string& variant);
 
  private:
   Case& add(const Where& where, const std::string& quantity);
 
   std::vector<Case> cases_;
+  std::vector<std::string> left_out_;
 };
 
 // ‖found − expected‖ / ‖expected‖ in float64; 0 when both are zero; infinity when it is no number.

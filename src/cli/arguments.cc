@@ -4,10 +4,12 @@
 
 #include <boost/program_options.hpp>
 #include <cstdlib>
+#include <limits>
 #include <sstream>
 
 #include "base/log.h"
 #include "base/text.h"
+#include "scan/cuda_module.h"
 
 namespace mdnlab {
 
@@ -25,6 +27,7 @@ struct Arguments::State {
   po::options_description visible;
   std::vector<std::string> names;  // of options, for suggestions
   std::vector<Positional> positionals;
+  Devices devices = Devices::cpu;
   po::variables_map values;
 };
 
@@ -68,15 +71,27 @@ void Arguments::add_plugins() {
   state_->names.emplace_back("plugin");
 }
 
-void Arguments::add_device() { option("device", "auto or cpu", "auto"); }
+void Arguments::add_device(Devices devices) {
+  state_->devices = devices;
+  option("device", devices == Devices::cpu ? "auto or cpu" : "auto (the CPU), cpu, cuda or cuda:N", "auto");
+}
 
-void Arguments::check_device() const {
-  const std::string device = text("device");
-  if (device == "auto" || device == "cpu") return;
-  throw Error(device.starts_with("cuda") ? Code::machine : Code::usage,
-              {.what = device.starts_with("cuda") ? "this build runs on the CPU only" : "unknown device",
-               .found = "--device " + device,
-               .expected = "auto or cpu"});
+c10::Device Arguments::device() const {
+  const std::string word = text("device");
+  if (word == "auto" || word == "cpu") return c10::kCPU;
+  const std::string expected = state_->devices == Devices::cpu ? "auto or cpu" : "auto, cpu, cuda or cuda:N";
+  std::int64_t index = 0;
+  const bool is_cuda = word == "cuda" || (word.starts_with("cuda:") && parse_integer(word.substr(5), index) &&
+                                          index >= 0 && index < std::numeric_limits<c10::DeviceIndex>::max());
+  if (!is_cuda || state_->devices == Devices::cpu) {
+    throw Error(is_cuda ? Code::machine : Code::usage,
+                {.what = is_cuda ? "this command runs on the CPU only" : "unknown device",
+                 .found = "--device " + word,
+                 .expected = expected});
+  }
+  const c10::Device device(c10::kCUDA, static_cast<c10::DeviceIndex>(index));
+  scan::require_gpu(device);
+  return device;
 }
 
 void Arguments::add_formats() {

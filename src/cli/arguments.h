@@ -2,6 +2,8 @@
 // command.
 #pragma once
 
+#include <c10/core/Device.h>
+
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -20,6 +22,8 @@ struct ArgumentsHelp {
   const char* examples;  // lines, each a command
 };
 
+enum class Devices { cpu, any };  // what a command can use
+
 class Arguments {
  public:
   explicit Arguments(const ArgumentsHelp& help);
@@ -35,9 +39,11 @@ class Arguments {
   void add_plugins();
   void add_formats();
 
-  // --device: auto and cpu, so far; anything else is an Error (cuda: Code::machine).
-  void add_device();
-  void check_device() const;
+  // --device auto|cpu, and with Devices::any also cuda[:N]. auto is the CPU.
+  void add_device(Devices devices = Devices::cpu);
+  // A GPU that is not there, or too old (scan::require_gpu), or that the command cannot use is Code::machine;
+  // another word is Code::usage.
+  c10::Device device() const;
 
   // False when --help was asked for, and printed. Unknown options, missing or surplus words: Code::usage.
   bool parse(std::span<const std::string> words);

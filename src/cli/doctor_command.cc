@@ -1,17 +1,21 @@
 #include <ATen/Context.h>
 #include <ATen/Version.h>
-#include <dlfcn.h>
 #include <fmt/format.h>
 #include <sqlite3.h>
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "base/gpu.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "cli/arguments.h"
 #include "cli/command.h"
 #include "data/sentencepiece_tokenizer.h"
 #include "run/machine.h"
+#include "scan/cuda/table.h"
+#include "scan/cuda_module.h"
+#include "scan/implementation.h"
 #include "store/network.h"
 
 namespace mdnlab {
@@ -23,12 +27,51 @@ struct Finding {
   bool is_needed = true;          // else only some experiments need it
 };
 
-Finding cuda_finding() {
-  Finding finding{.what = "CUDA", .found = "not available: runs use the CPU", .is_needed = false};
-  if (!dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL)) {
-    finding.cure = "only for GPUs: an NVIDIA driver, and the CUDA libraries that LibTorch needs";
-  } else if (at::hasCUDA()) {
-    finding.found = "libraries loaded";
+std::string gpu_text(const Gpu& gpu) {
+  return fmt::format("{}, compute capability {}, {}", gpu.name, capability_text(gpu.capability),
+                     bytes_text(gpu.memory_mib << 20));
+}
+
+Finding gpu_finding() {
+  const GpuFacts& facts = gpu_facts();
+  if (!facts.trouble.empty()) {
+    return {.what = "GPU",
+            .found = "none: " + facts.trouble + "; runs use the CPU",
+            .cure = "only for GPUs: an NVIDIA driver, and a GPU of compute capability " +
+                    capability_text(scan::kLeastCapability) + " or more",
+            .is_needed = false};
+  }
+  std::vector<std::string> names;
+  bool is_new_enough = false;
+  for (const Gpu& gpu : facts.gpus) {
+    names.push_back(gpu_text(gpu));
+    is_new_enough = is_new_enough || gpu.capability >= scan::kLeastCapability;
+  }
+  Finding finding{.what = "GPU", .found = join(names, "; ") + "; driver " + facts.driver, .is_needed = false};
+  if (!is_new_enough)
+    finding.cure =
+        "too old: compute capability " + capability_text(scan::kLeastCapability) + " or more is needed";
+  return finding;
+}
+
+// Only where there is a GPU are the libraries for it worth a word.
+Finding kernels_finding() {
+  Finding finding{.what = "CUDA kernels", .is_needed = false};
+  if (!gpu_facts().trouble.empty()) {
+    finding.found =
+        std::filesystem::exists(scan::cuda_module().file) ? "built, not loaded: no GPU" : "not built";
+    return finding;
+  }
+  const scan::CudaModule& module = scan::cuda_module();
+  if (!module.libraries_trouble.empty()) {
+    finding.found = "none: LibTorch's CUDA libraries do not load";
+    finding.cure = module.libraries_trouble;
+  } else if (!module.trouble.empty()) {
+    finding.found = "batched matrix products; " + module.file;
+    finding.cure = module.trouble;
+  } else {
+    finding.found = join(scan::implementation_names(at::kCUDA), ", ") +
+                    fmt::format("; {} kernels of chunks in {}", scan::kernel_table().size(), module.file);
   }
   return finding;
 }
@@ -70,12 +113,16 @@ Finding folder_finding(const std::filesystem::path& database) {
 int run(std::span<const std::string> words) {
   Arguments arguments(
       {.usage = "mdnlab doctor [options]",
-       .about = "Prints what this program runs on and with, what is missing and how to get it.",
-       .examples = "  mdnlab doctor\n  mdnlab doctor --json\n"});
+       .about =
+           "Prints what this program runs on and with, what is missing and how to get it. Exit code 3 when something\n"
+           "that it needs is missing, or the named --device cannot be used.",
+       .examples = "  mdnlab doctor\n  mdnlab doctor --json\n  mdnlab doctor --device cuda\n"});
+  arguments.add_device(Devices::any);
   arguments.add_database();
   arguments.add_plugins();
   arguments.flag("json", "print JSON");
   if (!arguments.parse(words)) return 0;
+  arguments.device();
   const MachineFacts machine = machine_facts();
   const BuildFacts build = build_facts();
   const std::vector<Finding> findings{
@@ -90,7 +137,8 @@ int run(std::span<const std::string> words) {
        fmt::format("{}, {} cores, {}", machine.cpu, machine.cpu_cores, bytes_text(machine.memory_mib << 20)),
        {}},
       {"vector unit", at::get_cpu_capability(), {}},
-      cuda_finding(),
+      gpu_finding(),
+      kernels_finding(),
       plugin_finding(arguments.plugins()),
       sentencepiece_finding(),
       folder_finding(arguments.database())};

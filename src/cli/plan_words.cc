@@ -13,7 +13,7 @@ void add_plan_words(Arguments& arguments) {
 }
 
 std::vector<PlannedRun> read_plan(const Arguments& arguments, const Plugins& plugins) {
-  arguments.check_device();
+  arguments.device();
   const std::vector<std::string> shard = split(arguments.text("shard"), '/');
   std::int64_t index = 0, count = 0;
   if (shard.size() != 2 || !parse_integer(shard[0], index) || !parse_integer(shard[1], count) || index < 0 ||

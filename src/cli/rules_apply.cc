@@ -129,7 +129,7 @@ int rules_apply(std::span<const std::string> words) {
   arguments.option("mode", "chunk: the fast form; reference: token by token in float64; step: decoding",
                    "chunk");
   arguments.option("dtype", "f32, f64, bf16 or f16; else that of q");
-  arguments.add_device();
+  arguments.add_device(Devices::any);
   arguments.option("kernel",
                    "of modes chunk and step: cpu, batched, …; else the first that takes the tensors");
   arguments.flag("normalize", "divide q and k by their norms first, head by head");
@@ -138,15 +138,16 @@ int rules_apply(std::span<const std::string> words) {
   arguments.add_plugins();
   arguments.add_formats();
   if (!arguments.parse(words)) return 0;
-  arguments.check_device();
+  const c10::Device device = arguments.device();
   const std::filesystem::path input = required_file(arguments, "input"),
                               output = required_file(arguments, "output");
   ApplyOptions options{.mode = choice(arguments, "mode", modes),
+                       .device = device,
                        .normalize = arguments.has("normalize"),
                        .scale = arguments.has("scale")};
   if (arguments.has("kernel")) {
     options.kernel = arguments.text("kernel");
-    scan::require_implementation(at::kCPU, options.kernel);
+    scan::require_implementation(device.type(), options.kernel);
   }
   if (arguments.has("dtype")) options.dtype = choice(arguments, "dtype", dtypes);
   if (!std::filesystem::is_directory(output.has_parent_path() ? output.parent_path() : "."))

@@ -9,11 +9,13 @@
 #include <limits>
 #include <list>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/log.h"
 #include "base/text.h"
 #include "check/suite.h"
 #include "cli/arguments.h"
+#include "scan/implementation.h"
 
 namespace mdnlab {
 
@@ -23,8 +25,29 @@ using check::Case;
 
 struct Checked {
   std::string rule;
+  std::string kernel;  // empty: the usual choice, and the layer level
   std::vector<Case> cases;
+  std::vector<std::string> left_out;
 };
+
+// The kernels that are held against the reference; one without a name is the usual choice with the rule's
+// layers.
+std::vector<std::optional<check::Kernel>> kernels_of(const Arguments& arguments, c10::Device device) {
+  if (arguments.has("kernel")) {
+    const std::string name = arguments.text("kernel");
+    scan::require_implementation(device.type(), name);
+    return {check::kernel_on(device, name)};
+  }
+  if (device.is_cpu()) return {std::nullopt};
+  std::vector<std::optional<check::Kernel>> kernels;
+  for (const std::string& name : scan::implementation_names(device.type()))
+    kernels.push_back(check::kernel_on(device, name));
+  return kernels;
+}
+
+std::string place_of(const check::Kernel& kernel) {
+  return (kernel.device.is_cpu() ? "cpu " : "cuda ") + kernel.name;
+}
 
 std::int64_t failures(const std::vector<Case>& cases) {
   return std::ranges::count_if(cases, [](const Case& row) { return !row.passed; });
@@ -99,8 +122,10 @@ nlohmann::ordered_json json_of(const std::vector<Checked>& checked, std::uint64_
                        {"tolerance", row.tolerance},
                        {"worst_index", row.worst_index},
                        {"passed", row.passed}});
+      if (!row.kernel.empty()) cases.back()["kernel"] = row.kernel;
     }
     rules.push_back({{"name", rule.rule}, {"cases", std::move(cases)}});
+    if (!rule.left_out.empty()) rules.back()["left_out"] = rule.left_out;
   }
   return {{"seed", seed}, {"rules", std::move(rules)}, {"passed", passed}, {"failed", failed}};
 }
@@ -136,19 +161,22 @@ int rules_check(std::span<const std::string> words) {
            "Proves a rule: its recurrence against a float64 one, token by token, and its layer against itself in float64,\n"
            "token by token, and against finite differences. Prints a line a group of cases with the worst error, its\n"
            "limit and where it is, then every failure. Exit code 1 when a case failed. src/check/README.md says what each\n"
-           "group proves.",
+           "group proves. On a GPU, or with --kernel: the recurrence of each of the device's kernels, and what it does\n"
+           "not take.",
        .examples = "  mdnlab rules check\n"
                    "  mdnlab rules check mdn --seed 7\n"
                    "  mdnlab rules check ./my_rule.so --set half_life=16\n"
-                   "  mdnlab rules check gated_deltanet --json\n"});
+                   "  mdnlab rules check gated_deltanet --json\n"
+                   "  mdnlab rules check mdn --device cuda --kernel hopper\n"});
   arguments.positional("NAME", "rules, or modules of your own; every rule when none is named", 0, -1);
   arguments.list("set", "KEY=VALUE: an option of the rule, kept in every case");
   arguments.option("seed", "of all that is drawn", "1");
-  arguments.add_device();
+  arguments.option("kernel", "of the device: cpu, batched, hopper; else on a GPU each");
+  arguments.add_device(Devices::any);
   arguments.add_plugins();
   arguments.add_formats();
   if (!arguments.parse(words)) return 0;
-  arguments.check_device();
+  const c10::Device device = arguments.device();
   const auto seed = static_cast<std::uint64_t>(arguments.integer("seed", 0));
 
   const Plugins plugins = arguments.plugins();
@@ -164,21 +192,27 @@ int rules_check(std::span<const std::string> words) {
 
   at::set_num_threads(1);  // thousands of small operations
   const bool prints_table = arguments.format() == TableFormat::plain;
-  check::Suite suite(seed);
   std::vector<Checked> checked;
   std::int64_t passed = 0, failed = 0;
-  for (const Plugin* plugin : chosen) {
-    const auto start = std::chrono::steady_clock::now();
-    checked.push_back({plugin->info().name, suite.check(*plugin, arguments.texts("set")).cases()});
-    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
-    const std::vector<Case>& cases = checked.back().cases;
-    const std::int64_t wrong = failures(cases);
-    failed += wrong;
-    passed += static_cast<std::int64_t>(cases.size()) - wrong;
-    if (prints_table) {
-      print(fmt::format("{}, seed {}, {:.1f} s\n\n{}\n{}", plugin->info().name, seed, taken.count(),
-                        group_table(cases).text(TableFormat::plain), failed_cases(cases)) +
-            (wrong > 0 ? "\n" : ""));
+  for (const std::optional<check::Kernel>& kernel : kernels_of(arguments, device)) {
+    check::Suite suite(seed, kernel);
+    for (const Plugin* plugin : chosen) {
+      if (kernel && !plugin->info().capabilities.scans) continue;
+      const auto start = std::chrono::steady_clock::now();
+      const check::Verdict verdict = suite.check(*plugin, arguments.texts("set"));
+      const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+      checked.push_back(
+          {plugin->info().name, kernel ? kernel->name : "", verdict.cases(), verdict.left_out()});
+      const std::vector<Case>& cases = verdict.cases();
+      const std::int64_t wrong = failures(cases);
+      failed += wrong;
+      passed += static_cast<std::int64_t>(cases.size()) - wrong;
+      if (!prints_table) continue;
+      print(fmt::format("{}{}, seed {}, {:.1f} s\n\n{}", plugin->info().name,
+                        kernel ? ", " + place_of(*kernel) : "", seed, taken.count(),
+                        cases.empty() ? "" : group_table(cases).text(TableFormat::plain)));
+      for (const std::string& reason : verdict.left_out()) print("not taken: " + reason + "\n");
+      print("\n" + failed_cases(cases) + (wrong > 0 ? "\n" : ""));
     }
   }
   if (arguments.has("json")) {
@@ -187,6 +221,10 @@ int rules_check(std::span<const std::string> words) {
     print(case_table(checked).text(TableFormat::csv));
   } else {
     print(fmt::format("{} cases passed, {} failed; seed {}\n", grouped(passed), grouped(failed), seed));
+  }
+  if (passed + failed == 0 && arguments.has("kernel")) {
+    throw Error(Code::machine, {.what = "the kernel " + quote(arguments.text("kernel")) + " takes no case",
+                                .hint = "without --kernel, each of the device's is checked"});
   }
   if (failed > 0) return static_cast<int>(Code::failed);
   return all && !plugins.refusals().empty() ? static_cast<int>(Code::machine) : 0;

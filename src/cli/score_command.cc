@@ -89,7 +89,7 @@ int run(std::span<const std::string> words) {
   arguments.add_database();
   arguments.add_plugins();
   if (!arguments.parse(words)) return 0;
-  arguments.check_device();
+  arguments.device();
   if (arguments.has("tokens") == arguments.has("text")) {
     throw Error(Code::usage, {.what = "score what? one of --tokens FILE.json and --text FILE",
                               .found = arguments.has("text") ? "both" : "neither"});

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <string>
 
+#include "base/gpu.h"
 #include "base/text.h"
 #include "run/version.h"
 
@@ -33,11 +34,16 @@ MachineFacts machine_facts() {
   utsname system{};
   uname(&system);
   const std::string distribution = line_value("/etc/os-release", "PRETTY_NAME", '=');
+  const std::vector<Gpu>& gpus = gpu_facts().gpus;
   return {.host = system.nodename,
           .system = (distribution.empty() ? system.sysname : distribution) + ", " + system.release,
           .cpu = line_value("/proc/cpuinfo", "model name", ':'),
           .cpu_cores = sysconf(_SC_NPROCESSORS_ONLN),
-          .memory_mib = sysconf(_SC_PHYS_PAGES) / 1024 * (sysconf(_SC_PAGESIZE) / 1024)};
+          .memory_mib = sysconf(_SC_PHYS_PAGES) / 1024 * (sysconf(_SC_PAGESIZE) / 1024),
+          .gpu = gpus.empty() ? "" : gpus[0].name,
+          .gpu_count = std::ssize(gpus),
+          .gpu_memory_mib = gpus.empty() ? 0 : gpus[0].memory_mib,
+          .driver = gpu_facts().driver};
 }
 
 BuildFacts build_facts() {

@@ -66,6 +66,19 @@ std::string refusal_of(const Implementation& implementation, const Inputs& input
   return is_own ? implementation.step_refusal(inputs) : implementation.refusal(inputs);
 }
 
+// On a GPU: that there is one, and once, why our kernels are not among its implementations.
+void check_gpu(at::Device device) {
+  if (!device.is_cuda()) return;
+  require_gpu(device);
+  [[maybe_unused]] static const bool is_told = [] {
+    const CudaModule& module = cuda_module();
+    if (!module.trouble.empty())
+      warn("scan: " + module.file + " is not used: " + module.trouble +
+           "; scans run as batched matrix products");
+    return true;
+  }();
+}
+
 // Under the lock.
 [[noreturn]] void refuse_device(const at::Device& device) {
   std::vector<std::string> devices;
@@ -95,8 +108,15 @@ void require_implementation(at::DeviceType device, std::string_view name) {
   find(list_of(device).list, device, name);
 }
 
+std::string refusal(const Inputs& inputs, std::string_view name, Pass pass) {
+  const at::DeviceType device = inputs.q_BTGK.device().type();
+  const auto& [lock, list] = list_of(device);
+  return refusal_of(find(list, device, name), inputs, pass);
+}
+
 const Implementation& choose(const Inputs& inputs, std::string_view forced, Pass pass) {
   const at::Device device = inputs.q_BTGK.device();
+  check_gpu(device);
   const auto& [lock, list] = list_of(device.type());
   if (list.empty()) refuse_device(device);
   if (!forced.empty()) {

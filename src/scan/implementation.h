@@ -49,11 +49,16 @@ std::vector<std::string> implementation_names(at::DeviceType device);
 // begins.
 void require_implementation(at::DeviceType device, std::string_view name);
 
+// Empty where the named implementation takes the inputs; else why not. Code::usage for an unknown name.
+std::string refusal(const Inputs& inputs, std::string_view name, Pass pass = Pass::chunk);
+
 // The first that takes the inputs, or the one named `forced`. Lives as long as the program. Where one that
 // comes earlier in the list refuses, a warning says so, once for each reason.
 //
 // Error: Code::machine, naming the device and each implementation with its refusal, where none fits or
-// `forced` does not; Code::usage where no implementation of the device has that name.
+// `forced` does not; Code::usage where no implementation of the device has that name; on a GPU also
+// require_gpu()'s. There a warning says once why our kernels are not among the implementations, if they are
+// not.
 const Implementation& choose(const Inputs& inputs, std::string_view forced = {}, Pass pass = Pass::chunk);
 
 }  // namespace mdnlab::scan

@@ -11,8 +11,7 @@ using testing::ElementsAre;
 
 ScanBench small() {
   return {.rule = "mdn",
-          .has_delta = true,
-          .has_momentum = true,
+          .cell = {.has_delta = true, .has_momentum = true},
           .shape = {.B = 2, .T = 70, .H = 2, .K = 16, .V = 8},
           .repeats = 5};
 }

@@ -37,7 +37,7 @@ TEST(Verdict, NamesACaseByWhereItBelongs) {
   EXPECT_EQ(verdict.cases()[0].dtype, "f32");
   EXPECT_EQ(verdict.cases()[1].name, "layer/state/bf16/S");
   Verdict joined;
-  joined.append(verdict.cases(), "delta=false");
+  joined.append(verdict, "delta=false");
   EXPECT_EQ(joined.cases()[0].name, "recurrence/length/delta=false/T=3/f32/d_eta");
 }
 
