@@ -1,3 +1,4 @@
+#include <c10/util/Exception.h>
 #include <dlfcn.h>
 #include <fmt/format.h>
 #include <malloc.h>
@@ -19,9 +20,10 @@ namespace mdnlab {
 
 namespace {
 
-constexpr std::array commands{&run_command,    &plan_command,  &status_command, &query_command,
-                              &report_command, &rules_command, &data_command,   &merge_command,
-                              &score_command,  &import_command, &export_command, &doctor_command, &worker_command};
+constexpr std::array commands{&run_command,    &plan_command,   &status_command, &query_command,
+                              &report_command, &rules_command,  &data_command,   &merge_command,
+                              &score_command,  &import_command, &export_command, &doctor_command,
+                              &worker_command};
 
 std::string overview() {
   std::string text = "usage: mdnlab COMMAND …\n\nA laboratory for linear-attention recurrence rules.\n\n";
@@ -59,6 +61,11 @@ int run_main(int count, char** arguments) {
     end_progress();
     note("mdnlab: out of memory");
     return static_cast<int>(Code::machine);
+  } catch (const c10::OutOfMemoryError& error) {  // of a GPU
+    end_progress();
+    note("mdnlab: " + split(error.what_without_backtrace(), '\n')[0] +
+         " Fewer sequences, or shorter ones, need less.");
+    return static_cast<int>(Code::machine);
   } catch (const std::exception& error) {
     end_progress();
     note(std::string("mdnlab: ") + split(error.what(), '\n')[0]);
@@ -66,8 +73,8 @@ int run_main(int count, char** arguments) {
   }
 }
 
-// Tensors come and go at every step. Memory that stays with the program needs no faulting in again (a third of
-// a scan's time), and pages of 2 MiB are found faster than 512 of 4 KiB (a fifteenth).
+// Tensors come and go at every step. Memory that stays with the program needs no faulting in again (a third
+// of a scan's time), and pages of 2 MiB are found faster than 512 of 4 KiB (a fifteenth).
 void keep_memory() {
   constexpr std::size_t large = 1 << 30, page = 4096, reserved = 256 << 20;
   mallopt(M_MMAP_THRESHOLD, large);

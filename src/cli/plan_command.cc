@@ -69,9 +69,10 @@ int run(std::span<const std::string> words) {
            "tokens, a memory estimate, and where the run stands in the database. Runs nothing.",
        .examples = "  mdnlab plan experiments/quickstart.yaml\n"
                    "  mdnlab plan experiments/quickstart.yaml --json --only rule.name=mdn\n"
+                   "  mdnlab plan FILE.yaml --device cuda      # which kernels would run there\n"
                    "  mdnlab plan --reference\n"});
   arguments.positional("FILE", "the experiment", 0);
-  add_plan_words(arguments);
+  add_plan_words(arguments, Devices::any);
   arguments.add_database();
   arguments.add_formats();
   arguments.flag("reference", "print instead every section and option that a FILE may hold, as Markdown");

@@ -4,16 +4,16 @@
 
 namespace mdnlab {
 
-void add_plan_words(Arguments& arguments) {
+void add_plan_words(Arguments& arguments, Devices devices) {
   arguments.list("only",
                  "PATH=VALUE: runs whose resolved option has this value; one path ORed, several ANDed");
   arguments.option("shard", "I/N: every N-th run of the plan, from the I-th (0 ≤ I < N)", "0/1");
-  arguments.add_device();
+  arguments.add_device(devices);
   arguments.add_plugins();
 }
 
 std::vector<PlannedRun> read_plan(const Arguments& arguments, const Plugins& plugins) {
-  arguments.device();
+  const c10::Device device = arguments.device();
   const std::vector<std::string> shard = split(arguments.text("shard"), '/');
   std::int64_t index = 0, count = 0;
   if (shard.size() != 2 || !parse_integer(shard[0], index) || !parse_integer(shard[1], count) || index < 0 ||
@@ -22,7 +22,7 @@ std::vector<PlannedRun> read_plan(const Arguments& arguments, const Plugins& plu
                               .found = quote(arguments.text("shard")),
                               .expected = "I/N with 0 ≤ I < N"});
   }
-  std::vector<PlannedRun> plan = make_plan(arguments.text("FILE"), plugins);
+  std::vector<PlannedRun> plan = make_plan(arguments.text("FILE"), plugins, device);
   // A filter may name what only other shards have; shards count by the whole plan, so the order changes
   // nothing else.
   keep_only(plan, arguments.texts("only"));

@@ -6,7 +6,8 @@
 
 namespace mdnlab {
 
-void add_plan_words(Arguments& arguments);  // --only, --shard, --device, --plugin
+// --only, --shard, --device, --plugin
+void add_plan_words(Arguments& arguments, Devices devices = Devices::cpu);
 std::vector<PlannedRun> read_plan(const Arguments& arguments, const Plugins& plugins);
 
 }  // namespace mdnlab

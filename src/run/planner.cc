@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "run/kernels.h"
 #include "run/sweep.h"
 #include "train/options.h"
 
@@ -19,7 +20,8 @@ namespace {
 // Raised whenever the model around the rules, training or evaluation change results.
 constexpr int model_version = 1;
 
-std::string run_key(const RunConfig& config, const Plugins& plugins, const std::string& data_digest) {
+std::string run_key(const RunConfig& config, const Plugins& plugins, const std::string& data_digest,
+                    const std::string& device_kind) {
   nlohmann::json json = nlohmann::json::parse(config.json());
   json.erase("name");
   if (config.data) {  // the digest stands for the text and its tokenizer, wherever they lie
@@ -33,7 +35,7 @@ std::string run_key(const RunConfig& config, const Plugins& plugins, const std::
   for (const TaskChoice& choice : config.evaluations)
     versions["tasks"][choice.kind->name] = choice.kind->version;
   const nlohmann::json whole{
-      {"config", json}, {"versions", versions}, {"device", "cpu"}, {"data", data_digest}};
+      {"config", json}, {"versions", versions}, {"device", device_kind}, {"data", data_digest}};
   return sha256(whole.dump()).substr(0, 32);
 }
 
@@ -84,7 +86,7 @@ std::int64_t vocabulary_of(const RunConfig& config, const Task& task) {
   return model.integer("vocab_size");
 }
 
-PlannedRun describe_run(RunConfig config, const Plugins& plugins, TaskMaker& tasks) {
+PlannedRun describe_run(RunConfig config, const Plugins& plugins, TaskMaker& tasks, c10::Device device) {
   PlannedRun run;
   const std::unique_ptr<Task> task = tasks.make(config.task, config);
   const std::int64_t vocabulary = vocabulary_of(config, *task);
@@ -105,12 +107,9 @@ PlannedRun describe_run(RunConfig config, const Plugins& plugins, TaskMaker& tas
                                        dtype_of(config.train.text("dtype")));
   run.flops_per_token = facts.flops_per_token;
   run.memory_bytes = estimate_memory(config, facts.parameters, vocabulary);
-  std::set<std::string> kernels;
-  for (const RuleChoice& layer : config.model.layers) {
-    kernels.insert(plugins.find(layer.name).info().capabilities.scans ? "cpu chunk" : "cpu sdpa");
-  }
-  run.kernel = join(std::vector<std::string>(kernels.begin(), kernels.end()), " + ");
-  run.row = {.key = run_key(config, plugins, data_digest),
+  run.kernel = kernels_of(config.model, rules, plugins, dtype_of(config.train.text("dtype")), device);
+  const std::string device_kind = device.is_cpu() ? "cpu" : "cuda";
+  run.row = {.key = run_key(config, plugins, data_digest, device_kind),
              .sweep = config.name,
              .name = config.name,
              .rule = config.model.rule_text(),
@@ -120,20 +119,21 @@ PlannedRun describe_run(RunConfig config, const Plugins& plugins, TaskMaker& tas
              .tokens_per_step = config.train.integer("tokens_per_step"),
              .parameters = facts.parameters,
              .state_bytes = facts.state_bytes,
-             .device_kind = "cpu",
+             .device_kind = device_kind,
              .config_json = config.json(),
              .config_yaml = config.json(true)};
   run.config = std::move(config);
   return run;
 }
 
-std::vector<PlannedRun> make_plan(const std::filesystem::path& file, const Plugins& plugins) {
+std::vector<PlannedRun> make_plan(const std::filesystem::path& file, const Plugins& plugins,
+                                  c10::Device device) {
   const Node root = parse_yaml_file(file);
   TaskMaker tasks(std::filesystem::absolute(file).parent_path());
   std::vector<PlannedRun> plan;
   std::set<std::string> keys;
   for (const SweepPoint& point : expand_sweep(root)) {
-    PlannedRun run = describe_run(read_config(point.document, plugins), plugins, tasks);
+    PlannedRun run = describe_run(read_config(point.document, plugins), plugins, tasks, device);
     if (!keys.insert(run.row.key).second) continue;
     if (run.row.sweep.empty()) run.row.sweep = file.stem().string();
     run.row.name = point.label.empty() ? run.row.sweep : point.label;

@@ -1,6 +1,8 @@
 // A YAML file → the ordered list of its runs, each with its key and what is known of it before it starts.
 #pragma once
 
+#include <c10/core/Device.h>
+
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -29,7 +31,7 @@ struct PlannedRun {
   std::int64_t index = 0;  // in the whole plan, from 0
   RunConfig config;
   RunPlan row;         // key and facts, as the store keeps them
-  std::string kernel;  // what the rule's recurrence runs on
+  std::string kernel;  // kernels_of (kernels.h)
   double flops_per_token = 0;
   std::int64_t memory_bytes = 0;  // an estimate: parameters, gradients, moments, activations of one batch
 };
@@ -37,10 +39,12 @@ struct PlannedRun {
 // A run's key and facts from its configuration. The key hashes the resolved options (dtype and threads among
 // them, names and paths left out), the device kind, the versions of rules, tasks and model, and the digest of
 // the data.
-PlannedRun describe_run(RunConfig config, const Plugins& plugins, TaskMaker& tasks);
+PlannedRun describe_run(RunConfig config, const Plugins& plugins, TaskMaker& tasks,
+                        c10::Device device = c10::kCPU);
 
 // The whole plan. Points of the sweep that resolve to the same run appear once.
-std::vector<PlannedRun> make_plan(const std::filesystem::path& file, const Plugins& plugins);
+std::vector<PlannedRun> make_plan(const std::filesystem::path& file, const Plugins& plugins,
+                                  c10::Device device = c10::kCPU);
 
 // Keeps the runs of shard `index` of `count` (plan index mod count).
 void keep_shard(std::vector<PlannedRun>& plan, std::int64_t index, std::int64_t count);
