@@ -65,6 +65,32 @@ INSTANTIATE_TEST_SUITE_P(Cells, EveryCell,
                                          Recurrence{.delta = true, .decay = Decay::channel},
                                          Recurrence{true, true, Decay::channel}));
 
+TEST(NarrowKernel, IsCheckedAtTheWidthsAndDtypesThatItTakes) {
+  // As a kernel of matrix units is: two widths, bf16, and a step that takes more.
+  Kernel kernel{.refusal_of_chunk =
+                    [](const scan::Inputs& in) {
+                      if (in.q_BTGK.scalar_type() != at::kBFloat16) return "q is not bf16";
+                      return in.q_BTGK.size(3) == 128 && in.v_BTHV.size(3) % 64 == 0 ? "" : "K is not 128";
+                    },
+                .name = "narrow"};
+  const auto chunk = kernel.chunk;
+  kernel.chunk = [&](const scan::Inputs& in, const scan::Options& options) {
+    EXPECT_EQ(kernel.refusal_of_chunk(in), "");
+    return chunk(in, options);
+  };
+  const Verdict verdict = check_recurrence({.delta = true, .decay = Decay::scalar}, kernel, 3);
+  EXPECT_THAT(failed(verdict), IsEmpty());
+  EXPECT_THAT(verdict.left_out(), testing::ElementsAre("q is not bf16"));
+  std::vector<std::string> names;
+  for (const Case& row : verdict.cases()) {
+    names.push_back(row.name);
+    EXPECT_EQ(row.kernel, "narrow");
+    EXPECT_TRUE(row.dtype == "bf16" || row.group == "recurrence/step") << row.name;
+  }
+  EXPECT_THAT(names, IsSupersetOf({"recurrence/length/T=65/bf16/d_log_alpha", "recurrence/split/bf16/o",
+                                   "recurrence/repeat/again/bf16/d_q", "recurrence/step/f64/o"}));
+}
+
 TEST(BrokenKernel, WithADecayThatIsOneStepLate) {
   const auto names = failed_against_reference(with_inputs([](scan::Inputs& in) {
     if (in.log_alpha.defined()) in.log_alpha = in.log_alpha.roll(1, 1);
@@ -124,6 +150,14 @@ TEST(BrokenKernel, ThatForgetsTheVelocityBetweenCalls) {
                                              return out;
                                            }});
   EXPECT_THAT(names, IsSupersetOf({"recurrence/split/f64/o", "recurrence/step/f64/o"}));
+}
+
+TEST(BrokenKernel, ThatLosesTheStateInLowPrecision) {
+  const auto names = failed_structure(with_outputs([](scan::Outputs& out, const scan::Inputs& in) {
+    if (in.q_BTGK.scalar_type() == at::kBFloat16) out.final_S_NHKV = out.final_S_NHKV * 0.9;
+  }));
+  EXPECT_THAT(names, Contains("recurrence/split/bf16/o"));
+  EXPECT_THAT(names, Not(Contains(testing::HasSubstr("/f32/"))));
 }
 
 TEST(BrokenKernel, ThatMixesHeads) {
