@@ -3,6 +3,7 @@
 #pragma once
 
 #include "scan/cuda/coefficients.cuh"
+#include "scan/cuda/inverse.cuh"
 #include "scan/cuda/problem.h"
 #include "scan/cuda/sm90.cuh"
 
@@ -20,8 +21,6 @@ struct PrepareArguments {
   T* scores;                   // [H·chunks] panels: L
 };
 
-constexpr int kStride = kChunk + 4;
-
 template <class T, int K>
 struct PrepareShared {
   union {
@@ -38,86 +37,6 @@ struct PrepareShared {
   Gamma gamma;
   std::uint64_t loaded;
 };
-
-// float32 as the matrix units' tf32, ten bits after the point.
-__device__ inline std::uint32_t as_tf32(float x) {
-  std::uint32_t rounded;
-  asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(rounded) : "f"(x));
-  return rounded;
-}
-
-// to (16 rows × 8·tiles columns) = sign · left (16 × size) · right (size × 8·tiles), by one warp.
-template <int size, int tiles>
-__device__ inline void multiply_block(float* to, int to_stride, const float* left, const float* right, int right_stride,
-                                      float sign, int lane) {
-  const int row = lane / 4, column = lane % 4;
-  float d[tiles][4]{};
-#pragma unroll
-  for (int j = 0; j < size; j += 8) {
-    std::uint32_t a[4];
-#pragma unroll
-    for (int i = 0; i < 4; ++i) a[i] = as_tf32(left[(row + i % 2 * 8) * kStride + j + column + i / 2 * 4]);
-#pragma unroll
-    for (int n = 0; n < tiles; ++n) {
-      const std::uint32_t b0 = as_tf32(right[(j + column) * right_stride + 8 * n + row]);
-      const std::uint32_t b1 = as_tf32(right[(j + column + 4) * right_stride + 8 * n + row]);
-      asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-          : "+f"(d[n][0]), "+f"(d[n][1]), "+f"(d[n][2]), "+f"(d[n][3])
-          : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-    }
-  }
-#pragma unroll
-  for (int n = 0; n < tiles; ++n) {
-#pragma unroll
-    for (int h = 0; h < 2; ++h) {
-      *reinterpret_cast<float2*>(to + (row + 8 * h) * to_stride + 8 * n + 2 * column) =
-          float2{sign * d[n][2 * h], sign * d[n][2 * h + 1]};
-    }
-  }
-}
-
-// [T1 0; A21 T2] → [T1 0; −T2 A21 T1 T2] for two blocks of `size` from row `first` on; this warp makes 16 rows from
-// `row` and size/2 columns from `column` of what lies below.
-template <int size, class Shared>
-__device__ inline void merge(Shared& shared, int first, int row, int column, int lane) {
-  constexpr int tiles = size / 16, stride = 36;
-  float* const product = &shared.product[first / 2][column];
-  float* const below = &shared.a[first + size][first];
-  multiply_block<size, tiles>(product + row * stride, stride, below + row * kStride, &shared.a[first][first + column],
-                              kStride, 1, lane);
-  __syncthreads();
-  multiply_block<size, tiles>(below + row * kStride + column, kStride, below + row * kStride + size, product, stride, -1,
-                              lane);
-  __syncthreads();
-}
-
-// (I + A)⁻¹ in place of the strictly lower triangle `a`, whose other entries are 0.
-template <class Shared>
-__device__ inline void invert(Shared& shared) {
-  const int thread = threadIdx.x, warp = thread / 32, lane = thread % 32;
-  // A diagonal block a warp, a column a lane, by substitution.
-  {
-    const int first = warp * kBlock, column = lane % kBlock;
-    float x[kBlock];
-#pragma unroll
-    for (int i = 0; i < kBlock; ++i) {
-      float row[kBlock];
-      if (i > 0) load_block(row, &shared.a[first + i][first]);
-      float sum = i == column ? 1.0f : 0.0f;
-#pragma unroll
-      for (int j = 0; j < i; ++j) sum -= row[j] * x[j];
-      x[i] = sum;
-    }
-    __syncwarp();
-    if (lane < kBlock) {
-#pragma unroll
-      for (int i = 0; i < kBlock; ++i) shared.a[first + i][first + column] = x[i];
-    }
-  }
-  __syncthreads();
-  merge<kBlock>(shared, warp / 2 * 32, 0, warp % 2 * 8, lane);
-  merge<2 * kBlock>(shared, 0, warp % 2 * 16, warp / 2 * 16, lane);
-}
 
 template <class T, int K, bool has_delta>
 __global__ __launch_bounds__(kWarpgroup, 4) void prepare(const __grid_constant__ PrepareArguments<T> in) {
@@ -209,7 +128,7 @@ __global__ __launch_bounds__(kWarpgroup, 4) void prepare(const __grid_constant__
   __syncthreads();
   if (thread == 0) store_bytes(in.scores + index * kPanelElements, shared.scores, sizeof(T) * kPanelElements);
   if constexpr (has_delta) {
-    invert(shared);
+    invert(shared, [] { __syncthreads(); });
     unsigned char* const inverse = reinterpret_cast<unsigned char*>(in.inverse + index * kPanelElements);
     for (int piece = thread; piece < kChunk * 8; piece += kWarpgroup) {
       const int row = piece / 8, column = piece % 8 * 8;

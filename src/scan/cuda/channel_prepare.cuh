@@ -1,0 +1,166 @@
+// The operands of each chunk and head with channel-wise decay (channel_operands.cuh), for all of them at once. A block
+// of 2K threads takes one: each thread two channels of 16 tokens, and for the scores each warp some of the 8×8 tiles
+// of a level (channel_share.cuh), 8 readers' queries and keys by 8 writers.
+#pragma once
+
+#include "scan/cuda/channel_operands.cuh"
+#include "scan/cuda/channel_share.cuh"
+#include "scan/cuda/inverse.cuh"
+#include "scan/cuda/warp_product.cuh"
+
+namespace mdnlab::scan::cuda {
+
+template <class T, int K>
+struct ChannelPrepareArguments {
+  ChannelInputs<T> in;
+  ChannelOperands<T, K>* operands;  // [H·chunks]
+};
+
+template <class T, int K>
+struct ChannelPrepareShared {
+  union {
+    // Two levels: rows are readers' queries, readers' keys, writers, all decayed to the middle.
+    alignas(1024) T level[2][K / kPanel][3 * kLevelRows * kPanel];
+    alignas(16) float product[32][36];  // a factor of a merge
+  };
+  alignas(1024) T scores[kPanelElements];
+  alignas(16) float a[kChunk][kStride];  // A, then its inverse
+  float2 total[kChunk / kQuarter][K / 2];
+  float beta[kChunk];
+  float diagonal[K / kPanel][kChunk];  // ⟨q_t, k_t⟩ in parts
+};
+
+// The element pair `pair` of row `row` of panels of `rows` rows.
+template <class T>
+__device__ inline std::uint32_t& pair_of_row(T* panels, int rows, int row, int pair) {
+  T* const panel = panels + pair / 32 * rows * kPanel;
+  return reinterpret_cast<std::uint32_t*>(panel + row * kPanel)[(pair % 32 / 4 ^ (row & 7)) * 4 + pair % 4];
+}
+
+template <int h, class T, int K>
+__device__ inline void lay_level(ChannelPrepareShared<T, K>& shared, int slot, const Share<T>& share, int quarter, int pair,
+                                 float2 between) {
+  T* const level = shared.level[slot][0];
+  constexpr int rows = 3 * kLevelRows;
+  for_each_factor<h>(
+      share.alpha, quarter, between,
+      [&](int i, float2 f) {
+        const int row = level_row(h, kQuarter * quarter + i);
+        pair_of_row(level, rows, row, pair) = pack<T>(f * widened<T>(share.q[i]));
+        pair_of_row(level, rows, kLevelRows + row, pair) = pack<T>(f * widened<T>(share.k[i]));
+      },
+      [&](int i, float2 f) {
+        const int t = kQuarter * quarter + i, row = level_row(h, t);
+        pair_of_row(level, rows, 2 * kLevelRows + row, pair) = pack<T>(shared.beta[t] * (f * widened<T>(share.k[i])));
+      });
+}
+
+// A_tj and L_tj of a tile.
+template <class T, int K>
+__device__ inline void score_tile(ChannelPrepareShared<T, K>& shared, LevelTile tile, int lane) {
+  float d[4] = {};
+#pragma unroll
+  for (int i = 0; i < K / 32; ++i) {
+    const std::uint32_t panel = shared_address(shared.level[tile.log_h % 2][i / 2]);
+    const int read_row = lane / 8 % 2 * kLevelRows + 8 * tile.reader + lane % 8;
+    std::uint32_t write[4], read[2][4];
+    load_matrices(piece_address(panel, 2 * kLevelRows + 8 * tile.writer + lane % 8, i % 2 * 4 + lane / 8), write);
+    load_matrices(piece_address(panel, read_row, i % 2 * 4 + lane / 16), read[0]);
+    load_matrices(piece_address(panel, read_row, i % 2 * 4 + 2 + lane / 16), read[1]);
+    multiply<T>(d, read[0], write[0], write[1]);
+    multiply<T>(d, read[1], write[2], write[3]);
+  }
+  const int reader = 8 * tile.reader + lane / 4, t = reader_of(tile.log_h, reader);
+#pragma unroll
+  for (int e = 0; e < 2; ++e) {
+    const int writer = 8 * tile.writer + 2 * (lane % 4) + e, j = writer_of(tile.log_h, writer);
+    if (reader >> tile.log_h != writer >> tile.log_h) continue;  // not of one pair of blocks
+    shared.scores[t * kPanel + (j / 8 ^ (t & 7)) * 8 + j % 8] = T(d[e]);
+    shared.a[t][j] = d[2 + e];
+  }
+}
+
+template <class T, int K>
+__global__ __launch_bounds__(2 * K, 256 / K) void channel_prepare(const __grid_constant__ ChannelPrepareArguments<T, K> arguments) {
+  using Shared = ChannelPrepareShared<T, K>;
+  extern __shared__ unsigned char memory[];
+  Shared& shared = shared_memory<Shared>(memory);
+  constexpr int kThreads = 2 * K, kWarps = kThreads / 32;
+  const ChannelInputs<T>& in = arguments.in;
+  const int thread = threadIdx.x, warp = thread / 32, lane = thread % 32, pair = thread % (K / 2), quarter = thread / (K / 2);
+  const int head = blockIdx.y;
+  const Chunk chunk = in.chunk[blockIdx.x];
+  ChannelOperands<T, K>& out = arguments.operands[std::int64_t{head} * in.sizes.chunks + blockIdx.x];
+
+  Share<T> share;
+  load_share<T, K>(share, in, chunk, head, pair, quarter);
+  if (thread < kChunk) shared.beta[thread] = load_beta(in, chunk, head, thread);
+  for (int i = thread; i < kPanelElements / 8; i += kThreads) reinterpret_cast<uint4*>(shared.scores)[i] = uint4{};
+  for (int i = thread; i < kChunk * kStride / 4; i += kThreads) reinterpret_cast<float4*>(shared.a[0])[i] = float4{};
+  shared.total[quarter][pair] = product_of(share.alpha);
+#pragma unroll
+  for (int i = 0; i < kQuarter; ++i) {
+    const float2 product = widened<T>(share.q[i]) * widened<T>(share.k[i]);
+    float sum = product.x + product.y;
+#pragma unroll
+    for (int distance = 1; distance < 32; distance *= 2) sum += __shfl_xor_sync(~0u, sum, distance);
+    if (lane == 0) shared.diagonal[pair / 32][kQuarter * quarter + i] = sum;
+  }
+  __syncthreads();
+
+  // D, Q̂, Ψ and ā_C.
+  float2 before{1, 1}, after{1, 1};
+  for (int i = 0; i < quarter; ++i) before *= shared.total[i][pair];
+  for (int i = quarter + 1; i < kChunk / kQuarter; ++i) after *= shared.total[i][pair];
+  multiply_onward<kQuarter>(share.alpha, 0, before, [&](int i, float2 f) {
+    const int t = kQuarter * quarter + i;
+    pair_of_row(out.out, kChunk, t, pair) = pack<T>(f * widened<T>(share.q[i]));
+    pair_of_row(out.read, kChunk, t, pair) = pack<T>(f * widened<T>(share.k[i]));
+  });
+  multiply_back<kQuarter>(share.alpha, 0, after, [&](int i, float2 f) {
+    const int t = kQuarter * quarter + i;
+    pair_of_row(out.write, kChunk, t, pair) = pack<T>(shared.beta[t] * (f * widened<T>(share.k[i])));
+  });
+  if (quarter == 0) reinterpret_cast<float2*>(out.keep)[pair] = shared.total[0][pair] * after;
+
+  // Scores, two levels at a time.
+  constexpr float2 one{1, 1};
+  lay_level<1>(shared, 0, share, quarter, pair, one);
+  lay_level<2>(shared, 1, share, quarter, pair, one);
+  __syncthreads();
+  for (int i = warp; i < first_tile(2); i += kWarps) score_tile(shared, tile_of(i), lane);
+  __syncthreads();
+  lay_level<4>(shared, 0, share, quarter, pair, one);
+  lay_level<8>(shared, 1, share, quarter, pair, one);
+  __syncthreads();
+  for (int i = first_tile(2) + warp; i < first_tile(4); i += kWarps) score_tile(shared, tile_of(i), lane);
+  __syncthreads();
+  lay_level<16>(shared, 0, share, quarter, pair, one);
+  lay_level<32>(shared, 1, share, quarter, pair,
+                quarter == 0 ? shared.total[1][pair] : quarter == 3 ? shared.total[2][pair] : one);
+  __syncthreads();
+  for (int i = first_tile(4) + warp; i < kTiles; i += kWarps) score_tile(shared, tile_of(i), lane);
+  if (thread < kChunk) {
+    float sum = 0;
+    for (int part = 0; part < K / kPanel; ++part) sum += shared.diagonal[part][thread];
+    shared.scores[thread * kPanel + (thread / 8 ^ (thread & 7)) * 8 + thread % 8] = T(shared.beta[thread] * sum);
+  }
+  fence_shared();
+  __syncthreads();
+  if (thread == 0) store_bytes(out.scores, shared.scores, sizeof(out.scores));
+  if (thread >= kWarpgroup) return;
+
+  invert(shared, [] { sync(1, kWarpgroup); });
+  for (int piece = thread; piece < kChunk * 8; piece += kWarpgroup) {
+    const int row = piece / 8, column = piece % 8 * 8;
+    float x[8];
+#pragma unroll
+    for (int i = 0; i < 8; ++i) x[i] = row == column + i ? 0.0f : shared.a[row][column + i];
+    reinterpret_cast<uint4*>(out.inverse)[row * 8 + (piece % 8 ^ (row & 7))] =
+        uint4{Element<T>::pack(x[0], x[1]), Element<T>::pack(x[2], x[3]), Element<T>::pack(x[4], x[5]),
+              Element<T>::pack(x[6], x[7])};
+  }
+  if (thread == 0) wait_stores_read();
+}
+
+}  // namespace mdnlab::scan::cuda

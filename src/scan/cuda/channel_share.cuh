@@ -1,0 +1,146 @@
+// Channel-wise decay: α_t is a vector over the K key channels, and so is what is left of write j at token t,
+// a_{j→t} = ∏_{j<s≤t} α_s. Products over channels of the pairs j < t of a chunk come in six levels. At level h = 1, 2,
+// 4 … 32 the chunk is pairs of neighbouring blocks of h tokens; writers j are in the earlier block of a pair, readers
+// t in the later. With m the earlier block's last token,
+//
+//     a_{j→t} = a_{m→t} ∘ a_{j→m}      reader t: x_t∘a_{m→t}      writer j: β_j k_j∘a_{j→m}
+//
+// so that a level is a matrix product, and each pair j < t is in exactly one. Every factor is a product of α's, in
+// [0, 1]: no difference of exponents, no division, hence no bound on α, which may be 0.
+//
+// Elementwise work is shared out by two adjacent channels of 16 tokens (a quarter of the chunk) a thread.
+#pragma once
+
+#include "scan/cuda/problem.h"
+#include "scan/cuda/sm90.cuh"
+
+namespace mdnlab::scan::cuda {
+
+constexpr int kQuarter = 16;               // tokens of a share
+constexpr int kLevelRows = kChunk / 2;     // readers of a level, and writers
+
+// Rows of K elements, `head` and `token` elements apart.
+template <class T>
+struct Rows {
+  const T* data;
+  std::int64_t token, head;
+};
+
+template <class T>
+struct ChannelInputs {
+  Rows<T> q, k;            // (tokens,G,K)
+  const float* log_alpha;  // (tokens,H,K)
+  const float* beta;       // (tokens,H), null: 1
+  const Chunk* chunk;      // [chunks]
+  Sizes sizes;
+};
+
+// Tokens that are none have α = 1, q = k = 0.
+template <class T>
+struct Share {
+  float2 alpha[kQuarter];
+  std::uint32_t q[kQuarter], k[kQuarter];
+};
+
+template <class T>
+__device__ inline float2 widened(std::uint32_t pair) {
+  return {Element<T>::low(pair), Element<T>::high(pair)};
+}
+__device__ inline float2 operator*(float2 a, float2 b) { return {a.x * b.x, a.y * b.y}; }
+__device__ inline float2 operator*(float a, float2 b) { return {a * b.x, a * b.y}; }
+__device__ inline float2 operator+(float2 a, float2 b) { return {a.x + b.x, a.y + b.y}; }
+__device__ inline float2& operator+=(float2& a, float2 b) { return a = a + b; }
+__device__ inline float2& operator*=(float2& a, float2 b) { return a = a * b; }
+template <class T>
+__device__ inline std::uint32_t pack(float2 pair) {
+  return Element<T>::pack(pair.x, pair.y);
+}
+
+template <class T, int K>
+__device__ inline void load_share(Share<T>& share, const ChannelInputs<T>& in, Chunk chunk, int head, int pair, int quarter) {
+  const int key_head = head / (in.sizes.heads / in.sizes.key_heads);
+#pragma unroll
+  for (int i = 0; i < kQuarter; ++i) {
+    const bool is_token = kQuarter * quarter + i < chunk.rows;
+    const std::int64_t token = chunk.token + kQuarter * quarter + i;
+    share.q[i] = share.k[i] = 0;
+    share.alpha[i] = float2{0, 0};
+    if (!is_token) continue;
+    share.alpha[i] = *reinterpret_cast<const float2*>(in.log_alpha + (token * in.sizes.heads + head) * K + 2 * pair);
+    share.q[i] = *reinterpret_cast<const std::uint32_t*>(in.q.data + token * in.q.token + key_head * in.q.head + 2 * pair);
+    share.k[i] = *reinterpret_cast<const std::uint32_t*>(in.k.data + token * in.k.token + key_head * in.k.head + 2 * pair);
+  }
+#pragma unroll
+  for (int i = 0; i < kQuarter; ++i) share.alpha[i] = float2{expf(share.alpha[i].x), expf(share.alpha[i].y)};
+}
+
+// β of the chunk's tokens, 0 where there are none, by 64 threads.
+template <class T>
+__device__ inline float load_beta(const ChannelInputs<T>& in, Chunk chunk, int head, int row) {
+  if (row >= chunk.rows) return 0;
+  return in.beta ? in.beta[(std::int64_t{chunk.token} + row) * in.sizes.heads + head] : 1.0f;
+}
+
+// Calls put(i, f · α_first … α_i) for `size` tokens of a share from `first` on.
+template <int size, class Put>
+__device__ inline void multiply_onward(const float2 (&alpha)[kQuarter], int first, float2 f, Put&& put) {
+#pragma unroll
+  for (int i = 0; i < size; ++i) put(first + i, f *= alpha[first + i]);
+}
+
+// Calls put(i, f · α_{i+1} … α_{first+size−1}).
+template <int size, class Put>
+__device__ inline void multiply_back(const float2 (&alpha)[kQuarter], int first, float2 f, Put&& put) {
+#pragma unroll
+  for (int i = size - 1; i >= 0; --i) {
+    put(first + i, f);
+    f *= alpha[first + i];
+  }
+}
+
+__device__ inline float2 product_of(const float2 (&alpha)[kQuarter]) {
+  float2 f{1, 1};
+#pragma unroll
+  for (int i = 0; i < kQuarter; ++i) f *= alpha[i];
+  return f;
+}
+
+// Token t of a chunk is row level_row(h, t) among the readers, or the writers, of level h.
+__device__ constexpr bool is_reader(int h, int t) { return t / h % 2; }
+__device__ constexpr int level_row(int h, int t) { return t / (2 * h) * h + t % h; }
+__device__ constexpr int writer_of(int log_h, int row) { return row + (row >> log_h << log_h); }
+__device__ constexpr int reader_of(int log_h, int row) { return writer_of(log_h, row) + (1 << log_h); }
+
+// Products come in tiles of eight readers by eight writers of rows of a level, where both have pairs of blocks in common:
+// at levels 1 to 8 these are the tiles on the diagonal, at 16 half of all, at 32 all.
+constexpr int kTiles = 40, kTilesTo8 = 16;
+__device__ constexpr int meeting(int h) { return h < 16 ? 1 : h / 8; }  // tiles with a reader
+__device__ constexpr int first_tile(int log_h) { return log_h < 5 ? 4 * log_h : 24; }
+
+struct LevelTile {
+  int log_h, reader, writer;  // in eights of rows
+};
+__device__ inline LevelTile tile_of(int n) {
+  if (n < kTilesTo8) return {n / 4, n % 4, n % 4};
+  const int m = n - first_tile(4);
+  return m < 8 ? LevelTile{4, m / 2, m / 4 * 2 + m % 2} : LevelTile{5, m / 4 - 2, m % 4};
+}
+
+// Calls read(i, a_{m→t}) for the readers and write(i, a_{j→m}) for the writers of level h among the share's tokens.
+// `between`: the product of the quarter between this and m, at level 32, else 1.
+template <int h, class Read, class Write>
+__device__ inline void for_each_factor(const float2 (&alpha)[kQuarter], int quarter, float2 between, Read&& read, Write&& write) {
+  if constexpr (h < kQuarter) {
+#pragma unroll
+    for (int first = 0; first < kQuarter; first += 2 * h) {
+      multiply_back<h>(alpha, first, float2{1, 1}, write);
+      multiply_onward<h>(alpha, first + h, float2{1, 1}, read);
+    }
+  } else if (is_reader(h, quarter * kQuarter)) {
+    multiply_onward<kQuarter>(alpha, 0, between, read);
+  } else {
+    multiply_back<kQuarter>(alpha, 0, between, write);
+  }
+}
+
+}  // namespace mdnlab::scan::cuda
