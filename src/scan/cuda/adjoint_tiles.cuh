@@ -19,8 +19,8 @@ struct AdjointArguments {
   const T *states, *d_states;  // of the scans: X and dX⁺
   const T* residuals;          // wᵀ, with delta
   T *d_q, *d_k;                // (tokens,G,K)
-  float* partial;              // [blocks][64][threads]: d_q and d_k of the value heads so far; unused where H is G
-  GateTerms* terms;            // [H·chunks]
+  float* partial;              // [parts][blocks][64][threads]: d_q and d_k of the value heads so far; unused where H is G
+  GateTerms* terms;            // [H·chunks][parts]: what a part's columns add to each
 };
 
 // The n-th chunk and head of a block. The value heads of a key head follow each other, so that one block sums what
@@ -45,7 +45,9 @@ constexpr int kSlice = 32;  // value rows of a slot of states
 
 template <class T, int K, bool has_delta, bool has_momentum>
 struct AdjointShared {
-  static constexpr int groups = K / kPanel, halves = has_momentum ? 2 : 1;
+  static constexpr int width = adjoint_width(K), parts = adjoint_parts(K);
+  static constexpr int groups = width / kPanel, halves = has_momentum ? 2 : 1;
+  __device__ static int part() { return parts == 1 ? 0 : blockIdx.y; }
   struct Keys {
     alignas(1024) T q[groups][kPanelElements];
     T k[groups][kPanelElements];
@@ -101,6 +103,8 @@ __device__ inline void bring_operands(const AdjointArguments<T>& in, Shared& sha
   Ring<kTokenSlots> tokens_ring;
   Ring<kStateSlots> states_ring;
   Repair repair{kind == 0 ? &shared.keys_repair : &shared.tokens_repair};
+  constexpr int kAllGroups = Shared::parts * kGroups;
+  const int first_group = Shared::part() * kGroups;
   Item item;
   for (int n = 0; has_item(in.sizes, n, item); ++n) {
     const Chunk chunk = in.chunk[item.chunk];
@@ -110,8 +114,8 @@ __device__ inline void bring_operands(const AdjointArguments<T>& in, Shared& sha
       bring(&shared.keys_full, repair, sizeof(shared.keys), shared.keys.q, 2 * kGroups, chunk.rows,
             [&](std::uint64_t* barrier) {
               for (int panel = 0; panel < kGroups; ++panel) {
-                copy_panel(shared.keys.q[panel], in.q, panel * kPanel, item.key_head, chunk.token, barrier);
-                copy_panel(shared.keys.k[panel], in.k, panel * kPanel, item.key_head, chunk.token, barrier);
+                copy_panel(shared.keys.q[panel], in.q, (first_group + panel) * kPanel, item.key_head, chunk.token, barrier);
+                copy_panel(shared.keys.k[panel], in.k, (first_group + panel) * kPanel, item.key_head, chunk.token, barrier);
               }
             });
     } else if (kind == 1) {
@@ -136,12 +140,12 @@ __device__ inline void bring_operands(const AdjointArguments<T>& in, Shared& sha
         if (states_ring.is_used()) wait(&shared.states_empty[slot], states_ring.parity() ^ 1);
         arrive_expecting(&shared.states_full[slot], sizeof(shared.states[slot]));
         const std::int64_t tile =
-            (index * tiles + i / (kPanel / kSlice)) * kHalves * kGroups * kPanelElements +
+            (index * tiles + i / (kPanel / kSlice)) * kHalves * kAllGroups * kPanelElements +
             i % (kPanel / kSlice) * kSlice * kPanel;
         for (int group = 0; group < kGroups; ++group) {
           auto& states = shared.states[slot][group];
           for (int half = 0; half < kHalves; ++half) {
-            const std::int64_t panel = tile + (half * kGroups + group) * kPanelElements;
+            const std::int64_t panel = tile + (half * kAllGroups + first_group + group) * kPanelElements;
             copy_bytes(states.x[half], in.states + panel, sizeof(states.x[half]), &shared.states_full[slot]);
             copy_bytes(states.d_x[half], in.d_states + panel, sizeof(states.d_x[half]),
                        &shared.states_full[slot]);

@@ -8,7 +8,10 @@ namespace mdnlab::scan::cuda {
 
 namespace {
 
-int blocks(const ChunkScan& scan) { return std::min(scan.multiprocessors, scan.sizes.chunks * scan.sizes.key_heads); }
+// Of each part of the keys.
+int blocks(const ChunkScan& scan) {
+  return std::min(scan.multiprocessors / adjoint_parts(scan.key_width), scan.sizes.chunks * scan.sizes.key_heads);
+}
 
 }  // namespace
 
@@ -37,10 +40,10 @@ cudaError_t launch_adjoints(const ChunkScan& scan, cudaStream_t stream) {
                                       static_cast<T*>(scan.d_k),
                                       scan.partial,
                                       scan.terms};
-  const dim3 grid(blocks(scan));
+  const dim3 grid(blocks(scan), adjoint_parts(scan.key_width));
   return with_constants(scan, [&](auto K, auto has_delta, auto has_momentum) {
-    return launch<AdjointShared<T, K(), has_delta(), has_momentum()>>(adjoints<T, K(), has_delta(), has_momentum()>, grid,
-                                                                      (K() / kPanel + 1) * kWarpgroup, arguments, stream);
+    using Shared = AdjointShared<T, K(), has_delta(), has_momentum()>;
+    return launch<Shared>(adjoints<T, K(), has_delta(), has_momentum()>, grid, (Shared::groups + 1) * kWarpgroup, arguments, stream);
   });
 }
 

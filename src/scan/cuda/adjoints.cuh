@@ -43,8 +43,8 @@ __device__ inline float sum_of(float x) {
 
 // What a thread has of d_q and d_k so far goes to global memory, whence it comes back soon, and to the same thread.
 __device__ inline float* partial_of(float* partial, int i) {
-  const int threads = blockDim.x - kWarpgroup;
-  return partial + (std::int64_t{blockIdx.x} * 64 + i) * threads + threadIdx.x;
+  const int threads = blockDim.x - kWarpgroup, block = blockIdx.y * gridDim.x + blockIdx.x;
+  return partial + (std::int64_t{block} * 64 + i) * threads + threadIdx.x;
 }
 __device__ inline void add_partial(float (&d_q)[32], float (&d_k)[32], float* partial) {
 #pragma unroll
@@ -97,16 +97,17 @@ __device__ inline void make_adjoints(const AdjointArguments<T>& in, Shared& shar
   for (int turn = 0; has_item(in.sizes, turn, item); ++turn) {
     const int keys_parity = turn & 1;
     const Chunk chunk = in.chunk[item.chunk];
-    GateTerms& terms = in.terms[std::int64_t{item.head} * in.sizes.chunks + item.chunk];
+    const std::int64_t index = std::int64_t{item.head} * in.sizes.chunks + item.chunk;
+    GateTerms& terms = in.terms[index * Shared::parts + Shared::part()];
     if (group == 0) {
       wait(&shared.gates_full, keys_parity);
       coefficients(shared.gamma, shared.coefficients, in.look_ahead, thread, [] { sync(2, kWarpgroup); });
     }
     if (group == 0) {
-      within_chunk<T, K, has_delta, Share{.L = true, .A = has_delta && kGroups == 1}>(in, shared, tokens_ring, keys_parity,
+      within_chunk<T, has_delta, Share{.L = true, .A = has_delta && kGroups == 1}>(in, shared, tokens_ring, keys_parity,
                                                                                       terms, warp, lane);
     } else {
-      within_chunk<T, K, has_delta, Share{.L = false, .A = has_delta}>(in, shared, tokens_ring, keys_parity, terms, warp,
+      within_chunk<T, has_delta, Share{.L = false, .A = has_delta}>(in, shared, tokens_ring, keys_parity, terms, warp,
                                                                        lane);
     }
 
@@ -255,7 +256,7 @@ __device__ inline void make_adjoints(const AdjointArguments<T>& in, Shared& shar
       store_partial(d_q, d_k, in.partial);
     } else {
       const std::int64_t stride = std::int64_t{in.sizes.key_heads} * K,
-                         at = chunk.token * stride + item.key_head * K + kPanel * group;
+                         at = chunk.token * stride + item.key_head * K + Shared::part() * Shared::width + kPanel * group;
       sync(2 + group, kWarpgroup);  // every warp of this group has done with its columns of q and k
       store_rows(d_q, shared.keys.q[group], in.d_q + at, stride, chunk.rows, warp, lane);
       store_rows(d_k, shared.keys.k[group], in.d_k + at, stride, chunk.rows, warp, lane);
@@ -265,7 +266,7 @@ __device__ inline void make_adjoints(const AdjointArguments<T>& in, Shared& shar
   }
 }
 
-// (K/64 + 1)·128 threads; as many blocks as there are multiprocessors, or chunks and heads.
+// (groups + 1)·128 threads; grid (blocks, parts), as many as there are multiprocessors, or chunks and key heads.
 template <class T, int K, bool has_delta, bool has_momentum>
 __global__ __launch_bounds__(3 * kWarpgroup,
                              1) void adjoints(const __grid_constant__ AdjointArguments<T> in) {

@@ -216,7 +216,7 @@ Inputs backward_hopper(const Inputs& in, const Options&, const Saved&, const Out
     scan.d_states = problem.buffer(state_bytes);
     if (scan.has_delta) scan.residuals = problem.buffer(V / kPanel * kPanelBytes);
     problem.scan_both_ways();
-    scan.terms = static_cast<cuda::GateTerms*>(problem.buffer(sizeof(cuda::GateTerms)));
+    scan.terms = static_cast<cuda::GateTerms*>(problem.buffer(cuda::adjoint_parts(scan.key_width) * sizeof(cuda::GateTerms)));
     scan.partial = problem.floats(partial_elements(scan));
     check_cuda(launch_adjoints(scan, problem.stream()), "scan: the adjoints of q and k");
     check_cuda(launch_gate_adjoints(scan, problem.stream()), "scan: the gates' adjoints");

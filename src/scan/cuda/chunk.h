@@ -29,7 +29,7 @@ struct ChunkScan {
   void *inverse = nullptr, *scores = nullptr;    // panels: T⁻¹ (with delta), L
   void *states = nullptr, *residuals = nullptr;  // X before each chunk, w (with delta): forward.cuh
   void* d_states = nullptr;                      // dX⁺ after each chunk, laid out as X
-  GateTerms* terms = nullptr;
+  GateTerms* terms = nullptr;                    // adjoint_parts() of them
 
   // Adjoints, of the shapes above.
   const float *d_final_S = nullptr, *d_final_M = nullptr;  // null: 0

@@ -1,6 +1,7 @@
 #include "scan/cuda/forward.cuh"
 
 #include "scan/cuda/launch.cuh"
+#include "scan/cuda/wide_forward.cuh"
 
 namespace mdnlab::scan::cuda {
 
@@ -27,8 +28,13 @@ cudaError_t launch_forward(const ChunkScan& scan, cudaStream_t stream) {
                                       static_cast<T*>(scan.residuals)};
   const dim3 grid(scan.sizes.value_width / kPanel, scan.sizes.heads, scan.sizes.documents);
   return with_constants(scan, [&](auto K, auto has_delta, auto has_momentum) {
-    return launch<ForwardShared<T, K(), has_delta(), has_momentum(), result>>(
-        forward<T, K(), has_delta(), has_momentum(), result>, grid, 3 * kWarpgroup, arguments, stream);
+    if constexpr (K() == kWideWidth) {
+      return launch<WideForwardShared<T, has_delta(), has_momentum(), result>>(
+          wide_forward<T, has_delta(), has_momentum(), result>, grid, kWideThreads, arguments, stream);
+    } else {
+      return launch<ForwardShared<T, K(), has_delta(), has_momentum(), result>>(
+          forward<T, K(), has_delta(), has_momentum(), result>, grid, 3 * kWarpgroup, arguments, stream);
+    }
   });
 }
 

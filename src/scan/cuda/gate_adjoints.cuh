@@ -17,7 +17,8 @@ struct GateAdjointArguments {
   float look_ahead;
   const Chunk* chunk;
   Sizes sizes;
-  const GateTerms* terms;                          // [H·chunks]
+  const GateTerms* terms;                          // [H·chunks][parts], to be summed
+  int parts;
   float *d_log_alpha, *d_log_mu, *d_beta, *d_eta;  // (tokens,H), null: not wanted
 };
 
@@ -26,6 +27,7 @@ struct GateShared {
   float gamma[kChunk][kChunk + 1];   // G_{tj} at [t][j], R_{tj} at [j][t], j < t; then [j][t]: of μ_t
   float alpha[kChunk], mu[kChunk], beta[kChunk], eta[kChunk];
   float query_S[kChunk], query_M[kChunk], key_S[kChunk], key_M[kChunk], write_S[kChunk], write_M[kChunk];
+  float S_S, S_M, M_M;  // these nine as in GateTerms
   float a_bar[kChunk + 1], b[kChunk + 1], m_bar[kChunk + 1];  // of row t at t + 1
   float d_alpha[kChunk], d_mu[kChunk], d_beta[kChunk];        // through ā, m̄ and b
 };
@@ -105,7 +107,7 @@ __device__ inline float adjoint_of_column(GateShared& shared, float look_ahead, 
 }
 
 // ā, m̄ and b.
-__device__ inline void adjoint_of_prefixes(GateShared& shared, const GateTerms& terms, float look_ahead) {
+__device__ inline void adjoint_of_prefixes(GateShared& shared, float look_ahead) {
   float a_bar = 1, b = 0, m_bar = 1;
   for (int first = 0; first < kChunk; first += kRun) {
     float alpha[kRun], mu[kRun], beta[kRun];
@@ -123,7 +125,7 @@ __device__ inline void adjoint_of_prefixes(GateShared& shared, const GateTerms& 
     }
   }
   shared.m_bar[kChunk] = m_bar;
-  float d_a_bar = terms.S_S, d_b = -terms.S_M, d_m_bar = terms.M_M;
+  float d_a_bar = shared.S_S, d_b = -shared.S_M, d_m_bar = shared.M_M;
   for (int first = kChunk - kRun; first >= 0; first -= kRun) {
     float alpha[kRun], mu[kRun], beta[kRun], query_S[kRun], query_M[kRun], key_S[kRun], key_M[kRun];
     float a_bars[kRun], bs[kRun], m_bars[kRun];
@@ -160,12 +162,23 @@ __global__ __launch_bounds__(kWarpgroup) void gate_adjoints(const __grid_constan
   __shared__ GateShared shared;
   const int thread = threadIdx.x, t = thread % kChunk, head = blockIdx.y;
   const Chunk chunk = in.chunk[blockIdx.x];
-  const GateTerms& terms = in.terms[std::int64_t{head} * in.sizes.chunks + blockIdx.x];
+  const GateTerms* const terms = in.terms + (std::int64_t{head} * in.sizes.chunks + blockIdx.x) * in.parts;
   const std::int64_t at = (std::int64_t{chunk.token} + t) * in.sizes.heads + head;
   float4 within[kChunk * kChunk / 4 / kWarpgroup];
 #pragma unroll
-  for (int i = 0; i < 8; ++i) within[i] = reinterpret_cast<const float4*>(terms.within)[i * kWarpgroup + thread];
-  for (int i = thread; i < 6 * kChunk; i += kWarpgroup) (&shared.query_S[0])[i] = (&terms.query_S[0])[i];
+  for (int i = 0; i < 8; ++i) within[i] = reinterpret_cast<const float4*>(terms->within)[i * kWarpgroup + thread];
+  for (int part = 1; part < in.parts; ++part) {
+#pragma unroll
+    for (int i = 0; i < 8; ++i) {
+      const float4 more = reinterpret_cast<const float4*>(terms[part].within)[i * kWarpgroup + thread];
+      within[i].x += more.x, within[i].y += more.y, within[i].z += more.z, within[i].w += more.w;
+    }
+  }
+  for (int i = thread; i < 6 * kChunk + 3; i += kWarpgroup) {
+    float sum = (&terms->query_S[0])[i];
+    for (int part = 1; part < in.parts; ++part) sum += (&terms[part].query_S[0])[i];
+    (&shared.query_S[0])[i] = sum;
+  }
   load_gates(shared, in, chunk, head, thread);
 #pragma unroll
   for (int i = 0; i < 8; ++i) {
@@ -178,7 +191,7 @@ __global__ __launch_bounds__(kWarpgroup) void gate_adjoints(const __grid_constan
     const float d_eta = adjoint_of_column<has_delta, has_momentum>(shared, in.look_ahead, t);
     if (in.d_eta && t < chunk.rows) in.d_eta[at] = d_eta;
   } else if (thread == kChunk) {
-    adjoint_of_prefixes(shared, terms, in.look_ahead);
+    adjoint_of_prefixes(shared, in.look_ahead);
   }
   __syncthreads();
   if (t >= chunk.rows) return;

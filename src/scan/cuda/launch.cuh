@@ -16,8 +16,12 @@ cudaError_t with_constants(const ChunkScan& scan, Run&& run) {
   const auto with_delta = [&](auto width) {
     return scan.has_delta ? with_momentum(width, std::true_type{}) : with_momentum(width, std::false_type{});
   };
-  return scan.key_width == 64 ? with_delta(std::integral_constant<int, 64>{})
-                              : with_delta(std::integral_constant<int, 128>{});
+  switch (scan.key_width) {
+    case 64: return with_delta(std::integral_constant<int, 64>{});
+    case 128: return with_delta(std::integral_constant<int, 128>{});
+    case 256: return with_delta(std::integral_constant<int, 256>{});
+    default: return cudaErrorInvalidValue;
+  }
 }
 
 // `Shared` is what the kernel lays into shared memory; its first 1024 bytes may be lost to alignment.

@@ -44,6 +44,11 @@ struct Sizes {
   int documents;         // N
 };
 
+// How many key columns a block of adjoints.cuh takes. Wider keys go in parts: every sum over the keys that is wanted is
+// one of the terms below, of which each part has its own.
+constexpr int adjoint_width(int key_width) { return key_width > 128 ? 128 : key_width; }
+constexpr int adjoint_parts(int key_width) { return key_width / adjoint_width(key_width); }
+
 // What the gates' adjoints need of the products within and around one chunk of one head (recurrences.md,
 // section 3). Nothing here holds a coefficient yet: dL, dA, S and dS⁺ meet G, R, α, η and ω in
 // gate_adjoints.cuh.

@@ -49,43 +49,6 @@ struct ReverseShared {
   std::uint64_t full[kReverseStages], empty[kReverseStages], repair;
 };
 
-// The columns of a fragment times `row`, as an operand; element(i) is the fragment's register i.
-template <class T, class Element_>
-__device__ inline void scale_columns(std::uint32_t (&a)[16], const float (&row)[kChunk], float sign, int lane,
-                                     Element_&& element) {
-#pragma unroll
-  for (int n = 0; n < 8; ++n) {
-    const float2 factor = pair_of(row, n, lane);
-#pragma unroll
-    for (int h = 0; h < 2; ++h) {
-      const int i = 4 * n + 2 * h;
-      a[i / 2] = Element<T>::pack(sign * factor.x * element(i), sign * factor.y * element(i + 1));
-    }
-  }
-}
-
-// Rows of tokens from the transposed fragment z (64 values × 64 tokens). Every warp moves its own 16 columns.
-template <class T>
-__device__ inline void store_tokens(const float (&z)[32], T* panel, T* to, std::int64_t token_stride,
-                                    int rows, int warp, int lane) {
-  const std::uint32_t address = shared_address(panel);
-#pragma unroll
-  for (int n = 0; n < 8; n += 2) {
-    store_matrices_transposed(
-        piece_address(address, 8 * n + lane % 8 + lane / 16 * 8, 2 * warp + lane / 8 % 2),
-        Element<T>::pack(z[4 * n], z[4 * n + 1]), Element<T>::pack(z[4 * n + 2], z[4 * n + 3]),
-        Element<T>::pack(z[4 * n + 4], z[4 * n + 5]), Element<T>::pack(z[4 * n + 6], z[4 * n + 7]));
-  }
-  __syncwarp();
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    const int row = 16 * i + lane / 2, piece = 2 * warp + lane % 2;
-    const uint4 value = *reinterpret_cast<const uint4*>(panel + row * kPanel + (piece ^ (row & 7)) * 8);
-    if (row < rows) *reinterpret_cast<uint4*>(to + row * token_stride + 8 * piece) = value;
-  }
-  __syncwarp();
-}
-
 template <class T, int K, bool has_delta, bool has_momentum, class Shared>
 __device__ inline void hold_adjoints(const ReverseArguments<T>& in, Shared& shared, Document document,
                                      int groups) {

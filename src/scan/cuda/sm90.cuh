@@ -201,10 +201,11 @@ __device__ inline void wait_products() {
 }
 
 // One step of 16: D (64×64 or 64×128) = A·B, or += with `accumulate`; B in shared memory, A there or in 4
-// registers. The unused pointer names the type of the elements.
+// registers, where D may also be 64×32. The unused pointer names the type of the elements.
 
 #define MDNLAB_D8(d, i) "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]), "+f"(d[i + 6]), "+f"(d[i + 7])
 #define MDNLAB_D32(d, i) MDNLAB_D8(d, i), MDNLAB_D8(d, i + 8), MDNLAB_D8(d, i + 16), MDNLAB_D8(d, i + 24)
+#define MDNLAB_NAMES16 "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15}"
 #define MDNLAB_NAMES32                                                                                            \
   "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, " \
   "%23, %24, %25, %26, %27, %28, %29, %30, %31}"
@@ -230,6 +231,16 @@ __device__ inline void wait_products() {
                  ", %64, %65, p, 1, 1, %67, %68;\n}"                                                                 \
                  : MDNLAB_D32(d, 0), MDNLAB_D32(d, 32)                                                               \
                  : "l"(a), "l"(b), "r"(int(accumulate)), "n"(int(major_a == Major::mn)),                             \
+                   "n"(int(major_b == Major::mn)));                                                                  \
+  }                                                                                                                  \
+  template <Major major_b>                                                                                          \
+  __device__ inline void product(float (&d)[16], const TYPE*, const std::uint32_t* a, std::uint64_t b,               \
+                                 bool accumulate) {                                                                  \
+    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %21, 0;\n"                                                        \
+                 "wgmma.mma_async.sync.aligned.m64n32k16.f32." NAME "." NAME " " MDNLAB_NAMES16                       \
+                 ", {%16, %17, %18, %19}, %20, p, 1, 1, %22;\n}"                                                     \
+                 : MDNLAB_D8(d, 0), MDNLAB_D8(d, 8)                                                                  \
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(int(accumulate)),                         \
                    "n"(int(major_b == Major::mn)));                                                                  \
   }                                                                                                                  \
   template <Major major_b>                                                                                          \
@@ -259,6 +270,7 @@ MDNLAB_PRODUCTS(__half, "f16")
 #undef MDNLAB_PRODUCTS
 #undef MDNLAB_NAMES64
 #undef MDNLAB_NAMES32
+#undef MDNLAB_NAMES16
 #undef MDNLAB_D32
 #undef MDNLAB_D8
 

@@ -43,8 +43,9 @@ __device__ inline void exchange_state(Half<K>& half, const float* from, float* t
 }
 
 // z (64 values × 64 tokens) = half · Kᵀ for an operand k of 64 tokens along k, two steps of 16 at a time so that
-// few registers hold the rounded state, which is also laid into the panels `staged`, `panel_bytes` apart.
-template <class T, int K, bool multiply, int panel_bytes = 8192>
+// few registers hold the rounded state, which is also laid into the panels `staged`, `panel_bytes` apart, unless
+// `lay` is false.
+template <class T, int K, bool multiply, int panel_bytes = 8192, bool lay = true>
 __device__ inline void read_half(const Half<K>& half, float (&z)[32], std::uint64_t k, std::uint32_t staged, int warp, int lane) {
   std::uint32_t a[2][8];
 #pragma unroll
@@ -53,7 +54,7 @@ __device__ inline void read_half(const Half<K>& half, float (&z)[32], std::uint6
 #pragma unroll
     for (int j = 0; j < 8; ++j) a[i % 2][j] = Element<T>::pack(half[16 * i + 2 * j], half[16 * i + 2 * j + 1]);
 #pragma unroll
-    for (int s = 0; s < 2; ++s) {
+    for (int s = 0; lay && s < 2; ++s) {
       const int step = 2 * i + s;
       store_matrices(piece_address(staged + step / 4 * panel_bytes, warp * 16 + lane % 16, step % 4 * 2 + lane / 16), a[i % 2][4 * s],
                      a[i % 2][4 * s + 1], a[i % 2][4 * s + 2], a[i % 2][4 * s + 3]);
@@ -89,6 +90,43 @@ __device__ inline void write_half(Half<K>& half, const std::uint32_t (&w)[16], s
     product<Major::mn>(half, static_cast<const T*>(nullptr), &w[4 * i], k + step<Major::mn>(i), true);
   }
   commit_products();
+}
+
+// The columns of a fragment times `row`, as an operand; element(i) is the fragment's register i.
+template <class T, class Element_>
+__device__ inline void scale_columns(std::uint32_t (&a)[16], const float (&row)[kChunk], float sign, int lane,
+                                     Element_&& element) {
+#pragma unroll
+  for (int n = 0; n < 8; ++n) {
+    const float2 factor = pair_of(row, n, lane);
+#pragma unroll
+    for (int h = 0; h < 2; ++h) {
+      const int i = 4 * n + 2 * h;
+      a[i / 2] = Element<T>::pack(sign * factor.x * element(i), sign * factor.y * element(i + 1));
+    }
+  }
+}
+
+// Rows of tokens from the transposed fragment z, 64 values × 2N tokens. Every warp moves its own 16 columns.
+template <class T, int N>
+__device__ inline void store_tokens(const float (&z)[N], T* panel, T* to, std::int64_t token_stride,
+                                    int rows, int warp, int lane) {
+  const std::uint32_t address = shared_address(panel);
+#pragma unroll
+  for (int n = 0; n < N / 4; n += 2) {
+    store_matrices_transposed(
+        piece_address(address, 8 * n + lane % 8 + lane / 16 * 8, 2 * warp + lane / 8 % 2),
+        Element<T>::pack(z[4 * n], z[4 * n + 1]), Element<T>::pack(z[4 * n + 2], z[4 * n + 3]),
+        Element<T>::pack(z[4 * n + 4], z[4 * n + 5]), Element<T>::pack(z[4 * n + 6], z[4 * n + 7]));
+  }
+  __syncwarp();
+#pragma unroll
+  for (int i = 0; i < N / 8; ++i) {
+    const int row = 16 * i + lane / 2, piece = 2 * warp + lane % 2;
+    const uint4 value = *reinterpret_cast<const uint4*>(panel + row * kPanel + (piece ^ (row & 7)) * 8);
+    if (row < rows) *reinterpret_cast<uint4*>(to + row * token_stride + 8 * piece) = value;
+  }
+  __syncwarp();
 }
 
 }  // namespace mdnlab::scan::cuda

@@ -12,7 +12,7 @@ struct Share {
 
 // Leaves them in shared memory times G + ωR, G⁻, α and η (rounded, for dQ and dK), and in `terms` times QKᵀ
 // and KKᵀ (for the gates). One warpgroup; one with no share only lets the tiles pass.
-template <class T, int K, bool has_delta, Share share, class Shared>
+template <class T, bool has_delta, Share share, class Shared>
 __device__ inline void within_chunk(const AdjointArguments<T>& in, Shared& shared, Ring<kTokenSlots>& ring,
                                     int keys_parity, GateTerms& terms, int warp, int lane) {
   constexpr Major kW = has_delta ? Major::mn : Major::k;
@@ -48,7 +48,7 @@ __device__ inline void within_chunk(const AdjointArguments<T>& in, Shared& share
     if constexpr (share.A) fence_fragment(kk);
     begin_products();
 #pragma unroll
-    for (int i = 0; i < K / 16; ++i) {
+    for (int i = 0; i < Shared::width / 16; ++i) {
       if constexpr (share.L) product<Major::k, Major::k>(qk, element, q + step<Major::k>(i), k + step<Major::k>(i), true);
       if constexpr (share.A) product<Major::k, Major::k>(kk, element, k + step<Major::k>(i), k + step<Major::k>(i), true);
     }

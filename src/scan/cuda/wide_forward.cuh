@@ -1,0 +1,274 @@
+// forward.cuh for keys of 256 columns (wide.cuh): a block takes one document, head and 64 value columns.
+//
+//   warpgroups 0 and 1 hold the state and make the outputs too: what o reads of it goes through shared memory like what
+//               r reads, so that it needs no registers while w is made; each finishes o for 32 of the 64 tokens.
+//   warpgroup 2 brings tiles, one of its warps with the copy engine; for the backward pass another stores X and w.
+#pragma once
+
+#include "scan/cuda/forward.cuh"
+#include "scan/cuda/tail.cuh"
+#include "scan/cuda/wide.cuh"
+
+namespace mdnlab::scan::cuda {
+
+template <class T, bool has_delta, bool has_momentum, Result result>
+struct WideForwardShared {
+  static constexpr bool has_outputs = result == Result::outputs;
+  static constexpr int state = (has_momentum ? 2 : 1) * 64 * kWideWidth;
+  struct Keys {
+    alignas(1024) T k[kChunk * kWideWidth];
+    T q[has_outputs ? kChunk * kWideWidth : 512];
+  } keys[kKeySlots];
+  struct Others {
+    alignas(1024) T v[kPanelElements];
+    T inverse[has_delta ? kPanelElements : 512];
+    T scores[has_outputs ? kPanelElements : 512];
+  } others;
+  alignas(1024) T x[has_outputs ? 512 : state];
+  T w[has_outputs ? 512 : kPanelElements];
+  T o[has_outputs ? kPanelElements : 512];
+  alignas(16) Parked<32> z[kParts];
+  Parked<16> half_of_o[kParts];
+  Coefficients coefficients[kKeySlots];
+  std::uint64_t keys_full[kKeySlots], keys_empty[kKeySlots], others_full, others_empty;
+  std::uint64_t x_full, w_full, x_empty, repair;
+};
+
+template <class T, bool has_delta, bool has_momentum, class Shared>
+__device__ inline void hold_part(const ForwardArguments<T>& in, Shared& shared, Document document) {
+  constexpr bool has_outputs = Shared::has_outputs;
+  const int thread = threadIdx.x % kWarpgroup, warp = thread / 32, lane = thread % 32, part = threadIdx.x / kWarpgroup;
+  const int V = in.sizes.value_width, H = in.sizes.heads;
+  const T* const element = nullptr;
+  const auto boundary = [&] {
+    return ((std::int64_t{blockIdx.z} * H + blockIdx.y) * kWideWidth + part * kPartWidth) * V + 64 * blockIdx.x;
+  };
+  Half<kPartWidth> s, m;
+  exchange_state<kPartWidth, true>(s, in.initial_S ? in.initial_S + boundary() : nullptr, nullptr, V, warp, lane);
+  if constexpr (has_momentum) {
+    exchange_state<kPartWidth, true>(m, in.initial_M ? in.initial_M + boundary() : nullptr, nullptr, V, warp, lane);
+  }
+  for (int c = 0; c < document.chunks; ++c) {
+    const Coefficients& of = shared.coefficients[c % kKeySlots];
+    const std::uint32_t k_address = shared_address(shared.keys[c % kKeySlots].k) + part * kPartBytes;
+    const std::uint32_t q_address = shared_address(shared.keys[c % kKeySlots].q) + part * kPartBytes;
+    const std::uint32_t x = shared_address(shared.x) + part * kPartBytes;
+    wait(&shared.keys_full[c % kKeySlots], c / kKeySlots & 1);
+    if (c > 0) {
+      wait(&shared.others_empty, (c - 1) & 1);  // neither part needs what was parked any more
+      if constexpr (!has_outputs) wait(&shared.x_empty, (c - 1) & 1);
+    }
+
+    // What r (along k) and o (along q) read of the incoming state, in part. Unrolled, the rounded state would be kept
+    // from the one to the other, in 64 registers that are not there.
+    float z[32], o[16];
+#pragma unroll 1
+    for (int of_o = !has_delta; of_o <= has_outputs; ++of_o) {
+      fence_fragment(s);
+      if constexpr (has_momentum) fence_fragment(m);
+      const std::uint32_t keys = of_o ? q_address : k_address;
+      read_part<T, has_momentum, !has_outputs>(s, m, z, operand<Major::k>(keys), of_o ? of.out_S : of.read_S,
+                                               of_o ? of.out_M : of.read_M, x, warp, lane);
+      if (!of_o) park(shared.z[part], z, thread);
+    }
+    if constexpr (has_outputs) {
+      float of_other[16];
+#pragma unroll
+      for (int i = 0; i < 16; ++i) {
+        o[i] = part == 0 ? z[i] : z[16 + i];
+        of_other[i] = part == 0 ? z[16 + i] : z[i];
+      }
+      park(shared.half_of_o[part], of_other, thread);
+    } else {
+      if constexpr (!has_delta) {
+        read_half<T, kPartWidth, false>(s, z, 0, x, warp, lane);
+        if constexpr (has_momentum) read_half<T, kPartWidth, false>(m, z, 0, x + kParts * kPartBytes, warp, lane);
+      }
+      fence_shared();
+      arrive(&shared.x_full);
+    }
+    sync(1, kHoldingThreads);
+    wait(&shared.others_full, c & 1);
+    if constexpr (has_outputs) add_parked(o, shared.half_of_o[1 - part], thread);
+
+    // r = V − DX, w = T⁻¹ r.
+    const std::uint32_t v = shared_address(shared.others.v);
+    if constexpr (has_delta) {
+#pragma unroll
+      for (int i = 0; i < 32; ++i) z[i] = 0;
+      add_parked(z, shared.z[0], thread);
+      add_parked(z, shared.z[1], thread);
+      for_each_transposed(v, warp, lane, [&](int n, std::uint32_t low, std::uint32_t high) {
+        z[4 * n] = Element<T>::low(low) - z[4 * n];
+        z[4 * n + 1] = Element<T>::high(low) - z[4 * n + 1];
+        z[4 * n + 2] = Element<T>::low(high) - z[4 * n + 2];
+        z[4 * n + 3] = Element<T>::high(high) - z[4 * n + 3];
+      });
+      std::uint32_t r[16];
+      pack_fragment<T>(z, r);
+      const std::uint64_t inverse = operand<Major::k>(shared_address(shared.others.inverse));
+      fence_fragment(z);
+      begin_products();
+#pragma unroll
+      for (int i = 0; i < 4; ++i) product<Major::k>(z, element, &r[4 * i], inverse + step<Major::k>(i), i > 0);
+      commit_products();
+    } else {
+      for_each_transposed(v, warp, lane, [&](int n, std::uint32_t low, std::uint32_t high) {
+        z[4 * n] = Element<T>::low(low);
+        z[4 * n + 1] = Element<T>::high(low);
+        z[4 * n + 2] = Element<T>::low(high);
+        z[4 * n + 3] = Element<T>::high(high);
+      });
+    }
+#pragma unroll
+    for (int i = 0; i < kPartWidth / 2; ++i) {
+      if constexpr (has_momentum) {
+        s[i] = of.keep_S * s[i] - of.cross * m[i];
+        m[i] *= of.keep_M;
+      } else {
+        s[i] *= of.keep_S;
+      }
+    }
+    fence_fragment(s);  // the decay, under the product
+    if constexpr (has_momentum) fence_fragment(m);
+    if constexpr (has_delta) {
+      wait_products<0>();
+      fence_fragment(z);
+    }
+
+    // o + Lw for this part's tokens, or w to memory; and what w leaves in the state.
+    std::uint32_t w[16], w_S[16], w_M[16];
+    pack_fragment<T>(z, w);
+    const auto of_w = [&](int i) { return z[i]; };
+    if constexpr (has_outputs) {
+      const std::uint64_t scores = operand<Major::k>(shared_address(shared.others.scores) + part * 32 * kRowBytes);
+      fence_fragment(o);
+      begin_products();
+#pragma unroll
+      for (int i = 0; i < 4; ++i) product<Major::k>(o, element, &w[4 * i], scores + step<Major::k>(i), true);
+      commit_products();
+    } else if constexpr (has_delta) {
+      if (part == 0) {
+        const std::uint32_t panel = shared_address(shared.w);
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+          store_matrices(piece_address(panel, warp * 16 + lane % 16, 2 * i + lane / 16), w[4 * i], w[4 * i + 1], w[4 * i + 2],
+                         w[4 * i + 3]);
+        }
+        fence_shared();
+        arrive(&shared.w_full);
+      }
+    }
+    scale_columns<T>(w_S, of.write_S, 1, lane, of_w);
+    if constexpr (has_momentum) scale_columns<T>(w_M, of.write_M, -1, lane, of_w);
+    write_half<T, kPartWidth>(s, w_S, operand<Major::mn>(k_address));
+    if constexpr (has_momentum) write_half<T, kPartWidth>(m, w_M, operand<Major::mn>(k_address));
+    if constexpr (has_outputs) {
+      wait_products<has_momentum ? 2 : 1>();
+      fence_fragment(o);
+    }
+    arrive(&shared.others_empty);
+    if constexpr (has_outputs) {
+      const Chunk chunk = in.chunk[document.first_chunk + c];
+      store_tokens(o, shared.o + part * 32 * kPanel,
+                   in.o + (std::int64_t{chunk.token + part * 32} * H + blockIdx.y) * V + 64 * blockIdx.x, std::int64_t{H} * V,
+                   chunk.rows - part * 32, warp, lane);
+    }
+    wait_products<0>();
+    fence_fragment(s);
+    if constexpr (has_momentum) fence_fragment(m);
+    arrive(&shared.keys_empty[c % kKeySlots]);
+  }
+  if (in.final_S) exchange_state<kPartWidth, false>(s, nullptr, in.final_S + boundary(), V, warp, lane);
+  if constexpr (has_momentum) {
+    if (in.final_M) exchange_state<kPartWidth, false>(m, nullptr, in.final_M + boundary(), V, warp, lane);
+  }
+}
+
+template <class T, bool has_delta, class Shared>
+__device__ inline void store_wide_states(const ForwardArguments<T>& in, Shared& shared, Document document) {
+  if (threadIdx.x % 32 != 0) return;
+#pragma unroll 1
+  for (int c = 0; c < document.chunks; ++c) {
+    const std::int64_t tile =
+        (std::int64_t{blockIdx.y} * in.sizes.chunks + document.first_chunk + c) * gridDim.x + blockIdx.x;
+    wait(&shared.x_full, c & 1);
+    store_bytes(in.states + tile * Shared::state, shared.x, sizeof(T) * Shared::state);
+    if constexpr (has_delta) {
+      wait(&shared.w_full, c & 1);
+      store_bytes(in.residuals + tile * kPanelElements, shared.w, sizeof(T) * kPanelElements);
+    }
+    wait_stores_read();
+    arrive(&shared.x_empty);
+  }
+}
+
+template <class T, bool has_delta, class Shared>
+__device__ inline void bring_wide_tiles(const ForwardArguments<T>& in, Shared& shared, Document document) {
+  constexpr bool has_outputs = Shared::has_outputs;
+  const int key_head = blockIdx.y / (in.sizes.heads / in.sizes.key_heads);
+  Repair repair{&shared.repair};
+  for (int c = 0; c < document.chunks; ++c) {
+    const Chunk chunk = in.chunk[document.first_chunk + c];
+    const std::int64_t index = std::int64_t{blockIdx.y} * in.sizes.chunks + document.first_chunk + c;
+    const int slot = c % kKeySlots;
+    auto& keys = shared.keys[slot];
+    auto& others = shared.others;
+    if (c >= kKeySlots) wait(&shared.keys_empty[slot], (c / kKeySlots - 1) & 1);
+    bring(&shared.keys_full[slot], repair, sizeof(T) * kChunk * kWideWidth * (1 + has_outputs) + sizeof(Coefficients), keys.k,
+          kWideWidth / kPanel, chunk.rows, [&](std::uint64_t* barrier) {
+            for (int panel = 0; panel < kWideWidth / kPanel; ++panel) {
+              copy_panel(keys.k + panel * kPanelElements, in.k, panel * kPanel, key_head, chunk.token, barrier);
+            }
+            copy_bytes(&shared.coefficients[slot], in.coefficients + index, sizeof(Coefficients), barrier);
+            for (int panel = 0; has_outputs && panel < kWideWidth / kPanel; ++panel) {
+              copy_panel(keys.q + panel * kPanelElements, in.q, panel * kPanel, key_head, chunk.token, barrier);
+            }
+          });
+    if (c > 0) wait(&shared.others_empty, (c - 1) & 1);
+    bring(&shared.others_full, repair, sizeof(T) * kPanelElements * (1 + has_delta + has_outputs), others.v, 1, chunk.rows,
+          [&](std::uint64_t* barrier) {
+            copy_panel(others.v, in.v, 64 * blockIdx.x, blockIdx.y, chunk.token, barrier);
+            if constexpr (has_delta) {
+              copy_bytes(others.inverse, in.inverse + index * kPanelElements, sizeof(T) * kPanelElements, barrier);
+            }
+            if constexpr (has_outputs) {
+              copy_bytes(others.scores, in.scores + index * kPanelElements, sizeof(T) * kPanelElements, barrier);
+            }
+          });
+  }
+}
+
+// Grid (V/64, H, N).
+template <class T, bool has_delta, bool has_momentum, Result result>
+__global__ __launch_bounds__(kWideThreads, 1) void wide_forward(const __grid_constant__ ForwardArguments<T> in) {
+  using Shared = WideForwardShared<T, has_delta, has_momentum, result>;
+  extern __shared__ unsigned char memory[];
+  Shared& shared = shared_memory<Shared>(memory);
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < kKeySlots; ++i) {
+      init_barrier(&shared.keys_full[i], 1);
+      init_barrier(&shared.keys_empty[i], kHoldingThreads);
+    }
+    init_barrier(&shared.others_full, 1);
+    init_barrier(&shared.others_empty, kHoldingThreads);
+    init_barrier(&shared.x_full, kHoldingThreads);
+    init_barrier(&shared.w_full, kWarpgroup);
+    init_barrier(&shared.x_empty, 1);
+    init_barrier(&shared.repair, 1);
+    fence_barrier_init();
+  }
+  __syncthreads();
+  const Document document = in.document[blockIdx.z];
+  if (threadIdx.x < kHoldingThreads) {
+    raise_registers<kHoldingRegisters>();
+    hold_part<T, has_delta, has_momentum>(in, shared, document);
+  } else {
+    lower_registers<kWideBringerRegisters>();
+    const int warp = threadIdx.x % kWarpgroup / 32;
+    if (warp == 0) bring_wide_tiles<T, has_delta>(in, shared, document);
+    if (result == Result::states && warp == 1) store_wide_states<T, has_delta>(in, shared, document);
+  }
+}
+
+}  // namespace mdnlab::scan::cuda
