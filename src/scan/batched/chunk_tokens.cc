@@ -61,15 +61,15 @@ ChunkTokens chunk_tokens(const Inputs& in, const Packing& packing) {
   if (in.p_BTHK.defined()) x.p = packing.pack(in.p_BTHK).to(dtype);
 
   at::Tensor is_good = are_log_gates(x.log_alpha);
-  if (x.log_mu.defined()) is_good.logical_and_(are_log_gates(x.log_mu));
+  if (x.log_mu.defined()) is_good.bitwise_and_(are_log_gates(x.log_mu));
   for (const at::Tensor* rows : {&x.q, &x.k, &x.v, &x.p, &x.beta, &x.eta}) {
-    if (rows->defined()) is_good.logical_and_(are_numbers(*rows));
+    if (rows->defined()) is_good.bitwise_and_(are_numbers(*rows));
   }
-  const at::Tensor is_bad = is_good.logical_not();
+  const at::Tensor is_bad = is_good.bitwise_not();
   const at::Tensor bad_rows_so_far = at::ones({C, C}, dtype).tril().matmul(is_bad.to(dtype.dtype()));
   x.poison = at::zeros({E, C, 1}, dtype)
                  .masked_fill_(bad_rows_so_far.gt(0), std::numeric_limits<double>::quiet_NaN());
-  const at::Tensor is_neutral = is_bad.logical_or(packing.is_pad());
+  const at::Tensor is_neutral = is_bad.bitwise_or(packing.is_pad());
   for (at::Tensor* tensor : {&x.q, &x.k, &x.v, &x.p, &x.log_alpha, &x.log_mu, &x.beta, &x.eta}) {
     if (tensor->defined()) tensor->masked_fill_(is_neutral, 0);
   }
