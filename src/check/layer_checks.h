@@ -12,7 +12,7 @@ void check_layer(const LayerChoice& choice, std::uint64_t seed, Verdict& verdict
 
 // Its parts. However a sequence is cut, batched or padded, what comes out is the same.
 void check_sequence(const LayerChoice& choice, std::uint64_t seed, Verdict& verdict);
-// Gradients of x and of every parameter.
+// Gradients of x and of every parameter, also through the state of a sequence in parts.
 void check_gradients(const LayerChoice& choice, std::uint64_t seed, Verdict& verdict);
 // What the rule says of itself: its state, its capabilities, its gates.
 void check_claims(const LayerChoice& choice, std::uint64_t seed, Verdict& verdict);

@@ -1,6 +1,8 @@
-// Gradients in float64 against differences of values; in float32 and bf16 against those in float64.
+// Gradients in float64 against differences of values; in float32, in bf16 and of a sequence in parts against
+// those in float64.
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/cat.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
@@ -37,19 +39,28 @@ Leaves leaves_of(const Layer& layer) {
   return leaves;
 }
 
-at::Tensor output(const Layer& layer, const Leaves& leaves) {
+// With `parts`, their tokens: part after part, the state carried.
+at::Tensor output(const Layer& layer, const Leaves& leaves, const std::vector<std::int64_t>& parts = {}) {
   Weights weights;
   for (const auto& [name, leaf] : leaves) {
     if (name != "x") weights.add(name, leaf);
   }
-  return layer.with(std::move(weights), layer.dtype()).whole(leaves.back().second);
+  const Layer other = layer.with(std::move(weights), layer.dtype());
+  const at::Tensor& x = leaves.back().second;
+  if (parts.empty()) return other.whole(x);
+  LayerState state;
+  std::vector<at::Tensor> y;
+  for (const at::Tensor& part : x.split_with_sizes(parts, 1)) y.push_back(other.next(part, state));
+  return at::cat(y, 1);
 }
 
-std::vector<at::Tensor> gradients(const Layer& layer, const Leaves& leaves) {
+std::vector<at::Tensor> gradients(const Layer& layer, const Leaves& leaves,
+                                  const std::vector<std::int64_t>& parts = {}) {
   std::vector<at::Tensor> variables;
   for (const auto& [name, leaf] : leaves) variables.push_back(leaf);
-  return torch::autograd::grad({output(layer, leaves)}, variables, {layer.input(2, kTokens, "adjoint")},
-                               std::nullopt, false, /*allow_unused=*/true);
+  return torch::autograd::grad({output(layer, leaves, parts)}, variables,
+                               {layer.input(2, kTokens, "adjoint")}, std::nullopt, false,
+                               /*allow_unused=*/true);
 }
 
 // The slope of the loss along a direction in one leaf.
@@ -91,6 +102,21 @@ void check_differences(const LayerChoice& choice, std::uint64_t seed, const Laye
   }
 }
 
+// Gradients pass through the state: those of a sequence in parts are `exact`, those of the whole. A part of
+// one token is decoded.
+void check_parts(const LayerChoice& choice, const Layer& layer, const Leaves& leaves,
+                 const std::vector<at::Tensor>& exact, Verdict& verdict) {
+  for (const std::vector<std::int64_t>& parts :
+       std::vector<std::vector<std::int64_t>>{{20, 17}, {1, 36}, {36, 1}, {2, 30, 1, 1, 3}}) {
+    const Where where = layer_where(choice, "split", "at=" + std::to_string(parts[0]), at::kDouble);
+    verdict.attempt(where, [&] {
+      const std::vector<at::Tensor> found = gradients(layer, leaves, parts);
+      for (std::size_t i = 0; i < leaves.size(); ++i)
+        verdict.close(where, "d_" + leaves[i].first, found[i], exact[i]);
+    });
+  }
+}
+
 // What rounding x and the parameters to bf16 does to a gradient: the worst tensor's relative error. One
 // number for the layer, as two roundings in a tensor of two numbers may cancel by chance.
 double rounding_error(const Layer& layer, const Leaves& leaves, const std::vector<at::Tensor>& exact) {
@@ -113,6 +139,7 @@ void check_gradients(const LayerChoice& choice, std::uint64_t seed, Verdict& ver
     const Leaves leaves = leaves_of(layer);
     const std::vector<at::Tensor> exact = gradients(layer, leaves);
     check_differences(choice, seed, layer, leaves, exact, verdict);
+    if (choice.plugin->info().capabilities.step) check_parts(choice, layer, leaves, exact, verdict);
 
     const double rounding = rounding_error(layer, leaves, exact);
     for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {

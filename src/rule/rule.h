@@ -61,7 +61,8 @@ class Weights {
 };
 
 // What a layer carries from one call to the next, in the order of Rule::state; each tensor has a leading
-// batch dimension. Empty before the first call, which starts from nothing.
+// batch dimension. Empty before the first call, which starts from nothing. Gradients pass through it: a
+// sequence run in parts has those of the whole.
 struct LayerState {
   std::vector<at::Tensor> tensors;
   std::int64_t position = 0;  // tokens seen

@@ -78,14 +78,6 @@ class ChunkFunction : public torch::autograd::Function<ChunkFunction> {
   }
 };
 
-bool needs_gradient(const Inputs& inputs) {
-  if (!c10::GradMode::is_enabled()) return false;
-  for (const at::Tensor* tensor : tensors(inputs)) {
-    if (tensor->defined() && tensor->requires_grad()) return true;
-  }
-  return false;
-}
-
 }  // namespace
 
 Outputs chunk(const Inputs& in, const Options& options) {

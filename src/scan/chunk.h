@@ -67,8 +67,9 @@ Outputs chunk(const Inputs& inputs, const Options& options = {});
 // Differentiable by plain autograd; slow.
 Outputs reference(const Inputs& inputs);
 
-// One token a sequence (T = 1, no cu_seqlens) for decoding, without autograd: reads the initial states, which
-// stay as they are, and returns the new ones. Errors and `implementation` as with chunk().
+// One token a sequence (T = 1, no cu_seqlens) for decoding: reads the initial states, which stay as they are,
+// and returns the new ones. Where autograd records, it is chunk() with its gradients. Errors and
+// `implementation` as with chunk().
 Outputs step(const Inputs& inputs, std::string_view implementation = {});
 
 }  // namespace mdnlab::scan

@@ -1,5 +1,9 @@
 #include "scan/inputs.h"
 
+#include <c10/core/GradMode.h>
+
+#include <algorithm>
+
 namespace mdnlab::scan {
 
 std::array<at::Tensor*, kTensors> tensors(Inputs& in) {
@@ -15,6 +19,12 @@ std::array<const at::Tensor*, kTensors> tensors(const Inputs& in) {
 bool has_channel_decay(const Inputs& in) { return in.log_alpha.defined() && in.log_alpha.dim() == 4; }
 
 bool has_channel_momentum(const Inputs& in) { return in.log_mu.defined() && in.log_mu.dim() == 4; }
+
+bool needs_gradient(const Inputs& in) {
+  return c10::GradMode::is_enabled() && std::ranges::any_of(tensors(in), [](const at::Tensor* tensor) {
+           return tensor->defined() && tensor->requires_grad();
+         });
+}
 
 std::vector<std::int64_t> document_starts(const Inputs& inputs) {
   if (inputs.cu_seqlens.defined()) {

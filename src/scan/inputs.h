@@ -19,6 +19,9 @@ std::array<const at::Tensor*, kTensors> tensors(const Inputs& inputs);
 bool has_channel_decay(const Inputs& inputs);
 bool has_channel_momentum(const Inputs& inputs);
 
+// Whether autograd records what is computed from these.
+bool needs_gradient(const Inputs& inputs);
+
 // Where the documents start in the flattened (B,T), N+1 values: cu_seqlens, or the rows.
 std::vector<std::int64_t> document_starts(const Inputs& inputs);
 

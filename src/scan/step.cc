@@ -1,5 +1,3 @@
-#include <c10/core/GradMode.h>
-
 #include "base/error.h"
 #include "scan/implementation.h"
 
@@ -14,7 +12,9 @@ Outputs step(const Inputs& inputs, std::string_view implementation) {
                                                     : "T = " + std::to_string(inputs.q_BTGK.size(1)),
                                        .expected = "T = 1"});
   }
-  const c10::AutoGradMode no_grad(false);
+  if (needs_gradient(inputs)) {
+    return chunk(inputs, {.want_state = true, .implementation = std::string(implementation)});
+  }
   return choose(inputs, implementation, Pass::step).step(inputs);
 }
 

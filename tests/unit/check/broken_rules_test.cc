@@ -34,6 +34,7 @@ const Fault kFaults[] = {
     {"kept_state", "layer/documents/f64/y", {"documents"}},
     {"leaking_convolution", "layer/documents/f64/y", {"documents"}},
     {"forgotten_convolution", "layer/split/at=33/f64/y", {"documents", "forward", "split", "step"}},
+    {"detached_state", "layer/split/at=20/f64/d_x", {"split"}},
     {"wrong_state_size", "layer/state/f32/S", {"state"}},
     {"mixed_rows", "layer/rows/alone/f64/y", {"documents", "rows"}},
     {"noisy", "layer/repeat/again/f64/y", {"causality", "repeat", "rows"}},
