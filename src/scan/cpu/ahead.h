@@ -29,10 +29,11 @@ class Ahead {
     add_rows(Rows<T>{data, 0, 0}, 0, 0, 1, entries);
   }
 
-  void ask() {
+  [[gnu::always_inline]] void ask() {
     for (int piece = 0; piece < kPieces && next_ < count_; ++piece) {
       Area& area = areas_[next_];
-      for (int line = 0; line < kLines; ++line) __builtin_prefetch(area.row + offset_ + line * kLineBytes);
+      for (int line = 0; line < kLines; ++line)
+        __builtin_prefetch(area.row + offset_ + line * kLineBytes, 0, 2);
       offset_ += kLines * kLineBytes;
       if (offset_ < area.bytes) continue;
       offset_ = 0;
@@ -42,7 +43,7 @@ class Ahead {
   }
 
  private:
-  static constexpr int kAreas = 16, kPieces = 5, kLines = 4, kLineBytes = 64;
+  static constexpr int kAreas = 16, kPieces = 2, kLines = 4, kLineBytes = 64;
   struct Area {
     const char* row;  // the next one
     std::int64_t stride, rows, bytes;

@@ -43,6 +43,24 @@ void store_gate(const Scan<T>& scan, const Chunk& at, const T* values, T* target
   for (std::int64_t t = 0; t < at.count; ++t) target[(at.token + t) * scan.heads + at.head] = values[t];
 }
 
+// A key head's gradient is the sum over its value heads, which come one after another.
+template <class T>
+bool adds_to_key_head(const Scan<T>& scan, const Chunk& at) {
+  return at.head % (scan.heads / scan.key_heads) != 0;
+}
+
+template <class T>
+void place_gradients(const Scan<T>& scan, const Chunk& at, const Gradients<T>& gradients,
+                     BackwardTiles<T>& x) {
+  const bool add = adds_to_key_head(scan, at);
+  const auto place = [&](const Rows<T>& target, std::int64_t head, Tile<T> own) {
+    return add ? own : place_rows(target, at.token, head, scan.key_width, own);
+  };
+  x.dq = place(gradients.q, at.key_head, x.own_dq);
+  x.dk = place(gradients.k, at.key_head, x.own_dk);
+  x.dp = scan.p.data ? place(gradients.p, at.head, x.own_dp) : x.dk;
+}
+
 template <class T>
 void store_gradients(const Scan<T>& scan, const Chunk& at, const BackwardTiles<T>& x,
                      const Gradients<T>& gradients) {
@@ -50,8 +68,7 @@ void store_gradients(const Scan<T>& scan, const Chunk& at, const BackwardTiles<T
                          bool add) {
     if (target.data) store_rows(tile, target, at.token, head, at.count, width, add);
   };
-  // A key head's gradient is the sum over its value heads, which come one after another.
-  const bool add = at.head % (scan.heads / scan.key_heads) != 0;
+  const bool add = adds_to_key_head(scan, at);
   store(x.dq, gradients.q, at.key_head, scan.key_width, add);
   store(x.dk, gradients.k, at.key_head, scan.key_width, add);
   store(x.dp, gradients.p, at.head, scan.key_width, false);
@@ -108,6 +125,7 @@ void backward_head(const Scan<T>& scan, const Document& document, std::int64_t h
     x.dr.data = x.dO.at(at.count);
     prefetch(scan, document, at, saved, adjoints, gradients, x);
 
+    place_gradients(scan, at, gradients, x);
     begin_chunk(scan, at, x);
     adjoint_of_residuals(scan, at, x);
     adjoint_within_chunk(scan, at, x);

@@ -82,8 +82,7 @@ void store_gradients(const Scan<T>& scan, const Chunk& at, const ChannelBackward
                          bool add) {
     if (target.data) store_rows(tile, target, at.token, head, at.count, width, add);
   };
-  // A key head's gradient is the sum over its value heads, which come one after another.
-  const bool add = at.head % (scan.heads / scan.key_heads) != 0;
+  const bool add = adds_to_key_head(scan, at);
   store(x.d.q, gradients.q, at.key_head, K, add);
   store(x.d.k, gradients.k, at.key_head, K, add);
   store(x.d.e, gradients.p, at.head, K, false);

@@ -38,11 +38,10 @@ struct ChannelBackwardTiles : ChannelTiles<T> {
 // 1. Residuals: dw = Lᵀ dO + Ψ dX⁺; dr = Uᵀ dw, which is dV.
 template <class T>
 void adjoint_of_residuals(const Scan<T>& scan, const Chunk& at, ChannelBackwardTiles<T>& x) {
-  product<Sum::from_row>(x.ahead, {at.count, x.dr.row, at.count}, transposed(x.L), read_only(x.dO),
-                         Target<T>{x.dr});
+  product<Sum::from_row>(x.ahead, {at.count, x.dr.row, at.count}, transposed(x.L), x.dO, Target<T>{x.dr});
   for (int h = 0; h < scan.halves() && at.leads_on; ++h) {
-    product(x.ahead, {at.count, x.dr.row, scan.key_width}, x.writes.left(h, at.count),
-            read_only(x.d_state[h]), added_to(x.dr));
+    product(x.ahead, {at.count, x.dr.row, scan.key_width}, x.writes.left(h, at.count), x.d_state[h],
+            added_to(x.dr));
   }
   if (scan.has_delta) solve_transposed(at.count, x.dr.row, x.minus_A, x.dr);
 }
@@ -52,15 +51,15 @@ template <class T>
 void adjoint_of_residual_factors(const Scan<T>& scan, const Chunk& at, ChannelBackwardTiles<T>& x) {
   const std::int64_t K = scan.key_width, V = scan.value_width;
   const Extent square{at.count, padded(at.count), V};
-  transpose(read_only(x.w), at.count, V, x.w_t);
-  product<Sum::all, Columns::to_row>(x.ahead, square, x.dO, read_only(x.w_t), Target<T>{x.d.L});
+  transpose(x.w, at.count, V, x.w_t);
+  product<Sum::all, Columns::to_row>(x.ahead, square, x.dO, x.w_t, Target<T>{x.d.L});
   if (scan.has_delta)
-    product<Sum::all, Columns::to_row>(x.ahead, square, x.dr, read_only(x.w_t), Target<T>{x.d.minus_A});
+    product<Sum::all, Columns::to_row>(x.ahead, square, x.dr, x.w_t, Target<T>{x.d.minus_A});
   for (int h = 0; h < scan.halves(); ++h) {
     const Tile<T> d_left = h == kS ? x.d.S : x.d.M;
     if (at.leads_on) {
-      transpose(read_only(x.d_state[h]), K, V, x.state_t);
-      product(x.ahead, {at.count, d_left.row, V}, x.w, read_only(x.state_t), Target<T>{d_left});
+      transpose(x.d_state[h], K, V, x.state_t);
+      product(x.ahead, {at.count, d_left.row, V}, x.w, x.state_t, Target<T>{d_left});
     } else {
       std::fill_n(d_left.data, at.count * d_left.row, T(0));
     }
@@ -86,8 +85,8 @@ void adjoint_of_reads(const Scan<T>& scan, const Chunk& at, ChannelBackwardTiles
   const Tile<T> dQ = x.d_reads, d_minus_D{dQ.at(at.count), dQ.row};
   const auto after = [](Tile<T> tile) { return Tile<T>{tile.at(1), tile.row}; };
   for (int h = 0; h < scan.halves(); ++h) {
-    transpose(read_only(x.state_before[h]), K, scan.value_width, x.state_t);
-    product(x.ahead, {rows, dQ.row, scan.value_width}, x.dO, read_only(x.state_t), Target<T>{dQ});
+    transpose(x.state_before[h], K, scan.value_width, x.state_t);
+    product(x.ahead, {rows, dQ.row, scan.value_width}, x.dO, x.state_t, Target<T>{dQ});
     const Tile<T> factor = h == kS ? g.alpha_bar : g.minus_b;
     const Tile<T> d_factor = h == kS ? x.d.alpha_bar : x.d.minus_b;
     fold_channel_products(dQ, at.count, after(factor), x.q, x.d.q, after(d_factor));
@@ -143,7 +142,7 @@ void adjoint_of_state(const Scan<T>& scan, const Chunk& at, ChannelBackwardTiles
     scale_rows(dS, g.alpha_bar.at(at.count), K, dS);
   }
   for (int h = 0; h < scan.halves(); ++h) {
-    product(x.ahead, {K, dS.row, rows}, transposed(x.reads[h]), read_only(x.dO),
+    product(x.ahead, {K, dS.row, rows}, transposed(x.reads[h]), x.dO,
             at.leads_on ? added_to(x.d_state[h]) : Target<T>{x.d_state[h]});
   }
 }

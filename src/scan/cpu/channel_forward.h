@@ -27,8 +27,7 @@ void residuals(const Scan<T>& scan, const Chunk& at, ChannelForwardTiles<T>& x) 
   if (!scan.has_delta) return;
   for (int h = 0; h < scan.halves() && !at.from_nothing; ++h) {
     const Tile<T> minus_D{x.reads[h].at(at.count), x.reads[h].row};
-    product(x.ahead, {at.count, x.w.row, scan.key_width}, minus_D, read_only(x.state_before[h]),
-            added_to(x.w));
+    product(x.ahead, {at.count, x.w.row, scan.key_width}, minus_D, x.state_before[h], added_to(x.w));
   }
   solve(at.count, x.w.row, x.minus_A, x.w);
 }
@@ -36,10 +35,9 @@ void residuals(const Scan<T>& scan, const Chunk& at, ChannelForwardTiles<T>& x) 
 // O = L w + Q̂ X
 template <class T>
 void outputs(const Scan<T>& scan, const Chunk& at, ChannelForwardTiles<T>& x) {
-  product<Sum::to_row>(x.ahead, {at.count, x.o.row, at.count}, x.L, read_only(x.w), Target<T>{x.o});
+  product<Sum::to_row>(x.ahead, {at.count, x.o.row, at.count}, x.L, x.w, Target<T>{x.o});
   for (int h = 0; h < scan.halves() && !at.from_nothing; ++h) {
-    product(x.ahead, {at.count, x.o.row, scan.key_width}, x.reads[h], read_only(x.state_before[h]),
-            added_to(x.o));
+    product(x.ahead, {at.count, x.o.row, scan.key_width}, x.reads[h], x.state_before[h], added_to(x.o));
   }
 }
 

@@ -104,7 +104,7 @@ void next_state(const Scan<T>& scan, const Chunk& at, const Tile<T>* left, Tile<
                 ChannelTiles<T>& x, const Tile<T>* after) {
   if (!at.from_nothing) pass_state(scan, at.count, x.gates, before, after);
   for (int h = 0; h < scan.halves(); ++h) {
-    product(x.ahead, {scan.key_width, after[h].row, at.count}, transposed(left[h]), read_only(w),
+    product(x.ahead, {scan.key_width, after[h].row, at.count}, transposed(left[h]), w,
             at.from_nothing ? Target<T>{after[h]} : added_to(after[h]));
   }
 }

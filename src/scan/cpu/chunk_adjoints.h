@@ -11,7 +11,8 @@ namespace {
 template <class T>
 struct BackwardTiles : ChunkTiles<T> {
   CoefficientAdjoints<T> adjoints;
-  Tile<T> dq, dk, dp;       // [C,K]; dp, of the tile P, is dk where that holds k
+  Tile<T> dq, dk, dp;  // [C,K] in the gradients or in own_…; dp, of the tile P, is dk where that holds k
+  Tile<T> own_dq, own_dk, own_dp;
   Tile<T> keys;             // [2C,K] scaled rows, short-lived
   Tile<T> w, own_w;         // [C,V]; w where forward saved it, or in own_w
   Tile<T> dO, dr;           // [C,V]; dr follows the last row of dO, so that both can be one operand
@@ -24,8 +25,7 @@ struct BackwardTiles : ChunkTiles<T> {
   BackwardTiles(Scratch<T>& scratch, const Scan<T>& scan)
       : ChunkTiles<T>(scratch, scan), adjoints(scratch, scan.chunk_size) {
     const std::int64_t C = scan.chunk_size, K = scan.key_width, V = scan.value_width;
-    for (Tile<T>* tile : {&dq, &dk}) *tile = scratch.tile(C, K);
-    dp = scan.p.data ? scratch.tile(C, K) : dk;
+    for (Tile<T>* tile : {&own_dq, &own_dk, &own_dp}) *tile = scratch.tile(C, K);
     keys = scratch.tile(2 * C, K);
     w = own_w = scratch.tile(C, V);
     dr = dO = scratch.tile(2 * C, V);
@@ -41,10 +41,9 @@ template <class T>
 void adjoint_of_residuals(const Scan<T>& scan, const Chunk& at, BackwardTiles<T>& x) {
   const Coefficients<T>& c = x.coefficients;
   form_L(c, at.count, x.qk, x.L);
-  product<Sum::from_row>(x.ahead, {at.count, x.dr.row, at.count}, transposed(x.L), read_only(x.dO),
-                         Target<T>{x.dr});
+  product<Sum::from_row>(x.ahead, {at.count, x.dr.row, at.count}, transposed(x.L), x.dO, Target<T>{x.dr});
   for (int h = 0; h < scan.halves() && at.leads_on; ++h) {
-    product(x.ahead, {at.count, x.dr.row, scan.key_width}, x.k, read_only(x.d_state[h]),
+    product(x.ahead, {at.count, x.dr.row, scan.key_width}, x.k, x.d_state[h],
             added_to(x.dr, c.half[h].write));
   }
   if (!scan.has_delta) return;
@@ -57,19 +56,19 @@ template <class T>
 void adjoint_within_chunk(const Scan<T>& scan, const Chunk& at, BackwardTiles<T>& x) {
   const Coefficients<T>& c = x.coefficients;
   const Extent square{at.count, padded(at.count), scan.value_width};
-  const Extent keys{at.count, x.k.row, at.count};
+  const Extent keys{at.count, padded(scan.key_width), at.count};
   std::fill_n(x.adjoints.eta, padded(at.count), T(0));
-  transpose(read_only(x.w), at.count, scan.value_width, x.w_t);
+  transpose(x.w, at.count, scan.value_width, x.w_t);
 
-  product<Sum::all, Columns::to_row>(x.ahead, square, x.dO, read_only(x.w_t), Target<T>{x.dL});
+  product<Sum::all, Columns::to_row>(x.ahead, square, x.dO, x.w_t, Target<T>{x.dL});
   adjoint_of_L(c, at.count, static_cast<T>(scan.look_ahead), x.qk, x.dL, x.adjoints);
-  product<Sum::to_row>(x.ahead, keys, x.dL, read_only(x.k), Target<T>{x.dq});
-  product<Sum::from_row>(x.ahead, keys, transposed(x.dL), read_only(x.q), Target<T>{x.dk});
+  product<Sum::to_row>(x.ahead, keys, x.dL, x.k, Target<T>{x.dq});
+  product<Sum::from_row>(x.ahead, keys, transposed(x.dL), x.q, Target<T>{x.dk});
   if (!scan.has_delta) return;
-  product<Sum::all, Columns::to_row>(x.ahead, square, x.dr, read_only(x.w_t), Target<T>{x.dN});
+  product<Sum::all, Columns::to_row>(x.ahead, square, x.dr, x.w_t, Target<T>{x.dN});
   adjoint_of_minus_A(c, at.count, x.pk, x.dN, x.adjoints);
-  product<Sum::to_row>(x.ahead, keys, x.dN, read_only(x.k), scan.p.data ? Target<T>{x.dp} : added_to(x.dp));
-  product<Sum::from_row>(x.ahead, keys, transposed(x.dN), read_only(x.p), added_to(x.dk));
+  product<Sum::to_row>(x.ahead, keys, x.dN, x.k, scan.p.data ? Target<T>{x.dp} : added_to(x.dp));
+  product<Sum::from_row>(x.ahead, keys, transposed(x.dN), x.p, added_to(x.dk));
 }
 
 // 3. Through one half of the state: dQ̂ = dO Xᵀ, −dD = dr Xᵀ, dΨ = w dX⁺ᵀ.
@@ -81,18 +80,16 @@ void adjoint_through_state(const Scan<T>& scan, const Chunk& at, int half, Backw
   if (at.from_nothing) {
     for (T* unread : {d.read, d.erase}) std::fill_n(unread, count, T(0));
   } else {
-    transpose(read_only(x.state_before[half]), K, V, x.state_t);
-    const Extent read{count, x.q.row, V};
-    product(x.ahead, read, x.dO, read_only(x.state_t), Fold<T>{factors.read, x.q, x.dq, d.read});
-    if (scan.has_delta)
-      product(x.ahead, read, x.dr, read_only(x.state_t), Fold<T>{factors.erase, x.p, x.dp, d.erase});
+    transpose(x.state_before[half], K, V, x.state_t);
+    const Extent read{count, padded(K), V};
+    product(x.ahead, read, x.dO, x.state_t, Fold<T>{factors.read, x.q, x.dq, d.read});
+    if (scan.has_delta) product(x.ahead, read, x.dr, x.state_t, Fold<T>{factors.erase, x.p, x.dp, d.erase});
   }
   if (!at.leads_on) {
     std::fill_n(d.write, count, T(0));
   } else {
-    transpose(read_only(x.d_state[half]), K, V, x.state_t);
-    product(x.ahead, {count, x.k.row, V}, x.w, read_only(x.state_t),
-            Fold<T>{factors.write, x.k, x.dk, d.write});
+    transpose(x.d_state[half], K, V, x.state_t);
+    product(x.ahead, {count, padded(K), V}, x.w, x.state_t, Fold<T>{factors.write, x.k, x.dk, d.write});
   }
 }
 
@@ -130,7 +127,7 @@ void adjoint_of_state(const Scan<T>& scan, const Chunk& at, BackwardTiles<T>& x)
     }
     scale_rows(x.q, c.half[h].read, count, x.keys);
     if (scan.has_delta) scale_rows(x.p, c.half[h].erase, count, {x.keys.at(count), x.keys.row});
-    product(x.ahead, {K, dS.row, rows}, transposed(x.keys), read_only(x.dO), target);
+    product(x.ahead, {K, dS.row, rows}, transposed(x.keys), x.dO, target);
   }
 }
 

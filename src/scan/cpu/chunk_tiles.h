@@ -34,7 +34,8 @@ Chunk chunk_at(const Scan<T>& scan, const Document& document, std::int64_t head,
 template <class T>
 struct ChunkTiles {
   Coefficients<T> coefficients;
-  Tile<T> q, k, p;     // [C,K]; p is k unless p is given
+  Tile<const T> q, k, p;  // [C,K] in the inputs or in own_…; p is k unless p is given
+  Tile<T> own_q, own_k, own_p;
   Tile<T> qk, pk;      // [C,C] ⟨q_t,k_j⟩ for j ≤ t, ⟨P_t,k_j⟩ for j < t; beyond may hold anything
   Tile<T> L, minus_A;  // [C,C] likewise
   Ahead ahead;
@@ -42,17 +43,17 @@ struct ChunkTiles {
   ChunkTiles(Scratch<T>& scratch, const Scan<T>& scan)
       : coefficients(scratch, scan.chunk_size, scan.look_ahead != 0) {
     const std::int64_t C = scan.chunk_size, K = scan.key_width;
-    for (Tile<T>* tile : {&q, &k}) *tile = scratch.tile(C, K);
-    p = scan.p.data ? scratch.tile(C, K) : k;
+    for (Tile<T>* tile : {&own_q, &own_k, &own_p}) *tile = scratch.tile(C, K);
     for (Tile<T>* tile : {&L, &minus_A}) *tile = scratch.tile(C, C);
   }
 };
 
 template <class T>
 void begin_chunk(const Scan<T>& scan, const Chunk& at, ChunkTiles<T>& x) {
-  load_rows(scan.q, at.token, at.key_head, at.count, scan.key_width, x.q);
-  load_rows(scan.k, at.token, at.key_head, at.count, scan.key_width, x.k);
-  if (scan.p.data) load_rows(scan.p, at.token, at.head, at.count, scan.key_width, x.p);
+  const std::int64_t K = scan.key_width;
+  x.q = find_rows(scan.q, at.token, at.key_head, at.count, K, x.own_q);
+  x.k = find_rows(scan.k, at.token, at.key_head, at.count, K, x.own_k);
+  x.p = scan.p.data ? find_rows(scan.p, at.token, at.head, at.count, K, x.own_p) : x.k;
   compute_coefficients(scan, at.token, at.count, at.head, x.coefficients);
 }
 

@@ -12,6 +12,7 @@ struct ForwardTiles : ChunkTiles<T> {
   Tile<T> k_t;                                 // [K,C]
   Tile<T> k_written;                           // [C,K] a half of Ψ
   Tile<T> w, o;                                // [C,V]; w where backward looks for it, or in own_w
+  Tile<T> output;                              // [C,V] where the result goes, or o
   Tile<T> state_before[2], state_after[2];     // [K,V] where backward looks for them, or both in own_state
   Tile<T> own_w, own_state[2], own_scores[2];  // qk and pk likewise
 
@@ -32,21 +33,26 @@ struct ForwardTiles : ChunkTiles<T> {
 template <class T>
 void scores(const Scan<T>& scan, const Chunk& at, ForwardTiles<T>& x) {
   const Extent square{at.count, padded(at.count), scan.key_width};
-  transpose(read_only(x.k), at.count, scan.key_width, x.k_t);
-  product<Sum::all, Columns::to_row>(x.ahead, square, x.q, read_only(x.k_t), Target<T>{x.qk});
+  transpose(x.k, at.count, scan.key_width, x.k_t);
+  product<Sum::all, Columns::to_row>(x.ahead, square, x.q, x.k_t, Target<T>{x.qk});
   if (!scan.has_delta) return;
-  product<Sum::all, Columns::to_row>(x.ahead, square, x.p, read_only(x.k_t), Target<T>{x.pk});
+  product<Sum::all, Columns::to_row>(x.ahead, square, x.p, x.k_t, Target<T>{x.pk});
 }
 
 // What both read of the state before the chunk: w = V − D X (without delta V), O = Q̂ X.
 template <class T>
 void read_state(const Scan<T>& scan, const Chunk& at, ForwardTiles<T>& x) {
   const Extent read{at.count, x.o.row, scan.key_width};
-  load_rows(scan.v, at.token, at.head, at.count, scan.value_width, x.w);
-  for (int h = 0; h < scan.halves() && !at.from_nothing; ++h) {
+  if (at.from_nothing || !scan.has_delta)
+    load_rows(scan.v, at.token, at.head, at.count, scan.value_width, x.w);
+  if (at.from_nothing) return;
+  const Tile<const T> v = find_rows(scan.v, at.token, at.head, at.count, scan.value_width, x.w);
+  for (int h = 0; h < scan.halves(); ++h) {
     const auto& factors = x.coefficients.half[h];
-    const Tile<const T> state = read_only(x.state_before[h]);
-    if (scan.has_delta) product(x.ahead, read, x.p, state, added_to(x.w, factors.erase));
+    const Tile<T> state = x.state_before[h];
+    if (scan.has_delta) {
+      product(x.ahead, read, x.p, state, Target<T>{x.w, {{h == 0 ? v : x.w, T(1)}}, factors.erase});
+    }
     Target<T> o{.tile = x.o, .scale = factors.read};
     if (h > 0) o.terms[0] = {x.o, T(1)};
     product(x.ahead, read, x.q, state, o);
@@ -62,8 +68,9 @@ void within_chunk(const Scan<T>& scan, const Chunk& at, ForwardTiles<T>& x) {
     solve(at.count, x.w.row, x.minus_A, x.w);
   }
   form_L(c, at.count, x.qk, x.L);
-  product<Sum::to_row>(x.ahead, {at.count, x.o.row, at.count}, x.L, read_only(x.w),
-                       at.from_nothing ? Target<T>{x.o} : added_to(x.o));
+  Target<T> o{x.output};
+  if (!at.from_nothing) o.terms[0] = {x.o, T(1)};
+  product<Sum::to_row>(x.ahead, {at.count, x.o.row, at.count}, x.L, x.w, o);
 }
 
 // X⁺ = Φ X + Ψᵀ w
@@ -80,7 +87,7 @@ void next_state(const Scan<T>& scan, const Chunk& at, ForwardTiles<T>& x) {
       if (h == kS && scan.has_momentum) target.terms[1] = {before[kM], -c.b[at.count]};
     }
     scale_rows(x.k, c.half[h].write, at.count, x.k_written);
-    product(x.ahead, {K, after[h].row, at.count}, transposed(x.k_written), read_only(x.w), target);
+    product(x.ahead, {K, after[h].row, at.count}, transposed(x.k_written), x.w, target);
   }
 }
 
@@ -103,9 +110,6 @@ void prefetch(const Scan<T>& scan, const Document& document, const Chunk& at, co
   x.ahead.clear();
   x.ahead.add(x.w.data, at.count * x.w.row);
   x.ahead.add_rows(results.o, at.token, at.head, at.count, scan.value_width);
-  for (int h = 0; h < scan.halves(); ++h) {
-    x.ahead.add(x.state_after[h].data, scan.key_width * x.state_after[h].row);
-  }
   if (at.token + at.count == document.end) return;
   const Chunk next = chunk_at(scan, document, at.head, at.n + 1);
   prefetch_keys(scan, next, x.ahead);
@@ -131,12 +135,13 @@ void forward_head(const Scan<T>& scan, const Document& document, std::int64_t he
     if (saved.scores) place_scores(scan, saved, head, document.first_chunk + n, x);
     prefetch(scan, document, at, results, x);
 
+    x.output = place_rows(results.o, at.token, head, V, x.o);
     begin_chunk(scan, at, x);
     scores(scan, at, x);
     read_state(scan, at, x);
     within_chunk(scan, at, x);
     next_state(scan, at, x);
-    store_rows(x.o, results.o, at.token, head, at.count, V);
+    store_rows(x.output, results.o, at.token, head, at.count, V);
   }
   for (int h = 0; h < scan.halves(); ++h) {
     store_matrix(x.state_after[h], K, V, results.final_state[h] ? results.final_state[h] + matrix : nullptr);

@@ -23,7 +23,8 @@ struct Operand {
   const T* data;
   std::int64_t row, column;
 
-  Operand(Tile<T> tile) : data(tile.data), row(tile.row), column(1) {}
+  Operand(Tile<const T> tile) : data(tile.data), row(tile.row), column(1) {}
+  Operand(Tile<T> tile) : Operand(Tile<const T>(tile)) {}
   Operand(const T* data, std::int64_t row, std::int64_t column) : data(data), row(row), column(column) {}
 };
 
@@ -77,7 +78,7 @@ inline void multiply_add_diagonal(Block<T, R, N>& block, std::int64_t i, const O
 }
 
 template <int R, int N, class T>
-inline void read_block(const Tile<T>& tile, std::int64_t i, Block<T, R, N>& block) {
+inline void read_block(const ReadTile<T>& tile, std::int64_t i, Block<T, R, N>& block) {
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 8
@@ -100,7 +101,7 @@ inline void write_block(const Block<T, R, N>& block, const Tile<T>& tile, std::i
 template <class T>
 struct Target {
   struct Term {
-    Tile<T> tile;
+    Tile<const T> tile;
     T factor;
   };
   Tile<T> tile;
@@ -153,7 +154,8 @@ Target<T> added_to(Tile<T> tile, const T* scale = nullptr) {
 template <class T>
 struct Fold {
   const T* factor;
-  Tile<T> rows, into;
+  Tile<const T> rows;
+  Tile<T> into;
   T* factor_adjoint;
   bool has_begun = false;  // factor_adjoint holds the columns before
 
@@ -195,12 +197,15 @@ struct Column {
 // Rows i … i+R−1 of a column.
 template <Sum kSum, int R, int N, class T, class Result>
 inline void product_block(const Column<T, Result>& x, std::int64_t i) {
-  if constexpr (kSum == Sum::all) x.ahead.ask();  // triangles are too short to hide it
   Block<T, R, N> block = {};
   x.result.template begin<R, N>(block, i);
   if constexpr (kSum == Sum::all) {
-    multiply_add<R, N, T>(block, i, x.a, x.b, 0, x.inner);
-  } else {
+    constexpr int kParts = 3;  // asked for at once, so many lines would keep the block's own waiting
+    for (int part = 0; part < kParts; ++part) {
+      x.ahead.ask();
+      multiply_add<R, N, T>(block, i, x.a, x.b, x.inner * part / kParts, x.inner * (part + 1) / kParts);
+    }
+  } else {  // too short to hide it
     multiply_add_diagonal<kSum, R, N, T>(block, i, x.a, x.b);
     const bool before = kSum == Sum::to_row;
     multiply_add<R, N, T>(block, i, x.a, x.b, before ? 0 : i + R, before ? i : x.inner);
@@ -250,7 +255,7 @@ void product_last_column(const Column<T, Result>& x, std::int64_t vectors) {
 
 template <Sum kSum = Sum::all, Columns kColumns = Columns::all, template <class> class Result, class T>
 void product(Ahead& ahead, const Extent& extent, const std::type_identity_t<Operand<T>>& a,
-             const std::type_identity_t<Tile<const T>>& b, const Result<T>& result) {
+             const ReadTile<T>& b, const Result<T>& result) {
   constexpr std::int64_t block_columns = kBlockVectors * kLanes<T>;
   Column<T, Result<T>> x{ahead, extent.rows, extent.inner, 0, a, b, result};
   for (; x.first + block_columns <= extent.columns; x.first += block_columns) {

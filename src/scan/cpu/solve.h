@@ -12,7 +12,7 @@ template <int R, int N, class T>
 inline void solve_block(std::int64_t i, Tile<T> n, Tile<T> x) {
   Block<T, R, N> block;
   read_block<R, N, T>(x, i, block);
-  multiply_add<R, N, T>(block, i, n, read_only(x), 0, i);
+  multiply_add<R, N, T>(block, i, n, x, 0, i);
 #pragma GCC unroll 8
   for (int j = 0; j < R; ++j) {
 #pragma GCC unroll 8
@@ -30,7 +30,7 @@ template <int R, int N, class T>
 inline void solve_transposed_block(std::int64_t i, std::int64_t rows, Tile<T> n, Tile<T> x) {
   Block<T, R, N> block;
   read_block<R, N, T>(x, i, block);
-  multiply_add<R, N, T>(block, i, transposed(n), read_only(x), i + R, rows);
+  multiply_add<R, N, T>(block, i, transposed(n), x, i + R, rows);
 #pragma GCC unroll 8
   for (int t = R - 1; t > 0; --t) {
 #pragma GCC unroll 8

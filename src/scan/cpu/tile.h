@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <type_traits>
 #include <utility>
 
 #include "scan/cpu/kernel.h"
@@ -17,12 +18,11 @@ struct Tile {
   std::int64_t row = 0;  // entries from one row to the next
 
   T* at(std::int64_t i) const { return data + i * row; }
+  operator Tile<const T>() const { return {data, row}; }
 };
 
 template <class T>
-Tile<const T> read_only(Tile<T> tile) {
-  return {tile.data, tile.row};
-}
+using ReadTile = std::type_identity_t<Tile<const T>>;  // as a parameter: a Tile<T> will do
 
 // Hands out pieces of one buffer, in order; from a null buffer it only counts.
 template <class T>
@@ -52,9 +52,28 @@ void load_rows(const Rows<const T>& source, std::int64_t token, std::int64_t hea
   }
 }
 
+// The rows where they lie; of a width that needs padding, copied into `own`.
+template <class T>
+Tile<const T> find_rows(const Rows<const T>& source, std::int64_t token, std::int64_t head,
+                        std::int64_t count, std::int64_t width, Tile<T> own) {
+  if (width == own.row) return {source.row(token, head), source.token_stride};
+  load_rows(source, token, head, count, width, own);
+  return own;
+}
+
+// Where to write such rows: in place or, of a width that needs padding or if nobody wants them, `own`.
+template <class T>
+Tile<T> place_rows(const Rows<T>& target, std::int64_t token, std::int64_t head, std::int64_t width,
+                   Tile<T> own) {
+  if (!target.data || width != own.row) return own;
+  return {target.row(token, head), target.token_stride};
+}
+
+// Rows that were written in place stay.
 template <class T>
 void store_rows(Tile<T> tile, const Rows<T>& target, std::int64_t token, std::int64_t head,
                 std::int64_t count, std::int64_t width, bool add = false) {
+  if (tile.data == target.row(token, head)) return;
   for (std::int64_t t = 0; t < count; ++t) {
     T* out = target.row(token + t, head);
     if (add) {
@@ -82,9 +101,9 @@ void store_matrix(Tile<T> tile, std::int64_t rows, std::int64_t width, T* target
 
 // out(t,:) = factor[t] · tile(t,:).
 template <class T>
-void scale_rows(Tile<T> tile, const T* factor, std::int64_t rows, Tile<T> out) {
+void scale_rows(ReadTile<T> tile, const T* factor, std::int64_t rows, Tile<T> out) {
   for (std::int64_t t = 0; t < rows; ++t) {
-    for (std::int64_t i = 0; i < tile.row; i += kLanes<T>) {
+    for (std::int64_t i = 0; i < out.row; i += kLanes<T>) {
       store<T>(out.at(t) + i, load(tile.at(t) + i) * factor[t]);
     }
   }
@@ -120,7 +139,7 @@ inline void transpose_square(Vector<T> (&rows)[kLanes<T>]) {
 
 // out(j,i) = tile(i,j) for i < rows, j < width, and zero for rows ≤ i < padded(rows).
 template <class T>
-void transpose(Tile<const T> tile, std::int64_t rows, std::int64_t width, Tile<T> out) {
+void transpose(ReadTile<T> tile, std::int64_t rows, std::int64_t width, Tile<T> out) {
   constexpr std::int64_t lanes = kLanes<T>;
   for (std::int64_t i0 = 0; i0 < padded(rows); i0 += lanes) {
     for (std::int64_t j0 = 0; j0 < width; j0 += lanes) {
