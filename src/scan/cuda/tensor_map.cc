@@ -36,6 +36,8 @@ CUtensorMap tensor_map(const at::Tensor& value) {
   const cuuint64_t strides[2] = {bytes(2), bytes(1)};
   const cuuint32_t box[3] = {64, 1, 64}, steps[3] = {1, 1, 1};
   CUtensorMap map;
+  // The driver wants the device's context bound to this thread, which autograd's may not have been yet.
+  check_cuda(cudaSetDevice(value.get_device()), "scan: the device of a tensor");
   const CUresult result = encode_function()(
       &map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 3, const_cast<void*>(value.const_data_ptr()), sizes, strides, box, steps,
       CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
