@@ -81,10 +81,6 @@ bool applies(const Row& row, const Recurrence& recurrence) {
   return has_gates || std::string_view(row.group) != "gates";
 }
 
-std::vector<Named> judged(const scan::Inputs& inputs, std::uint64_t seed, at::ScalarType rounding) {
-  return results(scan::reference, as(inputs, at::kDouble), seed, rounding);
-}
-
 }  // namespace
 
 void check_against_reference(const Recurrence& recurrence, const Kernel& kernel, std::uint64_t seed,
@@ -103,18 +99,17 @@ void check_against_reference(const Recurrence& recurrence, const Kernel& kernel,
       if (exact.empty() || settings->K != judged_settings.K || settings->V != judged_settings.V) {
         judged_settings = *settings;
         inputs = make_inputs(recurrence, *settings, seed);
-        exact = judged(inputs, seed, at::kDouble);
+        exact = results(scan::reference, inputs, seed);
       }
       const Where where{std::string("recurrence/") + row.group, row.variant, dtype};
       verdict.attempt(where, [&] {
         const std::vector<Named> found = results(chunk, as(inputs, dtype), seed);
-        const std::vector<Named> rounded =
-            is_low_precision(dtype) ? judged(as(inputs, dtype), seed, dtype) : std::vector<Named>();
+        const auto tolerances = is_low_precision(dtype) ? low_precision_tolerances(inputs, exact, seed, dtype)
+                                                        : std::vector<std::vector<double>>();
         for (std::size_t i = 0; i < exact.size(); ++i) {
           if (is_low_precision(dtype)) {
             verdict.close_each(where, exact[i].name, found[i].tensor, exact[i].tensor,
-                               exact[i].head_dimension,
-                               low_precision_tolerances(rounded[i], exact[i], dtype));
+                               exact[i].head_dimension, tolerances[i]);
           } else {
             verdict.close(where, exact[i].name, found[i].tensor, exact[i].tensor);
           }

@@ -178,8 +178,19 @@ scan::Inputs tokens(const scan::Inputs& inputs, std::int64_t begin, std::int64_t
   return part;
 }
 
-std::vector<Named> results(const Scan& scan, const scan::Inputs& inputs, std::uint64_t seed,
-                           at::ScalarType rounding) {
+namespace {
+
+// To the nearest number of `dtype` times 1/scale.
+struct Rounding {
+  at::ScalarType dtype;
+  double scale = 1;
+
+  at::Tensor operator()(const at::Tensor& tensor) const {
+    return (tensor.to(at::kDouble) * scale).to(dtype).to(at::kDouble) / scale;
+  }
+};
+
+std::vector<Named> results(const Scan& scan, const scan::Inputs& inputs, std::uint64_t seed, const Rounding& rounding) {
   scan::Inputs leaves = inputs;
   std::vector<Named> list;
   std::vector<at::Tensor> variables;
@@ -198,7 +209,7 @@ std::vector<Named> results(const Scan& scan, const scan::Inputs& inputs, std::ui
     if (!output.tensor.defined() || !output.tensor.requires_grad()) continue;
     roots.push_back(output.tensor);
     const at::Tensor adjoint = normal(output.tensor.sizes(), seed, "adjoint of " + output.name);
-    adjoints.push_back((output.is_row ? adjoint.to(rounding) : adjoint).to(output.tensor.scalar_type()));
+    adjoints.push_back((output.is_row ? rounding(adjoint) : adjoint).to(output.tensor.scalar_type()));
   }
   if (!roots.empty()) {
     const auto gradients =
@@ -210,21 +221,41 @@ std::vector<Named> results(const Scan& scan, const scan::Inputs& inputs, std::ui
   return list;
 }
 
+}  // namespace
+
 std::vector<Named> results(const Scan& scan, const scan::Inputs& inputs, std::uint64_t seed) {
-  return results(scan, inputs, seed, inputs.q_BTGK.scalar_type());
+  return results(scan, inputs, seed, Rounding{inputs.q_BTGK.scalar_type()});
 }
 
 bool is_low_precision(at::ScalarType dtype) { return dtype == at::kBFloat16 || dtype == at::kHalf; }
 
-std::vector<double> low_precision_tolerances(const Named& rounded, const Named& exact, at::ScalarType dtype) {
-  std::vector<double> list;
-  for (std::int64_t h = 0; h < exact.tensor.size(exact.head_dimension); ++h) {
-    at::Tensor best = rounded.tensor.select(rounded.head_dimension, h);
-    if (exact.is_row) best = best.to(dtype);
-    list.push_back(2 * relative_error(best, exact.tensor.select(exact.head_dimension, h)) +
-                   tolerance(at::kFloat));
+std::vector<std::vector<double>> low_precision_tolerances(const scan::Inputs& inputs, const std::vector<Named>& exact,
+                                                          std::uint64_t seed, at::ScalarType dtype) {
+  constexpr int kRoundings = 4;
+  std::vector<std::vector<double>> squares(exact.size());
+  for (int i = 0; i < kRoundings; ++i) {
+    const Rounding rounding{dtype, std::pow(2, static_cast<double>(i) / kRoundings)};
+    scan::Inputs rounded = inputs;
+    for (std::size_t tensor = 0; tensor < scan::kTensors; ++tensor) {
+      at::Tensor& value = *scan::tensors(rounded)[tensor];
+      if (value.defined() && is_row(tensor)) value = rounding(value);
+    }
+    const std::vector<Named> best = results(scan::reference, rounded, seed, rounding);
+    for (std::size_t n = 0; n < exact.size(); ++n) {
+      const at::Tensor& of = exact[n].tensor;
+      squares[n].resize(of.defined() ? of.size(exact[n].head_dimension) : 0);
+      for (std::size_t h = 0; h < squares[n].size(); ++h) {
+        const at::Tensor head = best[n].tensor.select(exact[n].head_dimension, static_cast<std::int64_t>(h));
+        const double error = relative_error(exact[n].is_row ? rounding(head) : head,
+                                            of.select(exact[n].head_dimension, static_cast<std::int64_t>(h)));
+        squares[n][h] += error * error / kRoundings;
+      }
+    }
   }
-  return list;
+  for (std::vector<double>& heads : squares) {
+    for (double& square : heads) square = 2 * std::sqrt(square) + tolerance(at::kFloat);
+  }
+  return squares;
 }
 
 }  // namespace mdnlab::check
