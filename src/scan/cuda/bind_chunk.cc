@@ -3,7 +3,6 @@
 #include <ATen/cuda/CUDAEvent.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
-#include <c10/core/ScalarType.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 
@@ -139,19 +138,11 @@ std::int64_t documents_at_once(const Inputs& in) {
 }  // namespace
 
 std::string refusal_of_hopper(const Inputs& in) {
-  if (const std::string reason = refusal_of_gpu(gpu_properties(in.q_BTGK.device())); !reason.empty()) return reason;
-  if (in.q_BTGK.scalar_type() != at::kBFloat16) {
-    return std::string("q is ") + c10::toString(in.q_BTGK.scalar_type()) + ", and it takes BFloat16";
-  }
-  const std::int64_t B = in.q_BTGK.size(0), T = in.q_BTGK.size(1), K = in.q_BTGK.size(3), H = in.v_BTHV.size(2), V = in.v_BTHV.size(3);
-  if (!cuda::has_kernels(static_cast<int>(K))) return refusal_of_size("K", K, "64 or 128");
-  if (V % kPanel != 0) return refusal_of_size("V", V, "multiples of 64");
-  if (has_channel_decay(in)) return "log_alpha is channel-wise, and it takes one a head";
+  const std::int64_t tokens = in.q_BTGK.size(0) * in.q_BTGK.size(1), H = in.v_BTHV.size(2), N = document_count(in);
   if (in.p_BTHK.defined()) return "p is given, and it takes p = αk";
-  if (B * T == 0) return "there are no tokens";
-  if (B * T > std::numeric_limits<int>::max()) return refusal_of_size("B·T", B * T, "less than 2^31");
+  if (tokens == 0) return "there are no tokens";
+  if (tokens > std::numeric_limits<int>::max()) return refusal_of_size("B·T", tokens, "less than 2^31");
   if (H > kMostBlocks) return refusal_of_size("H", H, "up to 65535");
-  const std::int64_t N = document_count(in);
   if (N > kMostBlocks) return refusal_of_size("the number of documents", N, "up to 65535");
   return {};
 }

@@ -8,7 +8,7 @@
 
 namespace mdnlab::scan {
 
-// Why the kernels do not take these inputs; empty: they do.
+// Why the kernels of the table (table.h) do not take inputs that fit one of its rows; empty: they do.
 std::string refusal_of_hopper(const Inputs& inputs);
 
 // On the current stream. Nothing is saved: backward prepares the chunks again, which costs less than reading it.

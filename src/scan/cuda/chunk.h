@@ -40,8 +40,6 @@ struct ChunkScan {
   float *d_log_alpha = nullptr, *d_log_mu = nullptr, *d_beta = nullptr, *d_eta = nullptr;  // likewise
 };
 
-bool has_kernels(int key_width);
-
 // Coefficients, inverse and scores from q, k and the gates.
 cudaError_t launch_prepare(const ChunkScan& scan, cudaStream_t stream);
 // o and the final states; or, for the backward pass, the states before each chunk and the residuals.

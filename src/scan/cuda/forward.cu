@@ -40,8 +40,6 @@ cudaError_t launch_forward(const ChunkScan& scan, cudaStream_t stream) {
 
 }  // namespace
 
-bool has_kernels(int key_width) { return key_width == 64 || key_width == 128; }
-
 cudaError_t launch_outputs(const ChunkScan& scan, cudaStream_t stream) { return launch_forward<Result::outputs>(scan, stream); }
 
 cudaError_t launch_states(const ChunkScan& scan, cudaStream_t stream) { return launch_forward<Result::states>(scan, stream); }

@@ -30,15 +30,23 @@ using Half = float[K / 2];
 
 template <int K, bool load>
 __device__ inline void exchange_state(Half<K>& half, const float* from, float* to, int value_width, int warp, int lane) {
+  const std::int64_t first = std::int64_t{2 * (lane % 4)} * value_width + 16 * warp + lane / 4, eight_keys = std::int64_t{8} * value_width;
+  const float* read = from + first;
+  float* write = to + first;
 #pragma unroll
-  for (int i = 0; i < K / 2; ++i) {
-    const int key = i / 4 * 8 + 2 * (lane % 4) + i % 2, value = 16 * warp + lane / 4 + i / 2 % 2 * 8;
-    const std::int64_t at = std::int64_t{key} * value_width + value;
-    if constexpr (load) {
-      half[i] = from ? from[at] : 0.0f;
-    } else {
-      to[at] = half[i];
+  for (int n = 0; n < K / 8; ++n) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const int at = i % 2 * value_width + i / 2 * 8;
+      if constexpr (load) {
+        half[4 * n + i] = from ? read[at] : 0.0f;
+      } else {
+        write[at] = half[4 * n + i];
+      }
     }
+    read += eight_keys;
+    write += eight_keys;
+    asm volatile("" ::: "memory");  // few loads at a time: their addresses take registers
   }
 }
 

@@ -30,8 +30,10 @@ __device__ inline void bring(std::uint64_t* full, Repair& repair, int bytes, voi
   wait(repair.barrier, repair.parity);
   repair.parity ^= 1;
   constexpr int kPieces = kRowBytes / 16;
+#pragma unroll 1
   for (int panel = 0; panel < count; ++panel) {
     uint4* const pieces = static_cast<uint4*>(panels) + panel * kChunk * kPieces;
+#pragma unroll 1
     for (int piece = rows * kPieces + lane; piece < kChunk * kPieces; piece += 32) pieces[piece] = uint4{};
   }
   fence_shared();

@@ -208,6 +208,7 @@ __device__ inline void bring_wide_tiles(const ForwardArguments<T>& in, Shared& s
   constexpr bool has_outputs = Shared::has_outputs;
   const int key_head = blockIdx.y / (in.sizes.heads / in.sizes.key_heads);
   Repair repair{&shared.repair};
+#pragma unroll 1  // 24 registers
   for (int c = 0; c < document.chunks; ++c) {
     const Chunk chunk = in.chunk[document.first_chunk + c];
     const std::int64_t index = std::int64_t{blockIdx.y} * in.sizes.chunks + document.first_chunk + c;
@@ -217,10 +218,12 @@ __device__ inline void bring_wide_tiles(const ForwardArguments<T>& in, Shared& s
     if (c >= kKeySlots) wait(&shared.keys_empty[slot], (c / kKeySlots - 1) & 1);
     bring(&shared.keys_full[slot], repair, sizeof(T) * kChunk * kWideWidth * (1 + has_outputs) + sizeof(Coefficients), keys.k,
           kWideWidth / kPanel, chunk.rows, [&](std::uint64_t* barrier) {
+#pragma unroll 1
             for (int panel = 0; panel < kWideWidth / kPanel; ++panel) {
               copy_panel(keys.k + panel * kPanelElements, in.k, panel * kPanel, key_head, chunk.token, barrier);
             }
             copy_bytes(&shared.coefficients[slot], in.coefficients + index, sizeof(Coefficients), barrier);
+#pragma unroll 1
             for (int panel = 0; has_outputs && panel < kWideWidth / kPanel; ++panel) {
               copy_panel(keys.q + panel * kPanelElements, in.q, panel * kPanel, key_head, chunk.token, barrier);
             }

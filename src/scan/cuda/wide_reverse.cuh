@@ -151,6 +151,7 @@ template <class T, bool has_delta, class Shared>
 __device__ inline void bring_wide_reverse(const ReverseArguments<T>& in, Shared& shared, Document document) {
   const int head = blockIdx.y, key_head = head / (in.sizes.heads / in.sizes.key_heads);
   Repair repair{&shared.repair};
+#pragma unroll 1  // 24 registers
   for (int i = 0; i < document.chunks; ++i) {
     const int c = document.first_chunk + document.chunks - 1 - i, slot = i % kKeySlots;
     const Chunk chunk = in.chunk[c];
@@ -160,6 +161,7 @@ __device__ inline void bring_wide_reverse(const ReverseArguments<T>& in, Shared&
     if (i >= kKeySlots) wait(&shared.keys_empty[slot], (i / kKeySlots - 1) & 1);
     bring(&shared.keys_full[slot], repair, sizeof(T) * kChunk * kWideWidth + sizeof(Coefficients), k, kWideWidth / kPanel, chunk.rows,
           [&](std::uint64_t* barrier) {
+#pragma unroll 1
             for (int panel = 0; panel < kWideWidth / kPanel; ++panel) {
               copy_panel(k + panel * kPanelElements, in.k, panel * kPanel, key_head, chunk.token, barrier);
             }
@@ -173,6 +175,7 @@ __device__ inline void bring_wide_reverse(const ReverseArguments<T>& in, Shared&
             if constexpr (has_delta) {
               copy_bytes(others.inverse, in.inverse + index * kPanelElements, sizeof(T) * kPanelElements, barrier);
             }
+#pragma unroll 1
             for (int panel = 0; panel < kWideWidth / kPanel; ++panel) {
               copy_panel(others.q + panel * kPanelElements, in.q, panel * kPanel, key_head, chunk.token, barrier);
             }
