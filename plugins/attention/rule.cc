@@ -13,5 +13,5 @@ std::unique_ptr<Rule> create(const Params& options, const LayerShape& shape) {
 }  // namespace
 
 MDNLAB_PLUGIN(create, softmax_attention::fields, .name = "attention", .rule_version = 1,
-              .summary = "causal softmax attention with rotary positions",
+              .summary = "softmax attention, rotary positions",
               .capabilities = {.constant_state = false, .scans = false});

@@ -10,5 +10,5 @@ constexpr FieldTable options = family::options(preset);
 
 }  // namespace
 
-MDNLAB_PLUGIN(family::create<preset>, options, .name = "deltanet", .rule_version = 1,
-              .summary = "delta rule (DeltaNet)", .capabilities = family::capabilities(preset));
+MDNLAB_PLUGIN(family::create<preset>, options, .name = "deltanet", .rule_version = 1, .summary = "DeltaNet",
+              .capabilities = family::capabilities(preset));

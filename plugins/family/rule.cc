@@ -42,5 +42,4 @@ std::unique_ptr<Rule> create(const Params& params, const LayerShape& shape) {
 }  // namespace
 
 MDNLAB_PLUGIN(create, options, .name = "family", .rule_version = 1,
-              .summary = "any of delta × momentum × decay, chosen by switches",
-              .capabilities = family::capabilities(whole));
+              .summary = "every cell, chosen by switches", .capabilities = family::capabilities(whole));

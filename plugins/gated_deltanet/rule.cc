@@ -12,5 +12,4 @@ constexpr FieldTable options = family::options(preset);
 }  // namespace
 
 MDNLAB_PLUGIN(family::create<preset>, options, .name = "gated_deltanet", .rule_version = 1,
-              .summary = "delta rule with decay (Gated DeltaNet)",
-              .capabilities = family::capabilities(preset));
+              .summary = "Gated DeltaNet", .capabilities = family::capabilities(preset));

@@ -13,5 +13,4 @@ constexpr FieldTable options = family::options(preset);
 }  // namespace
 
 MDNLAB_PLUGIN(family::create<preset>, options, .name = "kda", .rule_version = 1,
-              .summary = "delta rule with channel-wise decay (Kimi Delta Attention)",
-              .capabilities = family::capabilities(preset));
+              .summary = "Kimi Delta Attention", .capabilities = family::capabilities(preset));

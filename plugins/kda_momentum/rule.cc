@@ -15,5 +15,4 @@ constexpr FieldTable options = family::options(preset);
 }  // namespace
 
 MDNLAB_PLUGIN(family::create<preset>, options, .name = "kda_momentum", .rule_version = 1,
-              .summary = "delta rule with channel-wise decay and certified momentum",
-              .capabilities = family::capabilities(preset));
+              .summary = "kda with certified momentum", .capabilities = family::capabilities(preset));

@@ -155,5 +155,5 @@ std::unique_ptr<Rule> create(const Params& params, const LayerShape& shape) {
 
 }  // namespace
 
-MDNLAB_PLUGIN(create, fields, .name = "mamba2", .rule_version = 1,
-              .summary = "scalar decay in its published layer (Mamba2)", .capabilities = {.decay = "scalar"});
+MDNLAB_PLUGIN(create, fields, .name = "mamba2", .rule_version = 1, .summary = "Mamba2 in its published layer",
+              .capabilities = {.decay = "scalar"});

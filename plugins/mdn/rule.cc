@@ -15,5 +15,4 @@ constexpr FieldTable options = family::options(preset);
 }  // namespace
 
 MDNLAB_PLUGIN(family::create<preset>, options, .name = "mdn", .rule_version = 1,
-              .summary = "delta rule with decay and stepwise momentum (Momentum DeltaNet)",
-              .capabilities = family::capabilities(preset));
+              .summary = "Momentum DeltaNet", .capabilities = family::capabilities(preset));

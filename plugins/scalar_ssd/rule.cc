@@ -1,4 +1,4 @@
-// Mamba2's recurrence in the shared layer: S_t = exp(−exp(A_log)·Δt_t) S_{t−1} + Δt_t k_t v_tᵀ. README.md
+// Mamba2's recurrence, shared layer: S_t = exp(−exp(A_log)·Δt_t) S_{t−1} + Δt_t k_t v_tᵀ. README.md
 // derives it.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/softplus.h>
@@ -39,4 +39,4 @@ class ScalarSsd final : public CoefficientRule {
 }  // namespace
 
 MDNLAB_PLUGIN(make_layer<ScalarSsd>, options, .name = "scalar_ssd", .rule_version = 1,
-              .summary = "Mamba2's recurrence in the shared layer", .capabilities = {.decay = "scalar"});
+              .summary = "Mamba2's recurrence, shared layer", .capabilities = {.decay = "scalar"});

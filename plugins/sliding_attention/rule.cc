@@ -25,5 +25,4 @@ std::unique_ptr<Rule> create(const Params& options, const LayerShape& shape) {
 }  // namespace
 
 MDNLAB_PLUGIN(create, fields, .name = "sliding_attention", .rule_version = 1,
-              .summary = "causal softmax attention over the last tokens, with rotary positions",
-              .capabilities = {.scans = false});
+              .summary = "softmax attention over a window", .capabilities = {.scans = false});

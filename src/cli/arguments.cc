@@ -9,14 +9,17 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "base/wrapped.h"
 #include "scan/cuda_module.h"
 
 namespace mdnlab {
 
 namespace po = boost::program_options;
 
+constexpr unsigned columns = 80;
+
 struct Arguments::State {
-  explicit State(const ArgumentsHelp& text) : help(text), visible("options", 80, 40) {}
+  explicit State(const ArgumentsHelp& text) : help(text), visible("options", columns, columns / 2) {}
 
   struct Positional {
     std::string name, doc;
@@ -29,51 +32,50 @@ struct Arguments::State {
   std::vector<Positional> positionals;
   Devices devices = Devices::cpu;
   po::variables_map values;
+
+  template <typename Value>
+  void add(std::string_view words, po::typed_value<Value>* value, const std::string& doc) {
+    const std::size_t space = words.find(' ');
+    const std::string name(words.substr(0, space));
+    value->value_name(space == words.npos ? "VALUE" : std::string(words.substr(space + 1)));
+    visible.add_options()(name.c_str(), value, doc.c_str());
+    names.push_back("--" + split(name, ',')[0]);
+  }
 };
 
 Arguments::Arguments(const ArgumentsHelp& help) : state_(std::make_unique<State>(help)) {
   state_->visible.add_options()("help,h", "print this");
-  state_->names.emplace_back("help");
+  state_->names.emplace_back("--help");
 }
 
 Arguments::~Arguments() = default;
 
 void Arguments::flag(const char* name, const char* doc) {
   state_->visible.add_options()(name, doc);
-  state_->names.emplace_back(name);
+  state_->names.push_back("--" + std::string(name));
 }
 
 void Arguments::option(const char* name, const char* doc, const char* preset) {
-  auto* value = po::value<std::string>()->value_name(preset && *preset ? fmt::format("{}", preset) : "VALUE");
+  auto* value = po::value<std::string>();
   if (preset) value->default_value(preset, "");
-  state_->visible.add_options()(name, value, doc);
-  state_->names.emplace_back(split(name, ',')[0]);
+  state_->add(name, value, preset ? fmt::format("{} (default {})", doc, preset) : doc);
 }
 
 void Arguments::list(const char* name, const char* doc) {
-  state_->visible.add_options()(name, po::value<std::vector<std::string>>()->value_name("VALUE"), doc);
-  state_->names.emplace_back(name);
+  state_->add(name, po::value<std::vector<std::string>>(), doc);
 }
 
 void Arguments::positional(const char* name, const char* doc, int least, int most) {
   state_->positionals.push_back({name, doc, least, most});
 }
 
-void Arguments::add_database() {
-  state_->visible.add_options()("db", po::value<std::string>()->value_name("FILE"),
-                                "the database; else MDNLAB_DB, else ./mdnlab.db");
-  state_->names.emplace_back("db");
-}
+void Arguments::add_database() { option("db FILE", "the database; else MDNLAB_DB, else ./mdnlab.db"); }
 
-void Arguments::add_plugins() {
-  state_->visible.add_options()("plugin", po::value<std::vector<std::string>>()->value_name("FILE.so"),
-                                "a rule plugin to load beside those installed");
-  state_->names.emplace_back("plugin");
-}
+void Arguments::add_plugins() { list("plugin FILE.so", "a rule plugin to load beside those installed"); }
 
 void Arguments::add_device(Devices devices) {
   state_->devices = devices;
-  option("device", devices == Devices::cpu ? "auto or cpu" : "auto (the CPU), cpu, cuda or cuda:N", "auto");
+  option("device DEVICE", devices == Devices::cpu ? "auto or cpu" : "auto (the CPU), cpu, cuda or cuda:N", "auto");
 }
 
 c10::Device Arguments::device() const {
@@ -107,7 +109,7 @@ bool Arguments::parse(std::span<const std::string> words) {
     order.add(positional.name.c_str(), positional.most);
   }
   const auto fail = [&](std::string what, std::string found, std::string hint) {
-    if (!hint.empty()) hint += "; ";
+    if (!hint.empty()) hint += hint.ends_with('?') ? " " : "; ";
     throw Error(Code::usage,
                 {{}, std::move(what), std::move(found), {}, hint + "usage: " + state_->help.usage});
   };
@@ -124,7 +126,7 @@ bool Arguments::parse(std::span<const std::string> words) {
   } catch (const po::unknown_option& error) {
     const std::string word = error.get_option_name();
     fail("unknown option", quote(word),
-         suggestion(word.substr(std::min(word.find_first_not_of('-'), word.size())), state_->names));
+         suggestion("--" + word.substr(std::min(word.find_first_not_of('-'), word.size())), state_->names));
   } catch (const po::too_many_positional_options_error&) {
     fail("too many words", {}, {});
   } catch (const po::error& error) {
@@ -132,10 +134,11 @@ bool Arguments::parse(std::span<const std::string> words) {
   }
   if (state_->values.count("help")) {
     std::ostringstream text;
-    text << "usage: " << state_->help.usage << "\n\n" << state_->help.about << "\n\n";
+    text << "usage: " << state_->help.usage << "\n\n" << wrapped(state_->help.about, columns) << "\n\n";
     for (const auto& positional : state_->positionals)
       text << fmt::format("  {:<14} {}\n", positional.name, positional.doc);
-    text << "\n" << state_->visible << "\nexamples:\n" << state_->help.examples;
+    if (!state_->positionals.empty()) text << "\n";
+    text << state_->visible << "\nexamples:\n" << state_->help.examples;
     print(text.str());
     return false;
   }

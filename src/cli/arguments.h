@@ -18,7 +18,7 @@ namespace mdnlab {
 
 struct ArgumentsHelp {
   const char* usage;     // "mdnlab run FILE [options]"
-  const char* about;     // what it does, and what it prints
+  const char* about;     // what it does, and what it prints; long lines are broken
   const char* examples;  // lines, each a command
 };
 
@@ -29,6 +29,7 @@ class Arguments {
   explicit Arguments(const ArgumentsHelp& help);
   ~Arguments();
 
+  // Names as of Boost, "output,o", then for what takes a value the word that stands for it: "output,o FILE".
   void flag(const char* name, const char* doc);
   void option(const char* name, const char* doc, const char* preset = nullptr);  // one value
   void list(const char* name, const char* doc);                                  // may be given several times

@@ -17,8 +17,8 @@ namespace mdnlab {
 namespace {
 
 void add_text_words(Arguments& arguments) {
-  arguments.option("tokenizer", "byte, gpt2:FOLDER or sentencepiece:FILE", "byte");
-  arguments.option("text-field", "the key of the text in each line of a .jsonl file", "text");
+  arguments.option("tokenizer NAME", "byte, gpt2:FOLDER or sentencepiece:FILE", "byte");
+  arguments.option("text-field KEY", "the key of the text in each line of a .jsonl file", "text");
 }
 
 // `place` is what the user typed `path` after.
@@ -41,7 +41,7 @@ int pack(std::span<const std::string> words) {
        .about = "Tokenises a text once, into a file that training maps into memory.",
        .examples = "  mdnlab data pack books/ -o books.bin --tokenizer gpt2:experiments/data/gpt2\n"});
   arguments.positional("PATH", "a .txt or .jsonl file, or a folder of them");
-  arguments.option("output,o", "the packed file");
+  arguments.option("output,o FILE", "the packed file");
   add_text_words(arguments);
   if (!arguments.parse(words)) return 0;
   if (!arguments.has("output")) throw Error(Code::usage, {.what = "where to? -o FILE.bin is missing"});
@@ -57,8 +57,8 @@ int info(std::span<const std::string> words) {
       {.usage = "mdnlab data info PATH [options]",
        .about =
            "Counts a text: bytes, tokens, documents, splits, and the unigram entropy that a model must beat.",
-       .examples =
-           "  mdnlab data info experiments/data/tinyshakespeare.txt\n  mdnlab data info books.bin --tokenizer gpt2:experiments/data/gpt2 --json\n"});
+       .examples = "  mdnlab data info experiments/data/tinyshakespeare.txt\n"
+                   "  mdnlab data info books.bin --tokenizer gpt2:experiments/data/gpt2 --json\n"});
   arguments.positional("PATH", "a .txt, .jsonl or packed .bin file, or a folder");
   add_text_words(arguments);
   arguments.flag("json", "print JSON");
@@ -93,18 +93,17 @@ int info(std::span<const std::string> words) {
 
 // Items as a model meets them: tokens, and the label of each position that has one.
 int sample(std::span<const std::string> words) {
-  Arguments arguments(
-      {.usage = "mdnlab data sample --task TASK [options]",
-       .about = "Prints items that a task makes: token ids, and [position, label] pairs.",
-       .examples =
-           "  mdnlab data sample --task mqar --set pairs=4 --set vocabulary=64 --seq-len 32 --count 2\n"
-           "  mdnlab data sample --task text --path experiments/data/tinyshakespeare.txt --seq-len 32 --json\n"});
-  arguments.option("task", "the task");
-  arguments.list("set", "KEY=VALUE: a setting of the task");
-  arguments.option("count", "items", "1");
-  arguments.option("seed", "of the task", "0");
-  arguments.option("seq-len", "tokens of an item", "64");
-  arguments.option("path", "the text, for tasks that read one");
+  Arguments arguments({.usage = "mdnlab data sample --task TASK [options]",
+                       .about = "Prints items that a task makes: token ids, and [position, label] pairs.",
+                       .examples =
+                           "  mdnlab data sample --task mqar --set pairs=4 --seq-len 32 --count 2\n"
+                           "  mdnlab data sample --task text --path experiments/data/tinyshakespeare.txt\n"});
+  arguments.option("task TASK", "the task");
+  arguments.list("set KEY=VALUE", "a setting of the task");
+  arguments.option("count N", "items", "1");
+  arguments.option("seed N", "of the task", "0");
+  arguments.option("seq-len N", "tokens of an item", "64");
+  arguments.option("path PATH", "the text, for tasks that read one");
   arguments.flag("json", "print JSON");
   add_text_words(arguments);
   if (!arguments.parse(words)) return 0;
@@ -117,7 +116,8 @@ int sample(std::span<const std::string> words) {
     if (!arguments.has("path"))
       throw Error(Code::usage,
                   {.what = fmt::format("the task '{}' reads a text", kind.name), .expected = "--path FILE"});
-    context.corpus = std::make_shared<const Corpus>(data_params(arguments, arguments.text("path"), "--path"), ".");
+    context.corpus =
+        std::make_shared<const Corpus>(data_params(arguments, arguments.text("path"), "--path"), ".");
   }
   const std::unique_ptr<Task> task =
       kind.make(read_settings(arguments.texts("set"), "task", kind.fields), context);
@@ -162,8 +162,7 @@ int run(std::span<const std::string> words) {
   const std::string verbs[] = {"pack", "info", "sample"};
   throw Error(Code::usage, {.what = verb.empty() ? "data: what?" : "data: unknown word",
                             .found = verb.empty() ? "" : quote(verb),
-                            .hint = (verb.empty() ? "" : suggestion(verb, verbs) + "; ") +
-                                    std::string("usage: ") + usage});
+                            .hint = verb.empty() ? std::string("usage: ") + usage : suggestion(verb, verbs)});
 }
 
 }  // namespace

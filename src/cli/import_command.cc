@@ -23,13 +23,13 @@ int import_folder(std::span<const std::string> words) {
   Arguments arguments(
       {.usage = "mdnlab import DIR -o CHECKPOINT [options]",
        .about =
-           "Reads a model folder of flash-linear-attention or of the Momentum DeltaNet release (config.json and\n"
-           "model.safetensors; model_type momentum_deltanet, gated_deltanet, kda, mamba2 or transformer, and\n"
+           "Reads a model folder of flash-linear-attention or of the Momentum DeltaNet release (config.json and "
+           "model.safetensors; model_type momentum_deltanet, gated_deltanet, kda, mamba2 or transformer, and "
            "hybrids by `attn`) and writes it as a checkpoint.",
        .examples =
            "  mdnlab import downloads/mdn-400M -o mdn-400M\n  mdnlab score mdn-400M --tokens ids.json\n"});
   arguments.positional("DIR", "the folder");
-  arguments.option("output,o", "the checkpoint, a new folder");
+  arguments.option("output,o FOLDER", "the checkpoint, a new folder");
   arguments.add_plugins();
   if (!arguments.parse(words)) return 0;
   if (!arguments.has("output")) throw Error(Code::usage, {.what = "where to? -o CHECKPOINT is missing"});
@@ -43,12 +43,12 @@ int export_model(std::span<const std::string> words) {
   Arguments arguments(
       {.usage = "mdnlab export MODEL -o DIR [options]",
        .about =
-           "Writes a model as a folder that flash-linear-attention (momentum_deltanet: the Momentum DeltaNet\n"
+           "Writes a model as a folder that flash-linear-attention (momentum_deltanet: the Momentum DeltaNet "
            "release) loads with from_pretrained. Refused, with its name, is what those layers cannot express.",
        .examples =
            "  mdnlab export run:3f2a -o mdn-small\n  mdnlab export mdnlab.runs/KEY/step-000000500 -o mdn-small\n"});
   arguments.positional("MODEL", "a checkpoint, a model folder, or run:KEYPREFIX");
-  arguments.option("output,o", "the model's folder, a new one");
+  arguments.option("output,o FOLDER", "the model's folder, a new one");
   arguments.add_database();
   arguments.add_plugins();
   if (!arguments.parse(words)) return 0;

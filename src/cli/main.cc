@@ -26,14 +26,20 @@ constexpr std::array commands{&run_command,    &plan_command,   &status_command,
                               &worker_command};
 
 std::string overview() {
-  std::string text = "usage: mdnlab COMMAND …\n\nA laboratory for linear-attention recurrence rules.\n\n";
+  std::string text =
+      "usage: mdnlab COMMAND …\n\n"
+      "A laboratory for linear-attention recurrence rules.\n\n";
   for (const Command* command : commands) {
     if (!command->is_internal) text += fmt::format("  {:<8} {}\n", command->name, command->summary);
   }
   return text +
-         "\n`mdnlab COMMAND --help` explains one, with examples. Results go to stdout, messages to stderr.\n"
-         "Exit codes: 0 ok, 1 a run or check failed, 2 usage or input, 3 machine or plugin, 4 database or disk, "
-         "130 interrupted.\n\nexamples:\n  mdnlab run experiments/quickstart.yaml --jobs 2\n  mdnlab report\n  mdnlab rules list\n";
+         "\n`mdnlab COMMAND --help` explains one, with examples. Results go to stdout,\n"
+         "messages to stderr. Exit codes: 0 ok, 1 a run or check failed, 2 usage or input,\n"
+         "3 machine or plugin, 4 database or disk, 130 interrupted.\n\n"
+         "examples:\n"
+         "  mdnlab run experiments/quickstart.yaml --jobs 2\n"
+         "  mdnlab report\n"
+         "  mdnlab rules list\n";
 }
 
 int dispatch(std::span<const std::string> words) {

@@ -13,7 +13,7 @@ int run(std::span<const std::string> words) {
   Arguments arguments(
       {.usage = "mdnlab merge INTO.db FROM.db…",
        .about =
-           "Copies runs, metrics, evaluations and benches of other databases into INTO.db. A run that both have\n"
+           "Copies runs, metrics, evaluations and benches of other databases into INTO.db. A run that both have "
            "is kept where it is further on; merging twice changes nothing.",
        .examples = "  mdnlab merge all.db host1.db host2.db\n"});
   arguments.positional("DATABASE", "INTO.db, then each FROM.db", 2, -1);

@@ -65,7 +65,7 @@ int run(std::span<const std::string> words) {
   Arguments arguments(
       {.usage = "mdnlab plan FILE.yaml [options]",
        .about =
-           "Prints every run of the sweep: key, rule, kernel, parameters, state bytes, training FLOPs a token,\n"
+           "Prints every run of the sweep: key, rule, kernel, parameters, state bytes, training FLOPs a token, "
            "tokens, a memory estimate, and where the run stands in the database. Runs nothing.",
        .examples = "  mdnlab plan experiments/quickstart.yaml\n"
                    "  mdnlab plan experiments/quickstart.yaml --json --only rule.name=mdn\n"

@@ -5,9 +5,9 @@
 namespace mdnlab {
 
 void add_plan_words(Arguments& arguments, Devices devices) {
-  arguments.list("only",
-                 "PATH=VALUE: runs whose resolved option has this value; one path ORed, several ANDed");
-  arguments.option("shard", "I/N: every N-th run of the plan, from the I-th (0 ≤ I < N)", "0/1");
+  arguments.list("only PATH=VALUE",
+                 "runs whose resolved option has this value; one path ORed, several ANDed");
+  arguments.option("shard I/N", "every N-th run of the plan, from the I-th (0 ≤ I < N)", "0/1");
   arguments.add_device(devices);
   arguments.add_plugins();
 }

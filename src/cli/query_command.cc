@@ -16,7 +16,7 @@ volatile std::sig_atomic_t stopped = 0;
 int run(std::span<const std::string> words) {
   Arguments arguments({.usage = "mdnlab query \"SELECT …\" | NAME | --list [options]",
                        .about =
-                           "Runs one reading SQL statement, or a named one of analysis/, on the database.\n"
+                           "Runs one reading SQL statement, or a named one of analysis/, on the database. "
                            "Nothing can be written and no other file be reached.",
                        .examples = "  mdnlab query --list\n"
                                    "  mdnlab query leaderboard\n"

@@ -11,10 +11,11 @@ namespace {
 int run(std::span<const std::string> words) {
   Arguments arguments(
       {.usage = "mdnlab report [-o FILE.md|FILE.csv] [options]",
-       .about = "The comparison table of the database: one row a rule and choice of the options that a sweep varies\n"
-                "beside the seed. Markdown, or CSV.",
+       .about =
+           "The comparison table of the database: one row a rule and choice of the options that a sweep varies "
+           "beside the seed. Markdown, or CSV.",
        .examples = "  mdnlab report\n  mdnlab report --db results.db -o table.md\n  mdnlab report --csv\n"});
-  arguments.option("output,o",
+  arguments.option("output,o FILE",
                    "write it there instead of stdout; the ending chooses Markdown (.md) or CSV (.csv)");
   arguments.add_database();
   arguments.add_formats();

@@ -63,25 +63,26 @@ int rules_bench(std::span<const std::string> words) {
   Arguments arguments(
       {.usage = "mdnlab rules bench [NAME…] [options]",
        .about =
-           "Times rules: the chunkwise scan (fwd; fwd+bwd; step: one token of decoding), the same by a token-by-token\n"
-           "loop under autograd, and whole training steps (hidden 256, 4 layers, B4 T512). Medians with the distance\n"
-           "between the quartiles; MiB is the most held beyond inputs, dO, one set of gradients and one o.\n\n"
-           "On a GPU: events, data out of the cache, 32,768 tokens in the heads of published models unless --shape says\n"
-           "otherwise; floor is the share of the least time (operations at 760 TFLOP/s, bytes at 4.3 TB/s: an H200),\n"
-           "sdpa the time beside LibTorch's causal attention with 16 heads of 64, timed in the same run.",
+           "Times rules: the chunkwise scan (fwd; fwd+bwd; step: one token of decoding), the same by a "
+           "token-by-token loop under autograd, and whole training steps (hidden 256, 4 layers, B4 T512). Medians "
+           "with the distance between the quartiles; MiB is the most held beyond inputs, dO, one set of gradients "
+           "and one o.\n\n"
+           "On a GPU: events, data out of the cache, 32,768 tokens in the heads of published models unless --shape "
+           "says otherwise; floor is the share of the least time (operations at 760 TFLOP/s, bytes at 4.3 TB/s: an "
+           "H200), sdpa the time beside LibTorch's causal attention with 16 heads of 64, timed in the same run.",
        .examples = "  mdnlab rules bench --device cpu --json\n"
                    "  mdnlab rules bench mdn --parts scan,loop\n"
                    "  mdnlab rules bench mdn --device cuda --shape B8,T4096,H6,K128,V256 --db bench.db\n"
                    "  mdnlab rules bench attention gated_deltanet mdn --parts training\n"});
   arguments.positional("NAME", "rules; all when none is named", 0, -1);
-  arguments.option("parts", "of scan, loop, training; on a GPU only scan unless named");
-  arguments.list("shape", "B1,T1024,H4,K64,V64 of the scan, or without the letters; several times at will");
-  arguments.option("dtype", "of the scan: f32, f64, bf16 or f16; else f32, on a GPU bf16");
-  arguments.option("kernel", "the scan's kernel: cpu, batched, hopper; else the first that takes the shape");
-  arguments.option("repeats", "timed runs of each scan, 5 or more", "9");
-  arguments.option("threads", "CPU threads", "1");
+  arguments.option("parts LIST", "of scan, loop, training; on a GPU only scan unless named");
+  arguments.list("shape SHAPE", "B1,T1024,H4,K64,V64 of the scan, or without the letters; several times at will");
+  arguments.option("dtype TYPE", "of the scan: f32, f64, bf16 or f16; else f32, on a GPU bf16");
+  arguments.option("kernel NAME", "the scan's kernel: cpu, batched, hopper; else the first that takes the shape");
+  arguments.option("repeats N", "timed runs of each scan, 5 or more", "9");
+  arguments.option("threads N", "CPU threads", "1");
   arguments.add_device(Devices::any);
-  arguments.option("db", "store the rows in this database");
+  arguments.option("db FILE", "store the rows in this database");
   arguments.add_plugins();
   arguments.add_formats();
   if (!arguments.parse(words)) return 0;

@@ -158,20 +158,20 @@ int rules_check(std::span<const std::string> words) {
   Arguments arguments(
       {.usage = "mdnlab rules check [NAME | FILE.so]… [options]",
        .about =
-           "Proves a rule: its recurrence against a float64 one, token by token, and its layer against itself in float64,\n"
-           "token by token, and against finite differences. Prints a line a group of cases with the worst error, its\n"
-           "limit and where it is, then every failure. Exit code 1 when a case failed. src/check/README.md says what each\n"
-           "group proves. On a GPU, or with --kernel: the recurrence of each of the device's kernels, and what it does\n"
-           "not take.",
+           "Proves a rule: its recurrence against a float64 one, token by token, and its layer against itself in "
+           "float64, token by token, and against finite differences. Prints a line a group of cases with the worst "
+           "error, its limit and where it is, then every failure. Exit code 1 when a case failed. "
+           "src/check/README.md says what each group proves. On a GPU, or with --kernel: the recurrence of each of "
+           "the device's kernels, and what it does not take.",
        .examples = "  mdnlab rules check\n"
                    "  mdnlab rules check mdn --seed 7\n"
-                   "  mdnlab rules check ./my_rule.so --set half_life=16\n"
+                   "  mdnlab rules check build/my_rule.so --set forget=0.5\n"
                    "  mdnlab rules check gated_deltanet --json\n"
                    "  mdnlab rules check mdn --device cuda --kernel hopper\n"});
   arguments.positional("NAME", "rules, or modules of your own; every rule when none is named", 0, -1);
-  arguments.list("set", "KEY=VALUE: an option of the rule, kept in every case");
-  arguments.option("seed", "of all that is drawn", "1");
-  arguments.option("kernel", "of the device: cpu, batched, hopper; else on a GPU each");
+  arguments.list("set KEY=VALUE", "an option of the rule, kept in every case");
+  arguments.option("seed N", "of all that is drawn", "1");
+  arguments.option("kernel NAME", "of the device: cpu, batched, hopper; else on a GPU each");
   arguments.add_device(Devices::any);
   arguments.add_plugins();
   arguments.add_formats();

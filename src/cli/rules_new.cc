@@ -103,12 +103,12 @@ int rules_new(std::span<const std::string> words) {
   Arguments arguments(
       {.usage = "mdnlab rules new NAME [--directory DIR]",
        .about =
-           "Writes a rule of your own as a plugin outside the tree, in the folder NAME: NAME.cc (a delta rule whose\n"
-           "gates are coupled; change it), meson.build, README.md, sweep.yaml. Prints the commands that build it,\n"
+           "Writes a rule of your own as a plugin outside the tree, in the folder NAME: NAME.cc (a delta rule whose "
+           "gates are coupled; change it), meson.build, README.md, sweep.yaml. Prints the commands that build it, "
            "check it and train it; the first of them finds mdnlab by pkg-config.",
        .examples = "  mdnlab rules new my_rule\n  mdnlab rules new my_rule --directory ~/rules\n"});
   arguments.positional("NAME", "lower-case letters, digits and _; not yet a rule");
-  arguments.option("directory", "where the folder is made", ".");
+  arguments.option("directory FOLDER", "where the folder is made", ".");
   arguments.add_plugins();
   if (!arguments.parse(words)) return 0;
   const std::string name = arguments.text("NAME");

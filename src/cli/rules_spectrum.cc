@@ -71,30 +71,31 @@ int rules_spectrum(std::span<const std::string> words) {
   Arguments arguments(
       {.usage = "mdnlab rules spectrum RULE [options]",
        .about =
-           "How stable a rule is within its gates, in four parts: the eigenvalues of one token along its\n"
-           "key; constant gates under a key that turns; the worst growth that a search over gates and keys\n"
-           "finds; and, where there is one, the certificate that nothing grows (exit 1 when it is broken).\n"
+           "How stable a rule is within its gates, in four parts: the eigenvalues of one token along its "
+           "key; constant gates under a key that turns; the worst growth that a search over gates and keys "
+           "finds; and, where there is one, the certificate that nothing grows (exit 1 when it is broken). "
            "With --checkpoint also what the gates of a trained model do, head by head.",
        .examples = "  mdnlab rules spectrum mdn --svg mdn.svg\n"
                    "  mdnlab rules spectrum mdn --set gate_constraint=escrow\n"
-                   "  mdnlab rules spectrum mdn --fix log_factor=-1 --fix eta=1.75 --trajectory growth.csv\n"
+                   "  mdnlab rules spectrum mdn --fix log_factor=-1 --fix eta=1.75 \\\n"
+                   "    --trajectory growth.csv\n"
                    "  mdnlab rules spectrum mdn --checkpoint run:3f2a --svg trained.svg\n"
                    "  mdnlab rules spectrum mdn --checkpoint downloads/mdn-400M --ids ids.json\n"});
   arguments.positional("RULE", "a rule of `mdnlab rules list`");
-  arguments.list("set", "KEY=VALUE: an option of the rule");
-  arguments.option("checkpoint", "a checkpoint, a model folder, or run:KEYPREFIX: its gates on text");
-  arguments.option("text", "FILE that it reads; else the run's own validation data");
-  arguments.option("ids", "FILE.json that it reads instead: a list of lists of token ids");
-  arguments.option("tokenizer", "of --text: byte, gpt2:FOLDER or sentencepiece:FILE; else the run's");
-  arguments.option("sample", "tokens that it reads", "4096");
-  arguments.list("fix", "GATE=VALUE: hold one of its free gates");
-  arguments.option("alpha", "decay of the map, where it is no axis");
-  arguments.option("grid", "gates along a side of the map", "160");
-  arguments.option("period", "longest period of the search, tokens", "4");
-  arguments.option("tokens", "length of the trajectory", "600");
-  arguments.option("seed", "of the searches", "0");
-  arguments.option("svg", "FILE: draw the map");
-  arguments.option("trajectory", "FILE.csv or FILE.json: the worst growth, token by token");
+  arguments.list("set KEY=VALUE", "an option of the rule");
+  arguments.option("checkpoint MODEL", "a checkpoint, a model folder, or run:KEYPREFIX: its gates on text");
+  arguments.option("text FILE", "that it reads; else the run's own validation data");
+  arguments.option("ids FILE", "that it reads instead, JSON: a list of lists of token ids");
+  arguments.option("tokenizer NAME", "of --text: byte, gpt2:FOLDER or sentencepiece:FILE; else the run's");
+  arguments.option("sample N", "tokens that it reads", "4096");
+  arguments.list("fix GATE=VALUE", "hold one of its free gates");
+  arguments.option("alpha X", "decay of the map, where it is no axis");
+  arguments.option("grid N", "gates along a side of the map", "160");
+  arguments.option("period N", "longest period of the search, tokens", "4");
+  arguments.option("tokens N", "length of the trajectory", "600");
+  arguments.option("seed N", "of the searches", "0");
+  arguments.option("svg FILE", "draw the map");
+  arguments.option("trajectory FILE", "the worst growth, token by token, as .csv or .json");
   arguments.add_database();
   arguments.add_plugins();
   arguments.flag("json", "print JSON");

@@ -14,15 +14,15 @@ namespace {
 int run(std::span<const std::string> words) {
   Arguments arguments(
       {.usage = "mdnlab run FILE.yaml [options]",
-       .about = "Plans the sweep of FILE.yaml and runs what is not done, each run from its last checkpoint.\n"
+       .about = "Plans the sweep of FILE.yaml and runs what is not done, each run from its last checkpoint. "
                 "Ctrl-C ends each run after its step, with a checkpoint; the same command goes on.",
        .examples = "  mdnlab run experiments/quickstart.yaml --jobs 2\n"
-                   "  mdnlab run experiments/quickstart.yaml --only rule.name=mdn --only task.name=text\n"
+                   "  mdnlab run experiments/quickstart.yaml --only rule.name=mdn\n"
                    "  mdnlab run sweep.yaml --db results.db --shard 0/4\n"});
   arguments.positional("FILE", "the experiment");
   add_plan_words(arguments);
   arguments.add_database();
-  arguments.option("jobs", "runs at a time, each in a worker process of its own", "1");
+  arguments.option("jobs N", "runs at a time, each in a worker process of its own", "1");
   if (!arguments.parse(words)) return 0;
 
   const std::filesystem::path file = arguments.text("FILE");

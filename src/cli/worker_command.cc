@@ -10,8 +10,8 @@ int run(std::span<const std::string> words) {
   Arguments arguments({.usage = "mdnlab worker --db FILE --key KEY --base FOLDER",
                        .about = "Runs one planned run. `mdnlab run` starts these.",
                        .examples = "  mdnlab worker --db mdnlab.db --key 0123… --base experiments\n"});
-  arguments.option("key", "of the run");
-  arguments.option("base", "the folder that relative paths start from");
+  arguments.option("key KEY", "of the run");
+  arguments.option("base FOLDER", "the folder that relative paths start from");
   arguments.add_database();
   arguments.add_plugins();
   if (!arguments.parse(words)) return 0;

@@ -1,22 +1,24 @@
 #include "rule/initial.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numbers>
 
 #include "base/random.h"
-#include "base/text.h"
 
 namespace mdnlab {
 
 std::string Initial::text() const {
-  const std::string range = "(" + shortest(a) + ", " + shortest(b) + ")";
+  const std::string one = fmt::format("{:.4g}", a), other = fmt::format("{:.4g}", b);
+  const std::string range = "(" + one + ", " + other + ")";
   switch (kind) {
-    case Kind::constant: return shortest(a);
-    case Kind::normal: return "N(0, " + shortest(a) + "²)";
+    case Kind::constant: return one;
+    case Kind::normal: return "N(0, " + one + "²)";
     case Kind::uniform: return "U" + range;
     case Kind::log_uniform: return "log U" + range;
-    case Kind::inverse_softplus: return "softplus⁻¹(exp U(log " + shortest(a) + ", log " + shortest(b) + "))";
+    case Kind::inverse_softplus: return "softplus⁻¹(exp U(log " + one + ", log " + other + "))";
     case Kind::log_count: return "log(1…n)";
   }
   return {};

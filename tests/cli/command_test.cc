@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "../unit/temporary_folder.h"
 #include "markdown.h"
@@ -28,36 +29,50 @@ TEST(Help, OfTheProgramNamesEveryCommand) {
   }
 }
 
-class CommandHelp : public testing::TestWithParam<std::vector<std::string>> {};
-
-TEST_P(CommandHelp, ShowsItsUseAndAnExample) {
-  std::vector<std::string> words = GetParam();
-  std::string command = "mdnlab";
-  for (const std::string& word : words) command += " " + word;
-  words.emplace_back("--help");
-  const Finished help = run_mdnlab(words);
-  EXPECT_EQ(help.code, 0) << help.err;
-  EXPECT_THAT(help.err, IsEmpty());
-  EXPECT_THAT(help.out, AllOf(StartsWith("usage: " + command), HasSubstr("examples:\n  " + command)));
+std::size_t width(const std::string& line) {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(line, [](unsigned char byte) { return (byte & 0xC0) != 0x80; }));  // of UTF-8
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Commands, CommandHelp,
-    testing::Values(std::vector<std::string>{"run"}, std::vector<std::string>{"plan"},
-                    std::vector<std::string>{"status"}, std::vector<std::string>{"query"},
-                    std::vector<std::string>{"report"}, std::vector<std::string>{"rules", "list"},
-                    std::vector<std::string>{"rules", "show"}, std::vector<std::string>{"rules", "bench"},
-                    std::vector<std::string>{"rules", "check"},
-                    std::vector<std::string>{"rules", "spectrum"},
-                    std::vector<std::string>{"data", "pack"}, std::vector<std::string>{"data", "info"},
-                    std::vector<std::string>{"data", "sample"}, std::vector<std::string>{"merge"},
-                    std::vector<std::string>{"score"}, std::vector<std::string>{"import"},
-                    std::vector<std::string>{"export"}, std::vector<std::string>{"doctor"}),
-    [](const auto& info) {
-      std::string name;
-      for (const std::string& word : info.param) name += word;
-      return name;
-    });
+// The commands that a help text lists, each with the words before it.
+std::vector<std::vector<std::string>> listed(const std::vector<std::string>& words, const std::string& help) {
+  std::vector<std::vector<std::string>> commands;
+  std::istringstream lines(help.substr(0, help.find("\n\nexamples:")));
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with("  ") || !std::islower(static_cast<unsigned char>(line[2]))) continue;
+    commands.push_back(words);
+    commands.back().push_back(line.substr(2, line.find(' ', 2) - 2));
+  }
+  return commands;
+}
+
+Finished help_of(std::vector<std::string> words) {
+  words.emplace_back("--help");
+  return run_mdnlab(words);
+}
+
+TEST(Help, OfEveryCommandShowsItsUseAndAnExampleInEightyColumns) {
+  std::vector<std::vector<std::string>> commands = listed({}, help_of({}).out);
+  std::size_t leaves = 0;
+  while (!commands.empty()) {
+    const std::vector<std::string> words = commands.back();
+    commands.pop_back();
+    std::string command = "mdnlab";
+    for (const std::string& word : words) command += " " + word;
+    const Finished help = help_of(words);
+    EXPECT_EQ(help.code, 0) << help.err;
+    EXPECT_THAT(help.err, IsEmpty());
+    EXPECT_THAT(help.out, AllOf(StartsWith("usage: " + command), HasSubstr("examples:\n  " + command)));
+    std::istringstream lines(help.out);
+    for (std::string line; std::getline(lines, line);) EXPECT_LE(width(line), 80u) << command << ": " << line;
+    if (help.out.find("Each has its own --help.") != std::string::npos) {
+      for (std::vector<std::string>& verb : listed(words, help.out)) commands.push_back(std::move(verb));
+    } else {
+      ++leaves;
+    }
+  }
+  EXPECT_GE(leaves, 20u);
+}
 
 struct Refusal {
   std::vector<std::string> words;
@@ -71,7 +86,7 @@ TEST(Words, ThatNobodyKnowsAreRefusedWithTheNearest) {
       {{"statsu"}, 2, "unknown command; found 'statsu'; did you mean 'status'?"},
       {{"rules", "lst"}, 2, "rules: unknown word; found 'lst'; did you mean 'list'?"},
       {{"data", "sampel"}, 2, "data: unknown word; found 'sampel'; did you mean 'sample'?"},
-      {{"plan", plan, "--josn"}, 2, "unknown option; found '--josn'; did you mean 'json'?"},
+      {{"plan", plan, "--josn"}, 2, "unknown option; found '--josn'; did you mean '--json'?"},
       {{"rules", "show", "mdm"}, 2, "unknown rule; found 'mdm'; did you mean 'mdn'?"},
       {{"rules", "show", "mdn", "--hidden-size", "10", "--num-heads", "4"},
        2,
@@ -145,11 +160,27 @@ TEST(Output, ThatCannotBeWrittenIsAnError) {
   EXPECT_THAT(full.err, HasSubstr("cannot write to standard output: No space left on device"));
 }
 
+TEST(Output, OfTheRulesFitsATerminal) {
+  for (const std::vector<std::string>& words :
+       std::vector<std::vector<std::string>>{{"rules", "list"},
+                                             {"rules", "show", "mdn"},
+                                             {"rules", "show", "mamba2"},
+                                             {"rules", "show", "family"}}) {
+    const Finished done = run_mdnlab(words);
+    EXPECT_EQ(done.code, 0) << done.err;
+    std::istringstream lines(done.out);
+    for (std::string line; std::getline(lines, line);) {
+      if (!line.starts_with('/')) EXPECT_LE(width(line), 80u) << words[1] << ": " << line;
+    }
+  }
+}
+
 TEST(Output, JsonIsOneObjectWhateverTheCommand) {
   const std::string text = (source_folder() / "experiments/data/tinyshakespeare.txt").string();
   for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
            {"plan", (source_folder() / "experiments/quickstart.yaml").string()},
            {"rules", "list"},
+           {"rules", "show", "mdn"},
            {"data", "info", text},
            {"data", "sample", "--task", "text", "--path", text},
            {"doctor"}}) {
