@@ -82,13 +82,18 @@ void check_numbers(const std::string& name, const at::Tensor& tensor) {
   if (is_log) is_good = is_good.logical_or(tensor == -infinity);
   if (const auto bad = first_other(tensor, is_good))
     refuse(name, "holds what is no number", *bad, is_log ? "finite numbers, or -inf" : "finite numbers");
+  if (!is_log) return;
+  if (const auto bad = first_other(tensor, tensor <= 0)) {
+    refuse(name, "is above 0", *bad, "logarithms of gates, at most 0",
+           "it takes log(" + name.substr(4) + "), not " + name.substr(4));
+  }
 }
 
 void check_dtype(const std::string& name, const at::Tensor& tensor) {
   const bool is_good =
       name == "cu_seqlens" ? tensor.scalar_type() == at::kInt : at::isFloatingType(tensor.scalar_type());
   if (!is_good)
-    refuse(name, "has the wrong dtype", c10::toString(tensor.scalar_type()),
+    refuse(name, "has the wrong dtype", file_dtype(tensor.scalar_type()),
            name == "cu_seqlens" ? "I32" : "F64, F32, F16 or BF16");
 }
 

@@ -21,9 +21,9 @@ std::string sizes_text(at::IntArrayRef sizes);  // [2,37,4,64]
 // Returns the tensors that the rule uses; one that it does not use may be given where it is neutral
 // (log_alpha 0, log_mu −∞, eta 1, p 0, a state 0). Code::usage, naming the tensor: q, k or v missing; a name
 // that is none of the above; a dtype that is not floating (cu_seqlens: int32); NaN or an infinity, with its
-// index (a log-gate may be −∞); a rank of log_alpha or log_mu that the rule's decay does not have; d_final_S
-// or d_final_M without do; one that is not neutral and that the rule does not use. Sizes are left to
-// scan::validate.
+// index (a log-gate may be −∞); a log-gate above 0; a rank of log_alpha or log_mu that the rule's decay does
+// not have; d_final_S or d_final_M without do; one that is not neutral and that the rule does not use. Sizes
+// are left to scan::validate.
 TensorMap used_tensors(const RuleRecurrence& recurrence, const TensorMap& given);
 
 }  // namespace mdnlab

@@ -99,7 +99,7 @@ TensorMap apply_to_file(const RuleRecurrence& recurrence, const std::filesystem:
 
 int rules_apply(std::span<const std::string> words) {
   Arguments arguments(
-      {.usage = "mdnlab rules apply RULE --input IN.safetensors --output OUT.safetensors [options]",
+      {.usage = "mdnlab rules apply RULE -i IN.safetensors -o OUT.safetensors [options]",
        .about = "Runs a rule's bare recurrence on given tensors, to hold other code against it:\n\n"
                 "  r_t = v_t - S_{t-1}^T p_t              M_t = mu_t M_{t-1} - eta_t k_t r_t^T\n"
                 "  S_t = alpha_t S_{t-1} - beta_t M_t     o_t = (S_t - w M_t)^T q_t, w: look_ahead\n\n"
@@ -117,24 +117,24 @@ int rules_apply(std::span<const std::string> words) {
                 "Refused   with exit code 2, naming the tensor: unknown names; a tensor that the\n"
                 "          rule has no use for, unless neutral (log_alpha 0, log_mu -inf, eta 1,\n"
                 "          p 0, state 0); shapes and dtypes that do not fit; NaN or an infinity, with\n"
-                "          its index (a log-gate may be -inf); a file that is cut short or lies.",
-       .examples =
-           "  mdnlab rules apply mdn --input in.safetensors --output out.safetensors --json\n"
-           "  mdnlab rules apply kda --input in.safetensors --output ref.safetensors --mode reference\n"
-           "  mdnlab rules apply family --set delta=false --set decay=channel \\\n"
-           "    --input in.safetensors --output out.safetensors --normalize --scale\n"});
+                "          its index (a log-gate may be -inf); a log-gate above 0; a file that is cut\n"
+                "          short or lies; an output that is the input.",
+       .examples = "  mdnlab rules apply mdn -i in.safetensors -o out.safetensors --json\n"
+                   "  mdnlab rules apply kda -i in.safetensors -o ref.safetensors --mode reference\n"
+                   "  mdnlab rules apply family --set delta=false --set decay=channel \\\n"
+                   "    -i in.safetensors -o out.safetensors --normalize --scale\n"});
   arguments.positional("RULE", "a rule of `mdnlab rules list`");
-  arguments.option("input,i", "the tensors");
-  arguments.option("output,o", "where the results go; an old file is replaced");
-  arguments.option("mode", "chunk: the fast form; reference: token by token in float64; step: decoding",
+  arguments.option("input,i FILE", "the tensors");
+  arguments.option("output,o FILE", "where the results go; an old file is replaced");
+  arguments.option("mode MODE", "chunk: the fast form; reference: token by token in float64; step: decoding",
                    "chunk");
-  arguments.option("dtype", "f32, f64, bf16 or f16; else that of q");
+  arguments.option("dtype TYPE", "f32, f64, bf16 or f16; else that of q");
   arguments.add_device(Devices::any);
-  arguments.option("kernel",
+  arguments.option("kernel NAME",
                    "of modes chunk and step: cpu, batched, …; else the first that takes the tensors");
   arguments.flag("normalize", "divide q and k by their norms first, head by head");
   arguments.flag("scale", "multiply q by K^-1/2 (after --normalize)");
-  arguments.list("set", "KEY=VALUE: delta, momentum, decay or look_ahead of a rule that has it as an option");
+  arguments.list("set KEY=VALUE", "delta, momentum, decay or look_ahead of a rule that has it as an option");
   arguments.add_plugins();
   arguments.add_formats();
   if (!arguments.parse(words)) return 0;
@@ -152,6 +152,8 @@ int rules_apply(std::span<const std::string> words) {
   if (arguments.has("dtype")) options.dtype = choice(arguments, "dtype", dtypes);
   if (!std::filesystem::is_directory(output.has_parent_path() ? output.parent_path() : "."))
     throw Error(Code::usage, {.place = {output.string()}, .what = "the folder is not there"});
+  if (std::error_code absent; std::filesystem::equivalent(input, output, absent))
+    throw Error(Code::usage, {.place = {output.string()}, .what = "the output is the input"});
   const Plugins plugins = arguments.plugins();
   const Plugin& plugin = plugins.find(arguments.text("RULE"));
   const RuleRecurrence recurrence = recurrence_of(plugin, recurrence_options(arguments, plugin));

@@ -25,8 +25,12 @@ at::ScalarType scalar_type(TensorType type) {
   return std::ranges::find(types, type, &std::pair<TensorType, at::ScalarType>::first)->second;
 }
 
+const auto* row_of(at::ScalarType type) {
+  return std::ranges::find(types, type, &std::pair<TensorType, at::ScalarType>::second);
+}
+
 TensorType tensor_type(const std::string& name, at::ScalarType type) {
-  const auto* row = std::ranges::find(types, type, &std::pair<TensorType, at::ScalarType>::second);
+  const auto* row = row_of(type);
   if (row == std::end(types)) {
     throw Error(Code::failed, ErrorText{.what = "tensor " + quote(name) + " cannot be written as safetensors",
                                         .found = c10::toString(type),
@@ -50,6 +54,11 @@ at::Tensor read_tensor(const TensorEntry& entry, std::string_view data, const st
 }
 
 }  // namespace
+
+std::string file_dtype(at::ScalarType type) {
+  const auto* row = row_of(type);
+  return row == std::end(types) ? c10::toString(type) : std::string(tensor_type_word(row->first));
+}
 
 Safetensors read_safetensors(const std::filesystem::path& path) {
   const MappedFile file(path);

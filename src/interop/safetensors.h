@@ -16,6 +16,9 @@ struct Safetensors {
   std::map<std::string, std::string> metadata;
 };
 
+std::string file_dtype(
+    at::ScalarType type);  // F32, as a file spells it; ATen's word for one that no file has
+
 // A missing, unreadable, truncated or malformed file is an Error with Code::usage that names the file
 // and, where there is one, the tensor.
 Safetensors read_safetensors(const std::filesystem::path& path);

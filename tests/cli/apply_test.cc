@@ -128,6 +128,17 @@ TEST_F(RulesApply, RefusesWhatDoesNotFitAndNamesIt) {
   EXPECT_THAT(refused(safetensors({two_tokens[0], two_tokens[1]})), HasSubstr("tensor 'v' is missing"));
 }
 
+TEST_F(RulesApply, LeavesItsInputAlone) {
+  const std::string good = safetensors(two_tokens);
+  std::ofstream(folder_ / "in.safetensors", std::ios::binary) << good;
+  const Finished done =
+      run_mdnlab({"rules", "apply", "mamba2", "-i", "in.safetensors", "-o", "./in.safetensors"},
+                 {.folder = folder_.path()});
+  EXPECT_EQ(done.code, 2);
+  EXPECT_THAT(done.err, HasSubstr("the output is the input"));
+  EXPECT_EQ(read_text(folder_ / "in.safetensors"), good);
+}
+
 TEST_F(RulesApply, RefusesFilesThatLie) {
   const std::string good = safetensors(two_tokens);
   EXPECT_THAT(refused(good.substr(0, good.size() - 4)),

@@ -257,9 +257,9 @@ TEST(ApplyRefuses, TensorsThatDoNotFitByName) {
   EXPECT_THAT(refused(mdn, good, "log_alfa", good.at("log_alpha")),
               HasSubstr("tensor 'log_alfa' is none that a rule takes; did you mean 'log_alpha'?"));
   EXPECT_THAT(refused(mdn, good, "q", at::zeros({2, 37, 2, 5}, at::kLong)),
-              HasSubstr("tensor 'q' has the wrong dtype; found Long"));
+              HasSubstr("tensor 'q' has the wrong dtype; found I64"));
   EXPECT_THAT(refused(mdn, good, "cu_seqlens", at::tensor({0., 37., 74.})),
-              HasSubstr("tensor 'cu_seqlens' has the wrong dtype; found Double, expected I32"));
+              HasSubstr("tensor 'cu_seqlens' has the wrong dtype; found F64, expected I32"));
   EXPECT_THAT(refused(mdn, good, "cu_seqlens", at::tensor({0, 37}, at::kInt)), HasSubstr("cu_seqlens"));
   EXPECT_THAT(refused(mdn, good, "beta", at::zeros({2, 37, 3})), HasSubstr("beta has the wrong shape"));
   EXPECT_THAT(refused(mdn, good, "eta", at::zeros({})), HasSubstr("eta has the wrong shape"));
@@ -288,6 +288,20 @@ TEST(ApplyRefuses, NumbersThatAreNone) {
   endless[0][36][1] = infinity;
   EXPECT_THAT(refused(mdn, good, "log_mu", endless),
               HasSubstr("found inf at [0,36,1], expected finite numbers, or -inf"));
+}
+
+// α where log α belongs is the likely slip.
+TEST(ApplyRefuses, GatesThatAreNoLogarithms) {
+  const TensorMap good = tensors_of(mdn, {}, false);
+  for (const char* name : {"log_alpha", "log_mu"}) {
+    at::Tensor gate = good.at(name).clone();
+    gate[1][3][0] = 0.5;
+    const std::string word = name + 4;
+    EXPECT_THAT(refused(mdn, good, name, gate), HasSubstr("tensor '" + std::string(name) +
+                                                          "' is above 0; found 0.5 at [1,3,0], expected "
+                                                          "logarithms of gates, at most 0; it takes log(" +
+                                                          word + "), not " + word));
+  }
 }
 
 TEST(ApplyRefuses, WhatTheRuleHasNoUseFor) {
