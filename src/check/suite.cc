@@ -19,9 +19,10 @@ constexpr LayerShape kShapes[] = {
 };
 
 // Numbers whose usual value leaves a part of a layer unused: heads that share keys, groups that share B and
-// C, a window shorter than the sequences.
-constexpr std::pair<std::string_view, const char*> kNumbers[] = {
-    {"num_v_heads", "4"}, {"num_kv_heads", "1"}, {"n_groups", "2"}, {"window", "8"}};
+// C, a window shorter than the sequences, an output that looks ahead, a floor that some gates reach.
+constexpr std::pair<std::string_view, const char*> kNumbers[] = {{"num_v_heads", "4"},  {"num_kv_heads", "1"},
+                                                                 {"n_groups", "2"},     {"window", "8"},
+                                                                 {"look_ahead", "0.5"}, {"min_log_mu", "-1"}};
 
 std::vector<std::string> values_of(const Field& field) {
   for (const auto& [name, value] : kNumbers) {
@@ -66,6 +67,13 @@ std::vector<std::vector<std::string>> variants(std::span<const Field> fields,
   return list;
 }
 
+bool share_a_key(std::span<const std::string> some, std::span<const std::string> others) {
+  const auto key = [](const std::string& word) { return word.substr(0, word.find('=')); };
+  return std::ranges::any_of(some, [&](const std::string& word) {
+    return std::ranges::find(others, key(word), key) != others.end();
+  });
+}
+
 // Null where the rule refuses.
 std::unique_ptr<mdnlab::Rule> accepted(const LayerChoice& choice) {
   try {
@@ -95,12 +103,24 @@ bool same_parameters(const mdnlab::Rule& one, const mdnlab::Rule& other) {
 std::vector<LayerChoice> layer_choices(const Plugin& plugin, std::span<const std::string> settings) {
   const Params usual = read_settings(settings, "rule", plugin.options());
   std::vector<LayerChoice> list{{&plugin, usual, smallest_shape(plugin, usual), ""}};
-  for (const std::vector<std::string>& variant : variants(plugin.options(), settings)) {
+  const LayerShape shape = list[0].shape;
+  const auto add = [&](const std::vector<std::string>& variant) {
     std::vector<std::string> words(settings.begin(), settings.end());
     words.insert(words.end(), variant.begin(), variant.end());
-    LayerChoice choice{&plugin, read_settings(words, "rule", plugin.options()), list[0].shape,
-                       join(variant, ",")};
-    if (choice.options.json() != usual.json() && accepted(choice)) list.push_back(std::move(choice));
+    LayerChoice choice{&plugin, read_settings(words, "rule", plugin.options()), shape, join(variant, ",")};
+    if (!accepted(choice)) return false;
+    if (choice.options.json() != usual.json()) list.push_back(std::move(choice));
+    return true;
+  };
+  const std::vector<std::vector<std::string>> all = variants(plugin.options(), settings);
+  for (const std::vector<std::string>& variant : all) {
+    if (add(variant)) continue;
+    // What is refused alone may belong to another choice, as an option of one gate_constraint does.
+    for (const std::vector<std::string>& other : all) {
+      std::vector<std::string> both = other;
+      both.insert(both.end(), variant.begin(), variant.end());
+      if (!share_a_key(variant, other) && add(both)) break;
+    }
   }
   for (const std::int64_t taps : {0, 1}) {
     LayerChoice choice{&plugin, usual, list[0].shape, "conv_size=" + std::to_string(taps)};

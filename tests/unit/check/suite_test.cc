@@ -44,6 +44,15 @@ TEST(Suite, LeavesOutWhatTheRuleRefuses) {
   EXPECT_THAT(variants("delta_momentum"), testing::Not(Contains("gate_constraint=paper")));
 }
 
+TEST(Suite, TakesAnOptionOfAnotherChoiceWithThatChoice) {
+  EXPECT_THAT(variants("mdn"), testing::IsSupersetOf({"gate_constraint=escrow,erase_share=true",
+                                                      "min_log_mu=-1", "look_ahead=0.5"}));
+  EXPECT_THAT(variants("kda_momentum"), Contains("gate_constraint=none,min_log_mu=-1"));
+  EXPECT_THAT(variants("family"), Contains("delta=true,momentum=false,decay=none,allow_neg_eigval=true"));
+  EXPECT_THAT(variants("decay_momentum"), testing::Not(Contains(testing::HasSubstr("allow_neg_eigval"))))
+      << "nothing is erased, whatever else is chosen";
+}
+
 TEST(Suite, FindsTheShapeThatARuleAccepts) {
   // Heads as wide as the options' 64 do not fit the smallest layer.
   EXPECT_GE(layer_choices(plugin("mamba2"), {}).front().shape.hidden_size, 32);
