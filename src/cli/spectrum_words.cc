@@ -47,9 +47,8 @@ std::string heading(const GateSet& set) {
   std::vector<std::string> parts;
   if (set.has_delta) parts.emplace_back("delta");
   if (set.has_momentum) parts.emplace_back("momentum");
-  const bool decays = std::ranges::any_of(set.variables, [](const Variable& v) { return v.name == "decay"; });
   if (!set.is_drawn)
-    parts.emplace_back(!decays ? "no decay" : set.is_channel_wise ? "decay a channel" : "decay");
+    parts.emplace_back(!set.decays() ? "no decay" : set.is_channel_wise ? "decay a channel" : "decay");
   std::vector<std::string> free;
   for (const Variable& v : set.variables) {
     free.push_back(v.low == v.high ? fmt::format("{} = {}", v.name, number(v.low))
@@ -93,6 +92,7 @@ std::string pointwise_text(const Spectrum& s) {
     text += ": steps β\n";
     Table table{{{"alpha", true}, {"one key stable to", true}, {"gates reach", true}}, {}};
     for (const double alpha : {1.0, 0.9, 0.5, 0.1}) {
+      if (alpha < 1 && !s.set.decays()) break;
       table.rows.push_back({number(alpha), short_number(most_step_one_key(alpha, 0)),
                             short_number(s.set.most_step(alpha, 0))});
     }

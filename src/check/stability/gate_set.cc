@@ -59,6 +59,10 @@ Certificate certificate_of(const Cell& cell, std::string_view constraint) {
 
 }  // namespace
 
+bool GateSet::decays() const {
+  return is_drawn || std::ranges::any_of(variables, [](const Variable& v) { return v.name == "decay"; });
+}
+
 std::size_t GateSet::index(std::string_view variable) const {
   std::vector<std::string> names;
   for (std::size_t i = 0; i < variables.size(); ++i) {

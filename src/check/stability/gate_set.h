@@ -42,6 +42,7 @@ struct GateSet {
   Certificate certificate;
   std::vector<Probe> probes;
 
+  bool decays() const;                                 // whether α may be below 1
   std::size_t index(std::string_view variable) const;  // unknown: Code::usage with the nearest
   void fix(std::string_view variable, double value);   // outside its range: Code::usage
 

@@ -42,9 +42,11 @@ struct Line {
   std::function<std::optional<double>(double alpha, double mu)> step;  // βη there; nothing: no line
 };
 
-std::string axis_label(Axis axis) {
+std::string axis_label(Axis axis, bool has_delta) {
   switch (axis) {
-    case Axis::step: return "βη: what one token takes off the memory along its key (1 = all of it)";
+    case Axis::step:
+      return has_delta ? "βη: what one token takes off the memory along its key (1 = all of it)"
+                       : "βη: of no effect, since nothing is taken off without delta";
     case Axis::alpha: return "α: what decay leaves of the memory after one token";
     case Axis::mu: break;
   }
@@ -105,14 +107,19 @@ class Drawing {
         there, back);
   }
 
+  // A line that is there at one y only is drawn from 0 on.
   void line(const Line& line) {
-    std::string points;
+    std::string points, first;
+    int found = 0;
     for (int i = 0; i <= samples; ++i) {
       const double y = static_cast<double>(i) / samples;
       const Gate gate = map_.gate(0, y);
       const std::optional<double> x = line.step(gate.alpha, gate.mu);
-      if (x && *x <= map_.most_x) points += point(*x, y);
+      if (!x || *x > map_.most_x) continue;
+      if (++found == 1) first = point(0, y);
+      points += point(*x, y);
     }
+    if (found == 1) points = first + points;
     add("<polyline points=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"{}\" stroke-dasharray=\"{}\"/>\n",
         points, line.colour, line.width, line.dashes);
   }
@@ -149,9 +156,9 @@ class Drawing {
           left, y, left - 9, y + 4, i / 10.0);
     }
     add("<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text>\n", left + plot_width / 2,
-        top + plot_height + 44, axis_label(map_.x));
+        top + plot_height + 44, axis_label(map_.x, set_.has_delta));
     add("<text transform=\"translate(24 {}) rotate(-90)\" text-anchor=\"middle\">{}</text>\n",
-        top + plot_height / 2, axis_label(map_.y));
+        top + plot_height / 2, axis_label(map_.y, set_.has_delta));
   }
 
   void key(const std::vector<Line>& lines, std::size_t shown, std::size_t beyond) {
@@ -164,7 +171,12 @@ class Drawing {
           legend, y - 11, band.colour, legend + 30, y, band.label);
     }
     y += 30;
-    if (!lines.empty()) add("<text x=\"{}\" y=\"{}\" font-weight=\"bold\">Closed forms</text>\n", legend, y);
+    add("<text x=\"{}\" y=\"{}\" font-weight=\"bold\">Closed form{}</text>\n", legend, y,
+        lines.empty() ? "" : "s");
+    if (lines.empty()) {
+      y += 20;
+      words({set_.has_momentum ? "radius = max(α, μ):" : "radius = α:", "nothing grows"}, y);
+    }
     for (const Line& line : lines) {
       y += 20;
       add("<path d=\"M{} {}h22\" stroke=\"{}\" stroke-width=\"{}\" stroke-dasharray=\"{}\"/>\n", legend,
@@ -224,8 +236,13 @@ std::vector<Line> lines_of(const GateSet& set, const RadiusMap& map) {
                      {"βη = 2(1−ν)²/(1+ν), ν = μ/α:", "up to it no key sequence", "grows (constant gates)"},
                      most_step_every_key});
   }
-  lines.push_back({"#a3007a", "7 4", 2, {"what these gates can reach"}, [&](double alpha, double mu) {
-                     return std::optional(set.most_step(alpha, mu));
+  const bool has_one_alpha = !set.decays() && map.y == Axis::alpha;
+  std::vector<std::string> reach{"what these gates can reach"};
+  if (has_one_alpha) reach.emplace_back("(α = 1, the upper edge)");
+  lines.push_back({"#a3007a", "7 4", has_one_alpha ? 5.0 : 2.0, std::move(reach),
+                   [&set, has_one_alpha](double alpha, double mu) -> std::optional<double> {
+                     if (has_one_alpha && alpha < 1) return std::nullopt;
+                     return set.most_step(alpha, mu);
                    }});
   return lines;
 }

@@ -11,6 +11,7 @@
 namespace mdnlab::stability {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -75,6 +76,17 @@ TEST(MapSvg, IsWellFormedAndNamesItsLines) {
   EXPECT_THAT(svg, HasSubstr("gate_constraint none"));
   EXPECT_THAT(svg, Not(HasSubstr("checkpoint")));
   EXPECT_NE(fault_of(svg.substr(0, svg.size() - 9)), "");
+}
+
+TEST(MapSvg, SaysWhatAnAxisOrALineIsNot) {
+  const auto svg_of = [](const char* rule) {
+    const GateSet set = gates_of(rule);
+    return map_svg(set, radius_map(set, 1, 20));
+  };
+  EXPECT_THAT(svg_of("deltanet"), HasSubstr("(α = 1, the upper edge)"));
+  EXPECT_THAT(svg_of("gated_deltanet"), Not(HasSubstr("upper edge")));
+  EXPECT_THAT(svg_of("mamba2"), AllOf(HasSubstr("of no effect"), HasSubstr("radius = α:")));
+  EXPECT_THAT(svg_of("decay_momentum"), HasSubstr("radius = max(α, μ):"));
 }
 
 }  // namespace
