@@ -201,6 +201,10 @@ ModelSpec read_model(const Node& root, const Plugins& plugins) {
                               "`mdnlab rules list` names them"});
   const RuleChoice chosen = read_rule(*rule, "rule", plugins);
   const std::int64_t linear = options.is_set("ratio") ? ratio_of(options) : 0;
+  if (linear >= static_cast<std::int64_t>(count)) {
+    throw options.error("ratio", "model.ratio leaves no layer for attention",
+                        "num_hidden_layers of " + std::to_string(linear + 1) + " or more");
+  }
   for (std::size_t i = 0; i < count; ++i) {
     const bool attends = linear > 0 && static_cast<std::int64_t>(i) % (linear + 1) == linear;
     if (attends) {
