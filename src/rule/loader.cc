@@ -19,6 +19,7 @@ Plugin::Plugin(const fs::path& file) : file_(fs::absolute(file).lexically_normal
     throw Error(Code::machine,
                 {{file_.string()}, std::move(what), std::move(found), std::move(expected), std::move(hint)});
   };
+  if (!fs::exists(file_)) refuse("the plugin is not there");
   void* module = dlopen(file_.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (!module) refuse("the plugin cannot be opened: " + std::string(dlerror()));
   info_ = static_cast<const PluginInfo*>(dlsym(module, "mdnlab_plugin"));
@@ -118,9 +119,18 @@ const Plugin& Plugins::find(std::string_view name, const Place& place) const {
     if (plugin.info().name == name) return plugin;
     names.emplace_back(plugin.info().name);
   }
-  std::string hint = suggestion(name, names);
-  for (const std::string& refusal : refusals_) hint += "; refused: " + refusal;
-  throw Error(Code::usage, {place, "unknown rule", quote(name), {}, std::move(hint)});
+  std::vector<std::string> hints;
+  if (!names.empty()) hints.push_back(suggestion(name, names));
+  if (!refusals_.empty()) {
+    // The module of this name, if it is among those refused, is what somebody looks for.
+    const std::string file = "/" + std::string(name) + ".so:";
+    const auto named = std::ranges::find_if(
+        refusals_, [&](const std::string& refusal) { return refusal.find(file) != std::string::npos; });
+    hints.push_back("refused: " + (named == refusals_.end() ? refusals_.front() : *named));
+    if (refusals_.size() > 1)
+      hints.push_back(std::to_string(refusals_.size() - 1) + " more by `mdnlab rules list`");
+  }
+  throw Error(Code::usage, {place, "unknown rule", quote(name), {}, join(hints, "; ")});
 }
 
 }  // namespace mdnlab

@@ -86,8 +86,7 @@ TEST(Loader, AFileThatIsNoModuleOrNotThereIsNamed) {
   const TemporaryFolder folder;
   const Error missing = error_of([&] { Plugin plugin(folder / "gone.so"); });
   EXPECT_EQ(missing.code(), Code::machine);
-  EXPECT_THAT(missing.what(),
-              AllOf(HasSubstr("gone.so: the plugin cannot be opened"), HasSubstr("No such file")));
+  EXPECT_THAT(missing.what(), HasSubstr("gone.so: the plugin is not there"));
   const Error other = error_of([] { Plugin plugin(fs::path(std::getenv("MDNLAB_SOURCE")) / "meson.build"); });
   EXPECT_EQ(other.code(), Code::machine);
   EXPECT_THAT(other.what(), HasSubstr("cannot be opened"));
@@ -143,6 +142,15 @@ TEST(Loader, SearchesTheFoldersOfThePathAndKeepsWhatItRefuses) {
   // Who asks for a rule that is not there learns what was refused.
   EXPECT_THAT(error_of([&] { plugins.find("old"); }).what(),
               HasSubstr("refused: " + (bad / "old.so").string()));
+}
+
+TEST(Loader, TellsOfTheRefusedModuleThatIsMeant) {
+  const TemporaryFolder bad;
+  for (const char* file : {"first.so", "old.so"}) fs::copy_file(broken("another_stamp"), bad / file);
+  const PluginPath path(bad.path().string());
+  const std::string message = error_of([] { Plugins().find("old"); }).what();
+  EXPECT_THAT(message, AllOf(HasSubstr("refused: " + (bad / "old.so").string()), HasSubstr("; 1 more by")));
+  EXPECT_THAT(message, testing::Not(HasSubstr("first.so")));
 }
 
 TEST(Loader, ANamedModuleThatIsRefusedIsAnError) {
