@@ -51,20 +51,18 @@ std::string json_text(const std::string& model, const std::vector<Scored>& seque
 }
 
 std::string table_text(const std::vector<Scored>& sequences) {
-  Table table{{{"sequence", true},
-               {"tokens", true},
-               {"mean logprob", true},
-               {"perplexity", true},
-               {"bits/byte", true}},
-              {}};
+  Table table{{{"sequence", true}, {"tokens", true}, {"mean logprob", true}, {"perplexity", true}}, {}};
+  const bool is_text = std::ranges::any_of(sequences, [](const Scored& one) { return one.text_bytes > 0; });
+  if (is_text) table.columns.push_back({"bits/byte", true});
   for (std::size_t i = 0; i < sequences.size(); ++i) {
     const std::vector<double>& values = sequences[i].log_probabilities;
     const double sum = std::accumulate(values.begin(), values.end(), 0.0);
     const double mean = sum / static_cast<double>(values.size());
     const auto bytes = static_cast<double>(sequences[i].text_bytes);
     const auto cell = [&](double value) { return values.empty() ? "" : fixed(value, 6); };
-    table.rows.push_back({std::to_string(i), std::to_string(sequences[i].tokens.size()), cell(mean),
-                          cell(std::exp(-mean)), bytes > 0 ? cell(-sum / std::log(2.0) / bytes) : ""});
+    table.rows.push_back(
+        {std::to_string(i), std::to_string(sequences[i].tokens.size()), cell(mean), cell(std::exp(-mean))});
+    if (is_text) table.rows.back().push_back(cell(-sum / std::log(2.0) / bytes));
   }
   return table.text(TableFormat::plain);
 }
@@ -73,17 +71,17 @@ int run(std::span<const std::string> words) {
   Arguments arguments(
       {.usage = "mdnlab score MODEL (--tokens FILE.json | --text FILE) [options]",
        .about =
-           "Prints the log-probability (natural) that the model gives to each next token; without --json, their\n"
+           "Prints the log-probability (natural) that the model gives to each next token; without --json, their "
            "mean by sequence. MODEL is a checkpoint, a model folder of another project, or run:KEYPREFIX.",
        .examples = "  mdnlab score run:3f2a --text experiments/data/tinyshakespeare.txt\n"
                    "  mdnlab score downloads/mdn-400M --tokens ids.json --json\n"
                    "  mdnlab score mdn-400M --text page.txt --tokenizer gpt2:experiments/data/gpt2\n"});
   arguments.positional("MODEL", "a checkpoint, a model folder, or run:KEYPREFIX");
-  arguments.option("tokens", "a JSON list of lists of token ids");
-  arguments.option("text", "a UTF-8 text, one sequence");
-  arguments.option("tokenizer", "byte, gpt2:FOLDER or sentencepiece:FILE; else the run's");
-  arguments.option("dtype", "to compute in: f32, f64, bf16 or f16", "f32");
-  arguments.option("threads", "processor threads; as many as there are when not given");
+  arguments.option("tokens FILE", "a JSON list of lists of token ids");
+  arguments.option("text FILE", "a UTF-8 text, one sequence");
+  arguments.option("tokenizer NAME", "byte, gpt2:FOLDER or sentencepiece:FILE; else the run's");
+  arguments.option("dtype TYPE", "to compute in: f32, f64, bf16 or f16", "f32");
+  arguments.option("threads N", "processor threads; as many as there are when not given");
   arguments.flag("json", "print JSON");
   arguments.add_device();
   arguments.add_database();
