@@ -72,8 +72,8 @@ int rules_bench(std::span<const std::string> words) {
            "H200), sdpa the time beside LibTorch's causal attention with 16 heads of 64, timed in the same run.",
        .examples = "  mdnlab rules bench --device cpu --json\n"
                    "  mdnlab rules bench mdn --parts scan,loop\n"
-                   "  mdnlab rules bench mdn --device cuda --shape B8,T4096,H6,K128,V256 --db bench.db\n"
-                   "  mdnlab rules bench attention gated_deltanet mdn --parts training\n"});
+                   "  mdnlab rules bench mdn --device cuda --shape B8,T4096,H6,K128,V256\n"
+                   "  mdnlab rules bench attention gated_deltanet mdn --parts training --db bench.db\n"});
   arguments.positional("NAME", "rules; all when none is named", 0, -1);
   arguments.option("parts LIST", "of scan, loop, training; on a GPU only scan unless named");
   arguments.list("shape SHAPE", "B1,T1024,H4,K64,V64 of the scan, or without the letters; several times at will");
