@@ -147,15 +147,17 @@ scan::Inputs make_inputs(const Recurrence& recurrence, const InputSettings& s, s
 
 std::optional<InputSettings> fitted(const Kernel::Refusal& refusal, const Recurrence& recurrence,
                                     const InputSettings& settings, at::ScalarType dtype, Verdict& verdict) {
-  std::string reason;
+  std::vector<std::string> reasons;
   for (const auto& [K, V] : {std::pair{settings.K, settings.V}, {64, 64}, {128, 64}, {256, 64}}) {
     InputSettings tried = settings;
     tried.K = K;
     tried.V = V;
-    reason = refusal(blank_inputs(recurrence, tried, dtype));
-    if (reason.empty()) return tried;
+    reasons.push_back(refusal(blank_inputs(recurrence, tried, dtype)));
+    if (reasons.back().empty()) return tried;
   }
-  verdict.leave_out(reason);
+  // What is refused at several widths is not about the width.
+  verdict.leave_out(*std::ranges::max_element(
+      reasons, {}, [&](const std::string& reason) { return std::ranges::count(reasons, reason); }));
   return std::nullopt;
 }
 

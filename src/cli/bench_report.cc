@@ -51,31 +51,59 @@ Table cpu_table(const std::vector<BenchRow>& rows) {
   return table;
 }
 
-// Within 80 columns.
+// In units of softmax attention's time in the same pass, batch and length; empty where that was not measured.
+std::string beside_attention(const BenchRow& row, const std::vector<BenchRow>& rows) {
+  const double attention = median_where(rows, [&](const BenchRow& other) {
+    return other.rule == "sdpa" && other.shape.K == 64 && other.direction == row.direction &&
+           other.shape.B == row.shape.B && other.shape.T == row.shape.T;
+  });
+  return attention > 0 ? fmt::format("{:.2f}", row.median_ms / attention) : "";
+}
+
 Table gpu_table(const std::vector<BenchRow>& rows) {
   Table table{{{"rule"},
                {"kernel"},
                {"B,T,H,K,V"},
-               {"pass"},
-               {"ms", true},
-               {"±ms", true},
-               {"MiB", true},
-               {"TFLOP/s", true},
+               {"dtype"},
+               {"direction"},
+               {"median_ms", true},
+               {"spread_ms", true},
+               {"peak_mib", true},
+               {"tokens_per_second", true},
+               {"tflops", true},
                {"floor", true},
                {"sdpa", true}},
               {}};
   for (const BenchRow& row : rows) {
-    const double attention = median_where(rows, [&](const BenchRow& other) {
-      return other.rule == "sdpa" && other.shape.K == 64 && other.direction == row.direction &&
-             other.shape.B == row.shape.B && other.shape.T == row.shape.T;
-    });
-    table.rows.push_back({row.rule, row.kernel, shape_text(row.shape), row.direction,
+    table.rows.push_back({row.rule, row.kernel, shape_text(row.shape), row.dtype, row.direction,
                           fmt::format("{:.3f}", row.median_ms), fmt::format("{:.3f}", row.spread_ms),
-                          fmt::format("{:.0f}", row.peak_mib), fmt::format("{:.0f}", row.tflops),
-                          row.floor_share > 0 ? fmt::format("{:.0f}%", 100 * row.floor_share) : "",
-                          attention > 0 ? fmt::format("{:.2f}", row.median_ms / attention) : ""});
+                          fmt::format("{:.0f}", row.peak_mib), fmt::format("{:.0f}", row.tokens_per_second),
+                          fmt::format("{:.0f}", row.tflops),
+                          row.floor_share > 0 ? fmt::format("{:.2f}", row.floor_share) : "",
+                          beside_attention(row, rows)});
   }
   return table;
+}
+
+// A heading for each rule and shape, so that lines fit 80 columns.
+std::string gpu_text(const std::vector<BenchRow>& rows) {
+  constexpr std::size_t kHeading = 4;  // columns of the whole table that the heading says
+  const Table whole = gpu_table(rows);
+  std::string text;
+  for (std::size_t begin = 0, end = 0; begin < rows.size(); begin = end) {
+    Table part{{whole.columns.begin() + kHeading, whole.columns.end()}, {}};
+    const auto is_same = [&](std::size_t i) {
+      return std::ranges::equal(whole.rows[i].begin(), whole.rows[i].begin() + kHeading,
+                                whole.rows[begin].begin(), whole.rows[begin].begin() + kHeading);
+    };
+    for (end = begin; end < rows.size() && is_same(end); ++end)
+      part.rows.emplace_back(whole.rows[end].begin() + kHeading, whole.rows[end].end());
+    const BenchRow& row = rows[begin];
+    text +=
+        fmt::format("{}{}, B,T,H,K,V {}, {}{}\n{}", begin > 0 ? "\n" : "", row.rule, shape_text(row.shape),
+                    row.dtype, row.kernel.empty() ? "" : ", " + row.kernel, part.text(TableFormat::plain));
+  }
+  return text;
 }
 
 nlohmann::json gpu_json(const BenchSetting& setting) {
@@ -97,8 +125,9 @@ nlohmann::json gpu_json(const BenchSetting& setting) {
 
 }  // namespace
 
-Table bench_table(const std::vector<BenchRow>& rows, const BenchSetting& setting) {
-  return setting.device.is_cpu() ? cpu_table(rows) : gpu_table(rows);
+std::string bench_text(const std::vector<BenchRow>& rows, const BenchSetting& setting, TableFormat format) {
+  if (setting.device.is_cpu()) return cpu_table(rows).text(format);
+  return format == TableFormat::plain ? gpu_text(rows) : gpu_table(rows).text(format);
 }
 
 nlohmann::ordered_json bench_json(const std::vector<BenchRow>& rows, const BenchSetting& setting) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
+#include <string>
 #include <vector>
 
 #include "base/table.h"
@@ -20,7 +21,7 @@ struct BenchSetting {
 
 // On a GPU with the share of the floor (scan_cost.h) and the time in units of softmax attention's (16 heads
 // of 64, same batch and length); on the CPU with ratios to the token loop and to attention's training step.
-Table bench_table(const std::vector<BenchRow>& rows, const BenchSetting& setting);
+std::string bench_text(const std::vector<BenchRow>& rows, const BenchSetting& setting, TableFormat format);
 
 nlohmann::ordered_json bench_json(const std::vector<BenchRow>& rows,
                                   const BenchSetting& setting);  // as interfaces.md

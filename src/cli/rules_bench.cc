@@ -134,7 +134,7 @@ int rules_bench(std::span<const std::string> words) {
 
   if (arguments.has("db")) store_benches(arguments.text("db"), rows, setting);
   print(arguments.has("json") ? bench_json(rows, setting).dump(2) + "\n"
-                              : bench_table(rows, setting).text(arguments.format()));
+                              : bench_text(rows, setting, arguments.format()));
   return 0;
 }
 
