@@ -126,7 +126,7 @@ at::Tensor empty_state(const Inputs& in) {
 // The states of every chunk and their adjoints are by far the most that the backward pass holds. Documents go in
 // groups that keep them within bounds, as long as a group has enough of them to fill the card.
 std::int64_t documents_at_once(const Inputs& in) {
-  constexpr std::int64_t bound = std::int64_t{448} << 20, fewest_units = 96;
+  constexpr std::int64_t bound = std::int64_t{640} << 20, fewest_units = 96;
   const std::int64_t N = document_count(in), H = in.v_BTHV.size(2), V = in.v_BTHV.size(3);
   const std::int64_t chunks = in.q_BTGK.size(0) * in.q_BTGK.size(1) / cuda::kChunk + N;
   const std::int64_t state_bytes = in.q_BTGK.element_size() * in.q_BTGK.size(3) * V * (in.log_mu.defined() ? 2 : 1);
