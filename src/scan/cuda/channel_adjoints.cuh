@@ -1,6 +1,6 @@
-// The second half of the backward pass within each chunk and head with channel-wise decay: from the sums over values
-// (channel_products.cuh) dQ, dK, d log α and dβ. With m the middle of a level's pair of blocks (channel_share.cuh),
-// f_t = a_{m→t} of a reader and f_j = a_{j→m} of a writer, at each level
+// The second half of the backward pass within each chunk and head with channel-wise decay: from the sums over
+// values (channel_products.cuh) dQ, dK, d log α and dβ. With m the middle of a level's pair of blocks
+// (channel_share.cuh), f_t = a_{m→t} of a reader and f_j = a_{j→m} of a writer, at each level
 //
 //     y_t = f_t∘Σ_j dL_tj β_j f_j∘k_j      reader: dq_t += y_t, and with dA: dk_t += y'_t
 //     h_j = f_j∘Σ_t (dL_tj f_t∘q_t + dA_tj f_t∘k_t)      writer: dk_j += β_j h_j, dβ_j += ⟨h_j, k_j⟩
@@ -14,13 +14,12 @@
 //
 // and nothing is subtracted: the digits are there where α is e⁻²⁰.
 //
-// A block of 2K threads takes a chunk and the value heads of a key head, one after the other. A warp has 16 channels of all tokens to itself and needs no other:
-// its lanes hold two channels of 16 tokens each.
+// A block of 2K threads takes a chunk and the value heads of a key head, one after the other. A warp has 16
+// channels of all tokens to itself and needs no other: its lanes hold two channels of 16 tokens each.
 #pragma once
 
+#include "scan/cuda/channel_adjoint_tiles.cuh"
 #include "scan/cuda/channel_products.cuh"
-#include "scan/cuda/channel_share.cuh"
-#include "scan/cuda/warp_product.cuh"
 
 namespace mdnlab::scan::cuda {
 
@@ -32,126 +31,21 @@ struct ChannelAdjointArguments {
   float *d_log_alpha, *d_beta;            // (tokens,H,K), (tokens,H), null: not wanted
 };
 
-// Sixteen channels of a level's rows, in groups of eight: readers' queries, readers' keys, writers.
-struct LevelRows {
-  static constexpr int kGroups = 3 * kLevelRows / 8;
-  // Rows are 48 bytes apart so that eight of them lie in different banks, and groups so that four do.
-  template <class T>
-  struct Operands {
-    alignas(16) T row[kGroups][8 * 24 + 16];
-    __device__ T* at(int r) { return &row[r / 8][r % 8 * 24]; }
-  };
-  struct Results {
-    alignas(16) float row[kGroups][8 * 24 + 16];
-    __device__ float* at(int r) { return &row[r / 8][r % 8 * 24]; }
-  };
-};
-
-// q and k of a warp's 16 channels, quarters of tokens in different banks.
-template <class T>
-struct Keys {
-  alignas(16) T row[kChunk / kQuarter][kQuarter * 16 + 16];
-};
-
-template <class T, int K>
-struct ChannelAdjointShared {
-  static constexpr int kWarps = K / 16;
-  alignas(1024) T within_out[kPanelElements];  // dL
-  T within_read[kPanelElements];               // dA
-  alignas(128) T tile[kTiles][2][8][8];        // both in tiles of the levels: dL, dA; of readers; of writers
-  LevelRows::Operands<T> operands[kWarps];
-  LevelRows::Results results[kWarps];
-  Keys<T> q[kWarps], k[kWarps];
-  float beta[kChunk];
-  float d_beta[kWarps][kChunk];
-  std::uint64_t loaded;
-};
-
-template <class T>
-__device__ inline std::uint32_t bits_of(const T* panel, int t, int j) {
-  return *reinterpret_cast<const std::uint16_t*>(panel + t * kPanel + (j / 8 ^ (t & 7)) * 8 + j % 8);
-}
-
-template <class T, int K>
-__device__ inline void lay_tiles(ChannelAdjointShared<T, K>& shared, int thread) {
-  for (int i = thread; i < kTiles * 16; i += 2 * K) {
-    const LevelTile tile = tile_of(i / 16);
-    const int reader = 8 * tile.reader + i % 8, t = reader_of(tile.log_h, reader);
-    const T* const within = i / 8 % 2 == 0 ? shared.within_out : shared.within_read;
-    std::uint32_t bits[8];
-#pragma unroll
-    for (int j = 0; j < 8; ++j) {
-      const int writer = 8 * tile.writer + j;
-      const bool is_pair = reader >> tile.log_h == writer >> tile.log_h;
-      bits[j] = is_pair ? bits_of(within, t, writer_of(tile.log_h, writer)) : 0;
-    }
-    reinterpret_cast<uint4*>(shared.tile)[i] =
-        uint4{bits[0] | bits[1] << 16, bits[2] | bits[3] << 16, bits[4] | bits[5] << 16, bits[6] | bits[7] << 16};
-  }
-}
-
-// Σ_j dL_tj w_j, Σ_j dA_tj w_j and Σ_t (dL_tj q_t + dA_tj k_t) of level h, for the rows that `operands` holds.
-template <int log_h, class T, int K>
-__device__ inline void multiply_level(ChannelAdjointShared<T, K>& shared, LevelRows::Operands<T>& operands,
-                                      LevelRows::Results& results, int lane) {
-  constexpr int blocks = meeting(1 << log_h);
-  const int row = lane / 4, column = 2 * (lane % 4);
-  const auto tile = [&](int reader, int writer) {
-    return shared_address(shared.tile[first_tile(log_h) + reader * blocks + writer % blocks][lane / 8 % 2][lane % 8]);
-  };
-#pragma unroll 1
-  for (int reader = 0; reader < kLevelRows / 8; ++reader) {
-    float d[2][4] = {};
-#pragma unroll
-    for (int i = 0; i < blocks; ++i) {
-      const int writer = reader / blocks * blocks + i;
-      std::uint32_t within[4], b[4];
-      load_matrices(tile(reader, writer), within);
-      load_matrices_transposed(shared_address(operands.at(2 * kLevelRows + 8 * writer + lane % 8) + lane / 8 % 2 * 8), b);
-      const std::uint32_t a[2] = {within[0], within[1]};
-      multiply<T>(d[0], a, b[0]);
-      multiply<T>(d[1], a, b[1]);
-    }
-#pragma unroll
-    for (int n = 0; n < 2; ++n) {
-#pragma unroll
-      for (int i = 0; i < 2; ++i) {
-        *reinterpret_cast<float2*>(results.at(i * kLevelRows + 8 * reader + row) + 8 * n + column) = float2{d[n][2 * i], d[n][2 * i + 1]};
-      }
-    }
-  }
-#pragma unroll 1
-  for (int writer = 0; writer < kLevelRows / 8; ++writer) {
-    float d[4] = {};  // transposed: 16 channels × 8 writers
-#pragma unroll
-    for (int i = 0; i < blocks; ++i) {
-      const int reader = writer / blocks * blocks + i;
-      std::uint32_t a[4], within[4];
-      load_matrices_transposed(
-          shared_address(operands.at(lane / 16 * kLevelRows + 8 * reader + lane % 8) + lane / 8 % 2 * 8), a);
-      load_matrices_transposed(tile(reader, writer), within);
-      multiply<T>(d, a, within[0], within[1]);
-    }
-#pragma unroll
-    for (int i = 0; i < 4; ++i) results.at(2 * kLevelRows + 8 * writer + column + i % 2)[row + i / 2 * 8] = d[i];
-  }
-}
-
-// Adds to g the sums over the tokens of a block from each on, or before each; the last is what all of them make.
-template <int size>
-__device__ inline float2 add_sums_onward(float2 (&g)[kQuarter], int first, const float2 (&x)[size]) {
+// Adds to g the sums of x(i) over a block of tokens from each on, or before each, and returns the sum of all.
+template <int size, class X>
+__device__ inline float2 add_sums_onward(float2 (&g)[kQuarter], int first, X&& x) {
   float2 sum{};
 #pragma unroll
-  for (int i = size - 1; i >= 0; --i) g[first + i] += sum += x[i];
+  for (int i = first + size - 1; i >= first; --i) g[i] += sum += x(i);
   return sum;
 }
-template <int size>
-__device__ inline float2 add_sums_before(float2 (&g)[kQuarter], int first, const float2 (&x)[size]) {
+template <int size, class X>
+__device__ inline float2 add_sums_before(float2 (&g)[kQuarter], int first, X&& x) {
   float2 sum{};
 #pragma unroll
-  for (int i = 0; i < size; ++i) {
-    g[first + i] += sum;
-    sum += x[i];
+  for (int i = first; i < first + size; ++i) {
+    g[i] += sum;
+    sum += x(i);
   }
   return sum;
 }
@@ -175,14 +69,22 @@ struct Gathering {
 
 // The level's part of all sums. A warp by itself.
 template <int log_h, class T, int K>
-__device__ inline void add_level(Gathering<T>& of, ChannelAdjointShared<T, K>& shared, float2 between, int warp, int lane) {
-  constexpr int h = 1 << log_h, size = h < kQuarter ? h : kQuarter;
+__device__ inline void add_level(Gathering<T>& of, ChannelAdjointShared<T, K>& shared, float2 between,
+                                 int warp, int lane) {
+  constexpr int h = 1 << log_h;
   const int quarter = lane / 8, column = 2 * (lane % 8);
   auto& operands = shared.operands[warp];
   auto& results = shared.results[warp];
-  const auto lay = [&](int row, float2 x) { *reinterpret_cast<std::uint32_t*>(operands.at(row) + column) = pack<T>(x); };
-  const auto result = [&](int row) { return *reinterpret_cast<const float2*>(results.at(row) + column); };
-  const auto row_of = [&](int i) { return level_row(h, kQuarter * quarter + i); };
+  T* const own_operands = operands.at(first_row<h>(quarter)) + column;
+  float* const own_results = results.at(first_row<h>(quarter)) + column;
+  const auto lay = [&](int row, float2 x) {
+    *reinterpret_cast<std::uint32_t*>(own_operands + LevelRows::offset(row)) = pack<T>(x);
+  };
+  const auto result = [&](int row) -> float2& {
+    return *reinterpret_cast<float2*>(own_results + LevelRows::offset(row));
+  };
+  const auto row_of = [&](int i) { return level_row<h>(i); };
+  forget_products(of.alpha);
   for_each_factor<h>(
       of.alpha, quarter, between,
       [&](int i, float2 f) {
@@ -193,23 +95,36 @@ __device__ inline void add_level(Gathering<T>& of, ChannelAdjointShared<T, K>& s
   __syncwarp();
   multiply_level<log_h>(shared, operands, results, lane);
   __syncwarp();
-  float2 x[size], total{};
+  forget_products(of.alpha);
+  // What a token adds to the gates' sums takes the place of its results.
   for_each_factor<h>(
       of.alpha, quarter, between,
       [&](int i, float2 f) {
         const float2 y = f * result(row_of(i)), y_key = f * result(kLevelRows + row_of(i));
         of.d_q[i] += y;
         of.d_k[i] += y_key;
-        x[i % size] = of.query(i) * y + of.key(i) * y_key;
-        if (i % size == size - 1) total = add_sums_onward(of.gate, i - i % size, x);
+        result(row_of(i)) = of.query(i) * y + of.key(i) * y_key;
       },
       [&](int i, float2 f) {
         const float2 y = f * result(2 * kLevelRows + row_of(i)), along = of.key(i) * y;
         of.d_k[i] += of.beta[i] * y;
         of.d_beta[i] += along.x + along.y;
-        x[i % size] = of.beta[i] * along;
-        if (i % size == 0) total = add_sums_before(of.gate, i, x);
+        result(2 * kLevelRows + row_of(i)) = of.beta[i] * along;
       });
+  __syncwarp();  // and they do not stay in registers besides
+  const auto read = [&](int i) { return result(row_of(i)); };
+  const auto written = [&](int i) { return result(2 * kLevelRows + row_of(i)); };
+  float2 total{};
+  if constexpr (h < kQuarter) {
+#pragma unroll
+    for (int first = 0; first < kQuarter; first += 2 * h) {
+      add_sums_before<h>(of.gate, first, written);
+      add_sums_onward<h>(of.gate, first + h, read);
+    }
+  } else {
+    total = is_reader(h, quarter) ? add_sums_onward<kQuarter>(of.gate, 0, read)
+                                  : add_sums_before<kQuarter>(of.gate, 0, written);
+  }
   if constexpr (h > kQuarter) {
     // Readers' sums go on into the third quarter from the fourth, writers' into the second from the first.
     const float2 others = shuffled(total, lane ^ 8);
@@ -223,12 +138,14 @@ __device__ inline void add_level(Gathering<T>& of, ChannelAdjointShared<T, K>& s
 
 // What passes through the state, and L's diagonal.
 template <class T, int K>
-__device__ inline void add_boundaries(Gathering<T>& of, const ChannelAdjointShared<T, K>& shared, const ChannelProducts<T, K>& products,
-                                      const float2 (&total)[4], int pair, int lane) {
+__device__ inline void add_boundaries(Gathering<T>& of, const ChannelAdjointShared<T, K>& shared,
+                                      const ChannelProducts<T, K>& products, const float2 (&total)[4],
+                                      int pair, int lane) {
   const int quarter = lane / 8;
   const auto product = [&](const T* panels, int i) {
     const int t = kQuarter * quarter + i;
-    const auto* const row = reinterpret_cast<const std::uint32_t*>(panels + pair / 32 * kPanelElements + t * kPanel);
+    const auto* const row =
+        reinterpret_cast<const std::uint32_t*>(panels + pair / 32 * kPanelElements + t * kPanel);
     return widened<T>(row[(pair % 32 / 4 ^ (t & 7)) * 4 + pair % 4]);
   };
   float2 before{1, 1}, after{1, 1};
@@ -237,7 +154,8 @@ __device__ inline void add_boundaries(Gathering<T>& of, const ChannelAdjointShar
     if (i < quarter) before *= total[i];
     if (i > quarter) after *= total[i];
   }
-  const float2 kept = total[0] * total[1] * total[2] * total[3] * reinterpret_cast<const float2*>(products.keep)[pair];
+  const float2 kept =
+      total[0] * total[1] * total[2] * total[3] * reinterpret_cast<const float2*>(products.keep)[pair];
   float2 x[kQuarter];
   multiply_onward<kQuarter>(of.alpha, 0, before, [&](int i, float2 f) {
     const float2 y = f * product(products.out, i), y_key = f * product(products.read, i);
@@ -246,17 +164,18 @@ __device__ inline void add_boundaries(Gathering<T>& of, const ChannelAdjointShar
     x[i] = of.query(i) * y + of.key(i) * y_key;
     of.gate[i] = kept;
   });
-  const float2 reads = add_sums_onward(of.gate, 0, x);
+  const float2 reads = add_sums_onward<kQuarter>(of.gate, 0, [&](int i) { return x[i]; });
   multiply_back<kQuarter>(of.alpha, 0, after, [&](int i, float2 f) {
     const int t = kQuarter * quarter + i;
     const float diagonal = Element<T>::low(bits_of(shared.within_out, t, t)), beta = of.beta[i];
-    const float2 q = of.query(i), k = of.key(i), y = f * product(products.write, i), whole = y + diagonal * q, along = k * whole;
+    const float2 q = of.query(i), k = of.key(i), y = f * product(products.write, i), whole = y + diagonal * q,
+                 along = k * whole;
     of.d_q[i] += beta * diagonal * k;
     of.d_k[i] += beta * whole;
     of.d_beta[i] = along.x + along.y;
     x[i] = beta * (k * y);
   });
-  const float2 writes = add_sums_before(of.gate, 0, x);
+  const float2 writes = add_sums_before<kQuarter>(of.gate, 0, [&](int i) { return x[i]; });
   float2 others{};
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
@@ -270,14 +189,17 @@ __device__ inline void add_boundaries(Gathering<T>& of, const ChannelAdjointShar
 
 // Grid (chunks, G).
 template <class T, int K>
-__global__ __launch_bounds__(2 * K, 1) void channel_adjoints(const __grid_constant__ ChannelAdjointArguments<T, K> arguments) {
+__global__ __launch_bounds__(2 * K, 1) void channel_adjoints(
+    const __grid_constant__ ChannelAdjointArguments<T, K> arguments) {
   using Shared = ChannelAdjointShared<T, K>;
   extern __shared__ unsigned char memory[];
   Shared& shared = shared_memory<Shared>(memory);
   const ChannelInputs<T>& in = arguments.in;
-  const int thread = threadIdx.x, warp = thread / 32, lane = thread % 32, quarter = lane / 8, pair = 8 * warp + lane % 8;
+  const int thread = threadIdx.x, warp = thread / 32, lane = thread % 32, quarter = lane / 8,
+            pair = 8 * warp + lane % 8;
   const int H = in.sizes.heads, G = in.sizes.key_heads;
   const Chunk chunk = in.chunk[blockIdx.x];
+  const int rows = chunk.rows - kQuarter * quarter;  // of the share's that are tokens
   if (thread == 0) {
     init_barrier(&shared.loaded, 1);
     fence_barrier_init();
@@ -290,7 +212,8 @@ __global__ __launch_bounds__(2 * K, 1) void channel_adjoints(const __grid_consta
   for (int i = 0; i < kQuarter; ++i) of.d_q[i] = of.d_k[i] = float2{};
   for (int turn = 0; turn < H / G; ++turn) {
     const int head = blockIdx.y * (H / G) + turn;
-    const ChannelProducts<T, K>& products = arguments.products[std::int64_t{head} * in.sizes.chunks + blockIdx.x];
+    const ChannelProducts<T, K>& products =
+        arguments.products[std::int64_t{head} * in.sizes.chunks + blockIdx.x];
     __syncthreads();  // nobody reads what belongs to the head before
     if (thread == 0) {
       constexpr int bytes = sizeof(shared.within_out) + sizeof(shared.within_read);
@@ -330,8 +253,12 @@ __global__ __launch_bounds__(2 * K, 1) void channel_adjoints(const __grid_consta
 #pragma unroll
       for (int distance = 1; distance < 8; distance *= 2) sum += __shfl_xor_sync(~0u, sum, distance);
       if (lane % 8 == 0) shared.d_beta[warp][row] = sum;
-      if (arguments.d_log_alpha && row < chunk.rows) {
-        *reinterpret_cast<float2*>(arguments.d_log_alpha + (std::int64_t{chunk.token + row} * H + head) * K + 2 * pair) = of.gate[i];
+    }
+    if (arguments.d_log_alpha) {
+      float* gate = share_at<K>(arguments.d_log_alpha, std::int64_t{H} * K, chunk, head * K, pair, quarter);
+#pragma unroll
+      for (int i = 0; i < kQuarter; ++i, gate += std::int64_t{H} * K) {
+        if (i < rows) *reinterpret_cast<float2*>(gate) = of.gate[i];
       }
     }
     __syncthreads();
@@ -341,13 +268,14 @@ __global__ __launch_bounds__(2 * K, 1) void channel_adjoints(const __grid_consta
       arguments.d_beta[std::int64_t{chunk.token + thread} * H + head] = sum;
     }
   }
+  const std::int64_t stride = std::int64_t{G} * K;
+  T* d_q = share_at<K>(arguments.d_q, stride, chunk, blockIdx.y * K, pair, quarter);
+  T* d_k = share_at<K>(arguments.d_k, stride, chunk, blockIdx.y * K, pair, quarter);
 #pragma unroll
-  for (int i = 0; i < kQuarter; ++i) {
-    const int row = kQuarter * quarter + i;
-    if (row >= chunk.rows) continue;
-    const std::int64_t at = (std::int64_t{chunk.token + row} * G + blockIdx.y) * K + 2 * pair;
-    *reinterpret_cast<std::uint32_t*>(arguments.d_q + at) = pack<T>(of.d_q[i]);
-    *reinterpret_cast<std::uint32_t*>(arguments.d_k + at) = pack<T>(of.d_k[i]);
+  for (int i = 0; i < kQuarter; ++i, d_q += stride, d_k += stride) {
+    if (i >= rows) continue;
+    *reinterpret_cast<std::uint32_t*>(d_q) = pack<T>(of.d_q[i]);
+    *reinterpret_cast<std::uint32_t*>(d_k) = pack<T>(of.d_k[i]);
   }
 }
 

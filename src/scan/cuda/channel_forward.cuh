@@ -1,7 +1,8 @@
-// The state's way through the chunks of a document with channel-wise decay (channel_operands.cuh): a block of 384
-// threads takes one document, head and 64 value columns.
+// The state's way through the chunks of a document with channel-wise decay (channel_operands.cuh): a block of
+// 384 threads takes one document, head and 64 value columns.
 //
-//   warpgroup 0 holds Xᵀ (64×K float32) in registers: w = T⁻¹(V − DX), X ← ā_C∘X + Ψᵀw. It lays X and w, rounded,
+//   warpgroup 0 holds Xᵀ (64×K float32) in registers: w = T⁻¹(V − DX), X ← ā_C∘X + Ψᵀw. It lays X and w,
+//   rounded,
 //               into shared memory for the other.
 //   warpgroup 1 makes what leaves the kernel, a step behind: o = Q̂X + Lw, or, for the backward pass, X and w.
 //   warpgroup 2 brings tiles, one of its warps with the copy engine.
@@ -23,8 +24,8 @@ struct ChannelForwardArguments {
   const float* initial_S;                 // [N,H,K,V], null: 0
   float* final_S;                         // likewise, null: not wanted
   T* o;                                   // (tokens,H,V), Result::outputs
-  T* states;                              // [H·chunks][V/64] of K/64 panels of 64 value rows × 64 key columns; Result::states
-  T* residuals;                           // [H·chunks][V/64] panels of 64 value rows × 64 tokens: wᵀ
+  T* states;     // [H·chunks][V/64] of K/64 panels of 64 value rows × 64 key columns; Result::states
+  T* residuals;  // [H·chunks][V/64] panels of 64 value rows × 64 tokens: wᵀ
 };
 
 template <class T, int K>
@@ -52,11 +53,13 @@ __device__ inline void decay(Half<K>& x, const float (&keep)[K], int lane) {
 }
 
 template <class T, int K>
-__device__ inline void hold_channel_state(const ChannelForwardArguments<T, K>& in, ChannelForwardShared<T, K>& shared,
-                                          Document document) {
-  const int thread = threadIdx.x % kWarpgroup, warp = thread / 32, lane = thread % 32, V = in.sizes.value_width;
+__device__ inline void hold_channel_state(const ChannelForwardArguments<T, K>& in,
+                                          ChannelForwardShared<T, K>& shared, Document document) {
+  const int thread = threadIdx.x % kWarpgroup, warp = thread / 32, lane = thread % 32,
+            V = in.sizes.value_width;
   const T* const element = nullptr;
-  const std::int64_t boundary = (std::int64_t{blockIdx.z} * in.sizes.heads + blockIdx.y) * K * V + 64 * blockIdx.x;
+  const std::int64_t boundary =
+      (std::int64_t{blockIdx.z} * in.sizes.heads + blockIdx.y) * K * V + 64 * blockIdx.x;
   Half<K> s;
   exchange_state<K, true>(s, in.initial_S ? in.initial_S + boundary : nullptr, nullptr, V, warp, lane);
   for (int c = 0; c < document.chunks; ++c) {
@@ -66,17 +69,19 @@ __device__ inline void hold_channel_state(const ChannelForwardArguments<T, K>& i
 
     // V − DX, transposed.
     float z[32];
-    read_half<T, K, true>(s, z, operand<Major::k>(shared_address(stage.of.read)), shared_address(shared.x[c % 2]), warp, lane);
+    read_half<T, K, true>(s, z, operand<Major::k>(shared_address(stage.of.read)),
+                          shared_address(shared.x[c % 2]), warp, lane);
     fence_shared();
     arrive(&shared.x_full[c % 2]);
     wait_products<0>();
     fence_fragment(z);
-    for_each_transposed(shared_address(stage.v), warp, lane, [&](int n, std::uint32_t low, std::uint32_t high) {
-      z[4 * n] = Element<T>::low(low) - z[4 * n];
-      z[4 * n + 1] = Element<T>::high(low) - z[4 * n + 1];
-      z[4 * n + 2] = Element<T>::low(high) - z[4 * n + 2];
-      z[4 * n + 3] = Element<T>::high(high) - z[4 * n + 3];
-    });
+    for_each_transposed(shared_address(stage.v), warp, lane,
+                        [&](int n, std::uint32_t low, std::uint32_t high) {
+                          z[4 * n] = Element<T>::low(low) - z[4 * n];
+                          z[4 * n + 1] = Element<T>::high(low) - z[4 * n + 1];
+                          z[4 * n + 2] = Element<T>::low(high) - z[4 * n + 2];
+                          z[4 * n + 3] = Element<T>::high(high) - z[4 * n + 3];
+                        });
 
     // w, and under its product the decay of the state.
     std::uint32_t a[16];
@@ -95,7 +100,8 @@ __device__ inline void hold_channel_state(const ChannelForwardArguments<T, K>& i
     const std::uint32_t w = shared_address(shared.w[c % 2]);
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-      store_matrices(piece_address(w, warp * 16 + lane % 16, 2 * i + lane / 16), a[4 * i], a[4 * i + 1], a[4 * i + 2], a[4 * i + 3]);
+      store_matrices(piece_address(w, warp * 16 + lane % 16, 2 * i + lane / 16), a[4 * i], a[4 * i + 1],
+                     a[4 * i + 2], a[4 * i + 3]);
     }
     fence_shared();
     arrive(&shared.w_full[c % 2]);
@@ -108,8 +114,8 @@ __device__ inline void hold_channel_state(const ChannelForwardArguments<T, K>& i
 }
 
 template <class T, int K>
-__device__ inline void make_channel_outputs(const ChannelForwardArguments<T, K>& in, ChannelForwardShared<T, K>& shared,
-                                            Document document) {
+__device__ inline void make_channel_outputs(const ChannelForwardArguments<T, K>& in,
+                                            ChannelForwardShared<T, K>& shared, Document document) {
   const int thread = threadIdx.x % kWarpgroup, warp = thread / 32, lane = thread % 32;
   const T* const element = nullptr;
   for (int c = 0; c < document.chunks; ++c) {
@@ -127,7 +133,8 @@ __device__ inline void make_channel_outputs(const ChannelForwardArguments<T, K>&
     fence_fragment(o);
     begin_products();
 #pragma unroll
-    for (int i = 0; i < K / 16; ++i) product<Major::k>(o, element, &query[4 * i], x + step<Major::k>(i), i > 0);
+    for (int i = 0; i < K / 16; ++i)
+      product<Major::k>(o, element, &query[4 * i], x + step<Major::k>(i), i > 0);
     commit_products();
     wait(&shared.w_full[c % 2], c / 2 & 1);
     begin_products();
@@ -143,8 +150,9 @@ __device__ inline void make_channel_outputs(const ChannelForwardArguments<T, K>&
     const std::uint32_t tile = shared_address(shared.o);
 #pragma unroll
     for (int n = 0; n < 8; n += 2) {
-      store_matrices(piece_address(tile, warp * 16 + lane % 16, n + lane / 16), Element<T>::pack(o[4 * n], o[4 * n + 1]),
-                     Element<T>::pack(o[4 * n + 2], o[4 * n + 3]), Element<T>::pack(o[4 * n + 4], o[4 * n + 5]),
+      store_matrices(piece_address(tile, warp * 16 + lane % 16, n + lane / 16),
+                     Element<T>::pack(o[4 * n], o[4 * n + 1]), Element<T>::pack(o[4 * n + 2], o[4 * n + 3]),
+                     Element<T>::pack(o[4 * n + 4], o[4 * n + 5]),
                      Element<T>::pack(o[4 * n + 6], o[4 * n + 7]));
     }
     sync(1, kWarpgroup);
@@ -152,18 +160,22 @@ __device__ inline void make_channel_outputs(const ChannelForwardArguments<T, K>&
     for (int i = 0; i < 4; ++i) {
       const int row = i * 16 + thread / 8, piece = thread % 8;
       if (row >= chunk.rows) continue;
-      const std::int64_t at = (std::int64_t{chunk.token + row} * in.sizes.heads + blockIdx.y) * in.sizes.value_width + 64 * blockIdx.x;
-      *reinterpret_cast<uint4*>(in.o + at + 8 * piece) = reinterpret_cast<const uint4*>(shared.o)[row * 8 + (piece ^ (row & 7))];
+      const std::int64_t at =
+          (std::int64_t{chunk.token + row} * in.sizes.heads + blockIdx.y) * in.sizes.value_width +
+          64 * blockIdx.x;
+      *reinterpret_cast<uint4*>(in.o + at + 8 * piece) =
+          reinterpret_cast<const uint4*>(shared.o)[row * 8 + (piece ^ (row & 7))];
     }
   }
 }
 
 template <class T, int K>
-__device__ inline void store_channel_states(const ChannelForwardArguments<T, K>& in, ChannelForwardShared<T, K>& shared,
-                                            Document document) {
+__device__ inline void store_channel_states(const ChannelForwardArguments<T, K>& in,
+                                            ChannelForwardShared<T, K>& shared, Document document) {
   if (threadIdx.x % kWarpgroup != 0) return;
   for (int c = 0; c < document.chunks; ++c) {
-    const std::int64_t tile = (std::int64_t{blockIdx.y} * in.sizes.chunks + document.first_chunk + c) * gridDim.x + blockIdx.x;
+    const std::int64_t tile =
+        (std::int64_t{blockIdx.y} * in.sizes.chunks + document.first_chunk + c) * gridDim.x + blockIdx.x;
     wait(&shared.x_full[c % 2], c / 2 & 1);
     store_bytes(in.states + tile * kChunk * K, shared.x[c % 2], sizeof(shared.x[0]));
     wait(&shared.w_full[c % 2], c / 2 & 1);
@@ -174,25 +186,28 @@ __device__ inline void store_channel_states(const ChannelForwardArguments<T, K>&
 }
 
 template <class T, int K>
-__device__ inline void bring_channel_tiles(const ChannelForwardArguments<T, K>& in, ChannelForwardShared<T, K>& shared,
-                                           Document document) {
+__device__ inline void bring_channel_tiles(const ChannelForwardArguments<T, K>& in,
+                                           ChannelForwardShared<T, K>& shared, Document document) {
   if (threadIdx.x % kWarpgroup >= 32) return;
   Repair repair{&shared.repair};
   for (int c = 0; c < document.chunks; ++c) {
     auto& stage = shared.stage[c % kStages];
     const Chunk chunk = in.chunk[document.first_chunk + c];
-    const auto* const operands = in.operands + std::int64_t{blockIdx.y} * in.sizes.chunks + document.first_chunk + c;
+    const auto* const operands =
+        in.operands + std::int64_t{blockIdx.y} * in.sizes.chunks + document.first_chunk + c;
     if (c >= kStages) wait(&shared.empty[c % kStages], (c / kStages - 1) & 1);
-    bring(&shared.full[c % kStages], repair, sizeof(stage.of) + sizeof(stage.v), stage.v, 1, chunk.rows, [&](std::uint64_t* barrier) {
-      copy_bytes(&stage.of, operands, sizeof(stage.of), barrier);
-      copy_panel(stage.v, in.v, 64 * blockIdx.x, blockIdx.y, chunk.token, barrier);
-    });
+    bring(&shared.full[c % kStages], repair, sizeof(stage.of) + sizeof(stage.v), stage.v, 1, chunk.rows,
+          [&](std::uint64_t* barrier) {
+            copy_bytes(&stage.of, operands, sizeof(stage.of), barrier);
+            copy_panel(stage.v, in.v, 64 * blockIdx.x, blockIdx.y, chunk.token, barrier);
+          });
   }
 }
 
 // Grid (V/64, H, N).
 template <class T, int K, Result result>
-__global__ __launch_bounds__(3 * kWarpgroup, 1) void channel_forward(const __grid_constant__ ChannelForwardArguments<T, K> in) {
+__global__ __launch_bounds__(3 * kWarpgroup, 1) void channel_forward(
+    const __grid_constant__ ChannelForwardArguments<T, K> in) {
   using Shared = ChannelForwardShared<T, K>;
   extern __shared__ unsigned char memory[];
   Shared& shared = shared_memory<Shared>(memory);

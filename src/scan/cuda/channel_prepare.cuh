@@ -1,6 +1,6 @@
-// The operands of each chunk and head with channel-wise decay (channel_operands.cuh), for all of them at once. A block
-// of 2K threads takes one: each thread two channels of 16 tokens, and for the scores each warp some of the 8×8 tiles
-// of a level (channel_share.cuh), 8 readers' queries and keys by 8 writers.
+// The operands of each chunk and head with channel-wise decay (channel_operands.cuh), for all of them at
+// once. A block of 2K threads takes one: each thread two channels of 16 tokens, and for the scores each warp
+// some of the 8×8 tiles of a level (channel_share.cuh), 8 readers' queries and keys by 8 writers.
 #pragma once
 
 #include "scan/cuda/channel_operands.cuh"
@@ -38,20 +38,22 @@ __device__ inline std::uint32_t& pair_of_row(T* panels, int rows, int row, int p
 }
 
 template <int h, class T, int K>
-__device__ inline void lay_level(ChannelPrepareShared<T, K>& shared, int slot, const Share<T>& share, int quarter, int pair,
-                                 float2 between) {
+__device__ inline void lay_level(ChannelPrepareShared<T, K>& shared, int slot, Share<T>& share, int quarter,
+                                 int pair, float2 between) {
   T* const level = shared.level[slot][0];
   constexpr int rows = 3 * kLevelRows;
+  forget_products(share.alpha);
   for_each_factor<h>(
       share.alpha, quarter, between,
       [&](int i, float2 f) {
-        const int row = level_row(h, kQuarter * quarter + i);
+        const int row = first_row<h>(quarter) + level_row<h>(i);
         pair_of_row(level, rows, row, pair) = pack<T>(f * widened<T>(share.q[i]));
         pair_of_row(level, rows, kLevelRows + row, pair) = pack<T>(f * widened<T>(share.k[i]));
       },
       [&](int i, float2 f) {
-        const int t = kQuarter * quarter + i, row = level_row(h, t);
-        pair_of_row(level, rows, 2 * kLevelRows + row, pair) = pack<T>(shared.beta[t] * (f * widened<T>(share.k[i])));
+        const int row = first_row<h>(quarter) + level_row<h>(i);
+        pair_of_row(level, rows, 2 * kLevelRows + row, pair) =
+            pack<T>(shared.beta[kQuarter * quarter + i] * (f * widened<T>(share.k[i])));
       });
 }
 
@@ -64,7 +66,8 @@ __device__ inline void score_tile(ChannelPrepareShared<T, K>& shared, LevelTile 
     const std::uint32_t panel = shared_address(shared.level[tile.log_h % 2][i / 2]);
     const int read_row = lane / 8 % 2 * kLevelRows + 8 * tile.reader + lane % 8;
     std::uint32_t write[4], read[2][4];
-    load_matrices(piece_address(panel, 2 * kLevelRows + 8 * tile.writer + lane % 8, i % 2 * 4 + lane / 8), write);
+    load_matrices(piece_address(panel, 2 * kLevelRows + 8 * tile.writer + lane % 8, i % 2 * 4 + lane / 8),
+                  write);
     load_matrices(piece_address(panel, read_row, i % 2 * 4 + lane / 16), read[0]);
     load_matrices(piece_address(panel, read_row, i % 2 * 4 + 2 + lane / 16), read[1]);
     multiply<T>(d, read[0], write[0], write[1]);
@@ -81,13 +84,15 @@ __device__ inline void score_tile(ChannelPrepareShared<T, K>& shared, LevelTile 
 }
 
 template <class T, int K>
-__global__ __launch_bounds__(2 * K, 256 / K) void channel_prepare(const __grid_constant__ ChannelPrepareArguments<T, K> arguments) {
+__global__ __launch_bounds__(2 * K, 256 / K) void channel_prepare(
+    const __grid_constant__ ChannelPrepareArguments<T, K> arguments) {
   using Shared = ChannelPrepareShared<T, K>;
   extern __shared__ unsigned char memory[];
   Shared& shared = shared_memory<Shared>(memory);
   constexpr int kThreads = 2 * K, kWarps = kThreads / 32;
   const ChannelInputs<T>& in = arguments.in;
-  const int thread = threadIdx.x, warp = thread / 32, lane = thread % 32, pair = thread % (K / 2), quarter = thread / (K / 2);
+  const int thread = threadIdx.x, warp = thread / 32, lane = thread % 32, pair = thread % (K / 2),
+            quarter = thread / (K / 2);
   const int head = blockIdx.y;
   const Chunk chunk = in.chunk[blockIdx.x];
   ChannelOperands<T, K>& out = arguments.operands[std::int64_t{head} * in.sizes.chunks + blockIdx.x];
@@ -95,8 +100,10 @@ __global__ __launch_bounds__(2 * K, 256 / K) void channel_prepare(const __grid_c
   Share<T> share;
   load_share<T, K>(share, in, chunk, head, pair, quarter);
   if (thread < kChunk) shared.beta[thread] = load_beta(in, chunk, head, thread);
-  for (int i = thread; i < kPanelElements / 8; i += kThreads) reinterpret_cast<uint4*>(shared.scores)[i] = uint4{};
-  for (int i = thread; i < kChunk * kStride / 4; i += kThreads) reinterpret_cast<float4*>(shared.a[0])[i] = float4{};
+  for (int i = thread; i < kPanelElements / 8; i += kThreads)
+    reinterpret_cast<uint4*>(shared.scores)[i] = uint4{};
+  for (int i = thread; i < kChunk * kStride / 4; i += kThreads)
+    reinterpret_cast<float4*>(shared.a[0])[i] = float4{};
   shared.total[quarter][pair] = product_of(share.alpha);
 #pragma unroll
   for (int i = 0; i < kQuarter; ++i) {
@@ -137,13 +144,16 @@ __global__ __launch_bounds__(2 * K, 256 / K) void channel_prepare(const __grid_c
   __syncthreads();
   lay_level<16>(shared, 0, share, quarter, pair, one);
   lay_level<32>(shared, 1, share, quarter, pair,
-                quarter == 0 ? shared.total[1][pair] : quarter == 3 ? shared.total[2][pair] : one);
+                quarter == 0   ? shared.total[1][pair]
+                : quarter == 3 ? shared.total[2][pair]
+                               : one);
   __syncthreads();
   for (int i = first_tile(4) + warp; i < kTiles; i += kWarps) score_tile(shared, tile_of(i), lane);
   if (thread < kChunk) {
     float sum = 0;
     for (int part = 0; part < K / kPanel; ++part) sum += shared.diagonal[part][thread];
-    shared.scores[thread * kPanel + (thread / 8 ^ (thread & 7)) * 8 + thread % 8] = T(shared.beta[thread] * sum);
+    shared.scores[thread * kPanel + (thread / 8 ^ (thread & 7)) * 8 + thread % 8] =
+        T(shared.beta[thread] * sum);
   }
   fence_shared();
   __syncthreads();

@@ -1,11 +1,11 @@
-// The first half of the backward pass within each chunk and head with channel-wise decay: everything that is summed
-// over the values,
+// The first half of the backward pass within each chunk and head with channel-wise decay: everything that is
+// summed over the values,
 //
 //     dL = lower(dO wᵀ)      dA = −strictly lower(dr wᵀ)
 //     dQ̂ = dO Xᵀ      dD = −dr Xᵀ      dΨ = w dX⁺ᵀ      Σ_v X∘dX⁺
 //
-// A block goes through chunks and heads. A warpgroup takes 64 key columns, so that its products stay in registers;
-// two warps of one more bring the tokens' tiles and the states.
+// A block goes through chunks and heads. A warpgroup takes 64 key columns, so that its products stay in
+// registers; two warps of one more bring the tokens' tiles and the states.
 #pragma once
 
 #include "scan/cuda/adjoint_tiles.cuh"
@@ -57,7 +57,8 @@ __device__ inline void lay_panel(const float (&d)[32], T* panel, int warp, int l
   for (int n = 0; n < 8; n += 2) {
     store_matrices(piece_address(shared_address(panel), 16 * warp + lane % 16, n + lane / 16),
                    Element<T>::pack(d[4 * n], d[4 * n + 1]), Element<T>::pack(d[4 * n + 2], d[4 * n + 3]),
-                   Element<T>::pack(d[4 * n + 4], d[4 * n + 5]), Element<T>::pack(d[4 * n + 6], d[4 * n + 7]));
+                   Element<T>::pack(d[4 * n + 4], d[4 * n + 5]),
+                   Element<T>::pack(d[4 * n + 6], d[4 * n + 7]));
   }
 }
 
@@ -86,9 +87,11 @@ __device__ inline void mask_within(float (&d)[32], bool is_out, int warp, int la
 }
 
 template <class T, int K>
-__device__ inline void make_products(const ChannelProductArguments<T, K>& in, ChannelProductShared<T, K>& shared) {
+__device__ inline void make_products(const ChannelProductArguments<T, K>& in,
+                                     ChannelProductShared<T, K>& shared) {
   constexpr int kGroups = K / kPanel, kThreads = kGroups * kWarpgroup, kWithin = 2 / kGroups;
-  const int thread = threadIdx.x % kWarpgroup, warp = thread / 32, lane = thread % 32, group = threadIdx.x / kWarpgroup;
+  const int thread = threadIdx.x % kWarpgroup, warp = thread / 32, lane = thread % 32,
+            group = threadIdx.x / kWarpgroup;
   const int H = in.sizes.heads, tiles = in.sizes.value_width / kPanel;
   const T* const element = nullptr;
   Ring<kTokenSlots> tokens_ring;
@@ -99,14 +102,16 @@ __device__ inline void make_products(const ChannelProductArguments<T, K>& in, Ch
     for (int tile = 0; tile < tiles; ++tile, ++tokens_ring.turn) {
       auto& tokens = shared.tokens[tokens_ring.slot()];
       wait(&shared.tokens_full[tokens_ring.slot()], tokens_ring.parity());
-      const std::uint64_t d_o = operand<Major::k>(shared_address(tokens.d_o)), d_r = operand<Major::k>(shared_address(tokens.d_r)),
+      const std::uint64_t d_o = operand<Major::k>(shared_address(tokens.d_o)),
+                          d_r = operand<Major::k>(shared_address(tokens.d_r)),
                           w = operand<Major::mn>(shared_address(tokens.w));
       const std::uint64_t of_within[2] = {group == 0 ? d_o : d_r, d_r};
 #pragma unroll
       for (int slice = 0; slice < kPanel / kSlice; ++slice, ++states_ring.turn) {
         auto& states = shared.states[states_ring.slot()][group];
         wait(&shared.states_full[states_ring.slot()], states_ring.parity());
-        const std::uint64_t x = operand<Major::mn>(shared_address(states.x)), d_x = operand<Major::mn>(shared_address(states.d_x));
+        const std::uint64_t x = operand<Major::mn>(shared_address(states.x)),
+                            d_x = operand<Major::mn>(shared_address(states.d_x));
 #pragma unroll
         for (int i = 0; i < kWithin; ++i) fence_fragment(within[i]);
         fence_fragment(out);
@@ -118,10 +123,12 @@ __device__ inline void make_products(const ChannelProductArguments<T, K>& in, Ch
           const int at = slice * (kSlice / 16) + i;
           product<Major::k, Major::mn>(out, element, d_o + step<Major::k>(at), x + step<Major::mn>(i), true);
           product<Major::k, Major::mn>(read, element, d_r + step<Major::k>(at), x + step<Major::mn>(i), true);
-          product<Major::mn, Major::mn>(write, element, w + step<Major::mn>(at), d_x + step<Major::mn>(i), true);
+          product<Major::mn, Major::mn>(write, element, w + step<Major::mn>(at), d_x + step<Major::mn>(i),
+                                        true);
 #pragma unroll
           for (int j = 0; j < kWithin; ++j) {
-            product<Major::k, Major::mn>(within[j], element, of_within[j] + step<Major::k>(at), w + step<Major::mn>(at), true);
+            product<Major::k, Major::mn>(within[j], element, of_within[j] + step<Major::k>(at),
+                                         w + step<Major::mn>(at), true);
           }
         }
         commit_products();
@@ -170,7 +177,8 @@ __device__ inline void make_products(const ChannelProductArguments<T, K>& in, Ch
     fence_shared();
     sync(1, kThreads);
     if (threadIdx.x == 0) {
-      store_bytes(in.products + std::int64_t{item % H} * in.sizes.chunks + item / H, &products, sizeof(products));
+      store_bytes(in.products + std::int64_t{item % H} * in.sizes.chunks + item / H, &products,
+                  sizeof(products));
     }
   }
   if (threadIdx.x == 0) wait_stores_read();
@@ -178,30 +186,34 @@ __device__ inline void make_products(const ChannelProductArguments<T, K>& in, Ch
 
 // A warp brings dO, dr and wᵀ of each chunk and head.
 template <class T, int K>
-__device__ inline void bring_channel_tokens(const ChannelProductArguments<T, K>& in, ChannelProductShared<T, K>& shared) {
+__device__ inline void bring_channel_tokens(const ChannelProductArguments<T, K>& in,
+                                            ChannelProductShared<T, K>& shared) {
   const int H = in.sizes.heads, tiles = in.sizes.value_width / kPanel;
   Ring<kTokenSlots> ring;
   Repair repair{&shared.tokens_repair};
   for (int item = blockIdx.x; item < in.sizes.chunks * H; item += gridDim.x) {
     const int head = item % H;
     const Chunk chunk = in.chunk[item / H];
-    const T* const residuals = in.residuals + (std::int64_t{head} * in.sizes.chunks + item / H) * tiles * kPanelElements;
+    const T* const residuals =
+        in.residuals + (std::int64_t{head} * in.sizes.chunks + item / H) * tiles * kPanelElements;
     for (int tile = 0; tile < tiles; ++tile, ++ring.turn) {
       const int slot = ring.slot();
       auto& tokens = shared.tokens[slot];
       if (ring.is_used()) wait(&shared.tokens_empty[slot], ring.parity() ^ 1);
-      bring(&shared.tokens_full[slot], repair, sizeof(tokens), tokens.d_o, 2, chunk.rows, [&](std::uint64_t* barrier) {
-        copy_panel(tokens.d_o, in.d_o, tile * kPanel, head, chunk.token, barrier);
-        copy_panel(tokens.d_r, in.d_r, tile * kPanel, head, chunk.token, barrier);
-        copy_bytes(tokens.w, residuals + tile * kPanelElements, sizeof(tokens.w), barrier);
-      });
+      bring(&shared.tokens_full[slot], repair, sizeof(tokens), tokens.d_o, 2, chunk.rows,
+            [&](std::uint64_t* barrier) {
+              copy_panel(tokens.d_o, in.d_o, tile * kPanel, head, chunk.token, barrier);
+              copy_panel(tokens.d_r, in.d_r, tile * kPanel, head, chunk.token, barrier);
+              copy_bytes(tokens.w, residuals + tile * kPanelElements, sizeof(tokens.w), barrier);
+            });
     }
   }
 }
 
 // Another X and dX⁺, in slices of value rows.
 template <class T, int K>
-__device__ inline void bring_channel_states(const ChannelProductArguments<T, K>& in, ChannelProductShared<T, K>& shared) {
+__device__ inline void bring_channel_states(const ChannelProductArguments<T, K>& in,
+                                            ChannelProductShared<T, K>& shared) {
   if (threadIdx.x % 32 != 0) return;
   constexpr int kGroups = K / kPanel, kSlices = kPanel / kSlice;
   const int H = in.sizes.heads, tiles = in.sizes.value_width / kPanel;
@@ -214,7 +226,8 @@ __device__ inline void bring_channel_states(const ChannelProductArguments<T, K>&
       arrive_expecting(&shared.states_full[slot], sizeof(shared.states[slot]));
       for (int group = 0; group < kGroups; ++group) {
         auto& states = shared.states[slot][group];
-        const std::int64_t at = state + (i / kSlices * kGroups + group) * kPanelElements + i % kSlices * kSlice * kPanel;
+        const std::int64_t at =
+            state + (i / kSlices * kGroups + group) * kPanelElements + i % kSlices * kSlice * kPanel;
         copy_bytes(states.x, in.states + at, sizeof(states.x), &shared.states_full[slot]);
         copy_bytes(states.d_x, in.d_states + at, sizeof(states.d_x), &shared.states_full[slot]);
       }
@@ -224,7 +237,8 @@ __device__ inline void bring_channel_states(const ChannelProductArguments<T, K>&
 
 // (K/64 + 1)·128 threads; as many blocks as there are multiprocessors, or chunks and heads.
 template <class T, int K>
-__global__ __launch_bounds__(3 * kWarpgroup, 1) void channel_products(const __grid_constant__ ChannelProductArguments<T, K> in) {
+__global__ __launch_bounds__(3 * kWarpgroup, 1) void channel_products(
+    const __grid_constant__ ChannelProductArguments<T, K> in) {
   using Shared = ChannelProductShared<T, K>;
   extern __shared__ unsigned char memory[];
   Shared& shared = shared_memory<Shared>(memory);

@@ -1,12 +1,12 @@
 // Channel-wise decay: α_t is a vector over the K key channels, and so is what is left of write j at token t,
-// a_{j→t} = ∏_{j<s≤t} α_s. Products over channels of the pairs j < t of a chunk come in six levels. At level h = 1, 2,
-// 4 … 32 the chunk is pairs of neighbouring blocks of h tokens; writers j are in the earlier block of a pair, readers
-// t in the later. With m the earlier block's last token,
+// a_{j→t} = ∏_{j<s≤t} α_s. Products over channels of the pairs j < t of a chunk come in six levels. At level
+// h = 1, 2, 4 … 32 the chunk is pairs of neighbouring blocks of h tokens; writers j are in the earlier block
+// of a pair, readers t in the later. With m the earlier block's last token,
 //
 //     a_{j→t} = a_{m→t} ∘ a_{j→m}      reader t: x_t∘a_{m→t}      writer j: β_j k_j∘a_{j→m}
 //
-// so that a level is a matrix product, and each pair j < t is in exactly one. Every factor is a product of α's, in
-// [0, 1]: no difference of exponents, no division, hence no bound on α, which may be 0.
+// so that a level is a matrix product, and each pair j < t is in exactly one. Every factor is a product of
+// α's, in [0, 1]: no difference of exponents, no division, hence no bound on α, which may be 0.
 //
 // Elementwise work is shared out by two adjacent channels of 16 tokens (a quarter of the chunk) a thread.
 #pragma once
@@ -16,8 +16,8 @@
 
 namespace mdnlab::scan::cuda {
 
-constexpr int kQuarter = 16;               // tokens of a share
-constexpr int kLevelRows = kChunk / 2;     // readers of a level, and writers
+constexpr int kQuarter = 16;            // tokens of a share
+constexpr int kLevelRows = kChunk / 2;  // readers of a level, and writers
 
 // Rows of K elements, `head` and `token` elements apart.
 template <class T>
@@ -56,19 +56,27 @@ __device__ inline std::uint32_t pack(float2 pair) {
   return Element<T>::pack(pair.x, pair.y);
 }
 
+// Where the first of a share's tokens has its pair of rows that are (tokens,heads,K).
+template <int K, class X>
+__device__ inline X* share_at(X* data, std::int64_t token_stride, Chunk chunk, std::int64_t head_offset,
+                              int pair, int quarter) {
+  return data + (chunk.token + kQuarter * quarter) * token_stride + head_offset + 2 * pair;
+}
+
 template <class T, int K>
-__device__ inline void load_share(Share<T>& share, const ChannelInputs<T>& in, Chunk chunk, int head, int pair, int quarter) {
-  const int key_head = head / (in.sizes.heads / in.sizes.key_heads);
+__device__ inline void load_share(Share<T>& share, const ChannelInputs<T>& in, Chunk chunk, int head,
+                                  int pair, int quarter) {
+  const int key_head = head / (in.sizes.heads / in.sizes.key_heads), rows = chunk.rows - kQuarter * quarter;
+  const std::int64_t gate_stride = std::int64_t{in.sizes.heads} * K;
+  const float* gate = share_at<K>(in.log_alpha, gate_stride, chunk, head * K, pair, quarter);
+  const T* q = share_at<K>(in.q.data, in.q.token, chunk, key_head * in.q.head, pair, quarter);
+  const T* k = share_at<K>(in.k.data, in.k.token, chunk, key_head * in.k.head, pair, quarter);
 #pragma unroll
-  for (int i = 0; i < kQuarter; ++i) {
-    const bool is_token = kQuarter * quarter + i < chunk.rows;
-    const std::int64_t token = chunk.token + kQuarter * quarter + i;
-    share.q[i] = share.k[i] = 0;
-    share.alpha[i] = float2{0, 0};
-    if (!is_token) continue;
-    share.alpha[i] = *reinterpret_cast<const float2*>(in.log_alpha + (token * in.sizes.heads + head) * K + 2 * pair);
-    share.q[i] = *reinterpret_cast<const std::uint32_t*>(in.q.data + token * in.q.token + key_head * in.q.head + 2 * pair);
-    share.k[i] = *reinterpret_cast<const std::uint32_t*>(in.k.data + token * in.k.token + key_head * in.k.head + 2 * pair);
+  for (int i = 0; i < kQuarter; ++i, gate += gate_stride, q += in.q.token, k += in.k.token) {
+    const bool is_token = i < rows;
+    share.alpha[i] = is_token ? *reinterpret_cast<const float2*>(gate) : float2{0, 0};
+    share.q[i] = is_token ? *reinterpret_cast<const std::uint32_t*>(q) : 0;
+    share.k[i] = is_token ? *reinterpret_cast<const std::uint32_t*>(k) : 0;
   }
 #pragma unroll
   for (int i = 0; i < kQuarter; ++i) share.alpha[i] = float2{expf(share.alpha[i].x), expf(share.alpha[i].y)};
@@ -98,6 +106,11 @@ __device__ inline void multiply_back(const float2 (&alpha)[kQuarter], int first,
   }
 }
 
+// Products of these that were made before are made anew, and hold no registers until then.
+__device__ inline void forget_products(float2 (&alpha)[kQuarter]) {
+  fence_fragment(reinterpret_cast<float(&)[2 * kQuarter]>(alpha));
+}
+
 __device__ inline float2 product_of(const float2 (&alpha)[kQuarter]) {
   float2 f{1, 1};
 #pragma unroll
@@ -105,14 +118,22 @@ __device__ inline float2 product_of(const float2 (&alpha)[kQuarter]) {
   return f;
 }
 
-// Token t of a chunk is row level_row(h, t) among the readers, or the writers, of level h.
-__device__ constexpr bool is_reader(int h, int t) { return t / h % 2; }
-__device__ constexpr int level_row(int h, int t) { return t / (2 * h) * h + t % h; }
+// Token i of a share is row first_row + level_row among the readers, or the writers, of level h.
+template <int h>
+__device__ constexpr int first_row(int quarter) {
+  return h < kQuarter ? kQuarter / 2 * quarter : (h == kQuarter ? quarter / 2 : quarter % 2) * kQuarter;
+}
+template <int h>
+__device__ constexpr int level_row(int i) {
+  return h < kQuarter ? i / (2 * h) * h + i % h : i;
+}
+// From kQuarter on, a share is all readers or all writers.
+__device__ constexpr bool is_reader(int h, int quarter) { return quarter / (h / kQuarter) % 2; }
 __device__ constexpr int writer_of(int log_h, int row) { return row + (row >> log_h << log_h); }
 __device__ constexpr int reader_of(int log_h, int row) { return writer_of(log_h, row) + (1 << log_h); }
 
-// Products come in tiles of eight readers by eight writers of rows of a level, where both have pairs of blocks in common:
-// at levels 1 to 8 these are the tiles on the diagonal, at 16 half of all, at 32 all.
+// Products come in tiles of eight readers by eight writers of rows of a level, where both have pairs of
+// blocks in common: at levels 1 to 8 these are the tiles on the diagonal, at 16 half of all, at 32 all.
 constexpr int kTiles = 40, kTilesTo8 = 16;
 __device__ constexpr int meeting(int h) { return h < 16 ? 1 : h / 8; }  // tiles with a reader
 __device__ constexpr int first_tile(int log_h) { return log_h < 5 ? 4 * log_h : 24; }
@@ -126,17 +147,18 @@ __device__ inline LevelTile tile_of(int n) {
   return m < 8 ? LevelTile{4, m / 2, m / 4 * 2 + m % 2} : LevelTile{5, m / 4 - 2, m % 4};
 }
 
-// Calls read(i, a_{m→t}) for the readers and write(i, a_{j→m}) for the writers of level h among the share's tokens.
-// `between`: the product of the quarter between this and m, at level 32, else 1.
+// Calls read(i, a_{m→t}) for the readers and write(i, a_{j→m}) for the writers of level h among the share's
+// tokens. `between`: the product of the quarter between this and m, at level 32, else 1.
 template <int h, class Read, class Write>
-__device__ inline void for_each_factor(const float2 (&alpha)[kQuarter], int quarter, float2 between, Read&& read, Write&& write) {
+__device__ inline void for_each_factor(const float2 (&alpha)[kQuarter], int quarter, float2 between,
+                                       Read&& read, Write&& write) {
   if constexpr (h < kQuarter) {
 #pragma unroll
     for (int first = 0; first < kQuarter; first += 2 * h) {
       multiply_back<h>(alpha, first, float2{1, 1}, write);
       multiply_onward<h>(alpha, first + h, float2{1, 1}, read);
     }
-  } else if (is_reader(h, quarter * kQuarter)) {
+  } else if (is_reader(h, quarter)) {
     multiply_onward<kQuarter>(alpha, 0, between, read);
   } else {
     multiply_back<kQuarter>(alpha, 0, between, write);

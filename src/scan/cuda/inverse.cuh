@@ -1,6 +1,6 @@
-// The inverse of a chunk's unit lower triangle, I + A, in shared memory by 128 threads: diagonal blocks of 16 by
-// substitution in float32, then pairs of blocks merged by the matrix units in tf32. `Shared` has a[64][kStride] and
-// product[32][36], room for a factor of a merge.
+// The inverse of a chunk's unit lower triangle, I + A, in shared memory by 128 threads: diagonal blocks of 16
+// by substitution in float32, then pairs of blocks merged by the matrix units in tf32. `Shared` has
+// a[64][kStride] and product[32][36], room for a factor of a merge.
 #pragma once
 
 #include "scan/cuda/coefficients.cuh"
@@ -12,8 +12,8 @@ constexpr int kStride = kChunk + 4;
 
 // to (16 rows × 8·tiles columns) = sign · left (16 × size) · right (size × 8·tiles), by one warp.
 template <int size, int tiles>
-__device__ inline void multiply_block(float* to, int to_stride, const float* left, const float* right, int right_stride,
-                                      float sign, int lane) {
+__device__ inline void multiply_block(float* to, int to_stride, const float* left, const float* right,
+                                      int right_stride, float sign, int lane) {
   const int row = lane / 4, column = lane % 4;
   float d[tiles][4]{};
 #pragma unroll
@@ -38,23 +38,24 @@ __device__ inline void multiply_block(float* to, int to_stride, const float* lef
   }
 }
 
-// [T1 0; A21 T2] → [T1 0; −T2 A21 T1 T2] for two blocks of `size` from row `first` on; this warp makes 16 rows from
-// `row` and size/2 columns from `column` of what lies below.
+// [T1 0; A21 T2] → [T1 0; −T2 A21 T1 T2] for two blocks of `size` from row `first` on; this warp makes 16
+// rows from `row` and size/2 columns from `column` of what lies below.
 template <int size, class Shared, class Barrier>
-__device__ inline void merge(Shared& shared, int first, int row, int column, int lane, Barrier&& wait_for_others) {
+__device__ inline void merge(Shared& shared, int first, int row, int column, int lane,
+                             Barrier&& wait_for_others) {
   constexpr int tiles = size / 16, stride = 36;
   float* const product = &shared.product[first / 2][column];
   float* const below = &shared.a[first + size][first];
-  multiply_block<size, tiles>(product + row * stride, stride, below + row * kStride, &shared.a[first][first + column],
-                              kStride, 1, lane);
+  multiply_block<size, tiles>(product + row * stride, stride, below + row * kStride,
+                              &shared.a[first][first + column], kStride, 1, lane);
   wait_for_others();
-  multiply_block<size, tiles>(below + row * kStride + column, kStride, below + row * kStride + size, product, stride, -1,
-                              lane);
+  multiply_block<size, tiles>(below + row * kStride + column, kStride, below + row * kStride + size, product,
+                              stride, -1, lane);
   wait_for_others();
 }
 
-// (I + A)⁻¹ in place of the strictly lower triangle `a`, whose other entries are 0. `wait_for_others` is a barrier of
-// the 128 threads.
+// (I + A)⁻¹ in place of the strictly lower triangle `a`, whose other entries are 0. `wait_for_others` is a
+// barrier of the 128 threads.
 template <class Shared, class Barrier>
 __device__ inline void invert(Shared& shared, Barrier&& wait_for_others) {
   const int thread = threadIdx.x, warp = thread / 32, lane = thread % 32;
