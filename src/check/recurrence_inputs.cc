@@ -192,7 +192,8 @@ struct Rounding {
   }
 };
 
-std::vector<Named> results(const Scan& scan, const scan::Inputs& inputs, std::uint64_t seed, const Rounding& rounding) {
+std::vector<Named> results(const Scan& scan, const scan::Inputs& inputs, std::uint64_t seed,
+                           const Rounding& rounding) {
   scan::Inputs leaves = inputs;
   std::vector<Named> list;
   std::vector<at::Tensor> variables;
@@ -231,8 +232,9 @@ std::vector<Named> results(const Scan& scan, const scan::Inputs& inputs, std::ui
 
 bool is_low_precision(at::ScalarType dtype) { return dtype == at::kBFloat16 || dtype == at::kHalf; }
 
-std::vector<std::vector<double>> low_precision_tolerances(const scan::Inputs& inputs, const std::vector<Named>& exact,
-                                                          std::uint64_t seed, at::ScalarType dtype) {
+std::vector<std::vector<double>> low_precision_tolerances(const scan::Inputs& inputs,
+                                                          const std::vector<Named>& exact, std::uint64_t seed,
+                                                          at::ScalarType dtype) {
   constexpr int kRoundings = 4;
   std::vector<std::vector<double>> squares(exact.size());
   for (int i = 0; i < kRoundings; ++i) {

@@ -56,13 +56,15 @@ using Scan = std::function<scan::Outputs(const scan::Inputs&)>;
 // random dO, dS, dM for one seed. Undefined where there is none.
 std::vector<Named> results(const Scan& scan, const scan::Inputs& inputs, std::uint64_t seed);
 
-// How far a kernel in bf16 or f16 may be from `exact`, the float64 answer to `inputs`: for each result, head by head,
-// twice as far as the float64 answer to rounded inputs, rounded itself (tensors that are float32 in such a call are
-// not), and float32's own tolerance on top. The distance is the root mean square over four roundings of equal fineness
-// (of the inputs themselves, and of them times 2^¼, 2^½ and 2^¾): a tensor of few numbers, or with one that outweighs
-// the others, can come out of a single one unscathed by chance, and no kernel can be held to that.
-std::vector<std::vector<double>> low_precision_tolerances(const scan::Inputs& inputs, const std::vector<Named>& exact,
-                                                          std::uint64_t seed, at::ScalarType dtype);
+// How far a kernel in bf16 or f16 may be from `exact`, the float64 answer to `inputs`: for each result, head
+// by head, twice as far as the float64 answer to rounded inputs, rounded itself (tensors that are float32 in
+// such a call are not), and float32's own tolerance on top. The distance is the root mean square over four
+// roundings of equal fineness (of the inputs themselves, and of them times 2^¼, 2^½ and 2^¾): a tensor of few
+// numbers, or with one that outweighs the others, can come out of a single one unscathed by chance, and no
+// kernel can be held to that.
+std::vector<std::vector<double>> low_precision_tolerances(const scan::Inputs& inputs,
+                                                          const std::vector<Named>& exact, std::uint64_t seed,
+                                                          at::ScalarType dtype);
 
 bool is_low_precision(at::ScalarType dtype);  // bf16, f16
 

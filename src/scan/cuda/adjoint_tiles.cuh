@@ -19,12 +19,12 @@ struct AdjointArguments {
   const T *states, *d_states;  // of the scans: X and dX⁺
   const T* residuals;          // wᵀ, with delta
   T *d_q, *d_k;                // (tokens,G,K)
-  float* partial;              // [parts][blocks][64][threads]: d_q and d_k of the value heads so far; unused where H is G
-  GateTerms* terms;            // [H·chunks][parts]: what a part's columns add to each
+  float* partial;  // [parts][blocks][64][threads]: d_q and d_k of the value heads so far; unused where H is G
+  GateTerms* terms;  // [H·chunks][parts]: what a part's columns add to each
 };
 
-// The n-th chunk and head of a block. The value heads of a key head follow each other, so that one block sums what
-// they add to its adjoints.
+// The n-th chunk and head of a block. The value heads of a key head follow each other, so that one block sums
+// what they add to its adjoints.
 struct Item {
   int chunk, head, key_head;
   bool is_first, is_last;  // of the value heads
@@ -90,7 +90,8 @@ __device__ inline void bring_gates(const AdjointArguments<T>& in, Shared& shared
     const Chunk chunk = in.chunk[item.chunk];
     if (n > 0) wait(&shared.gates_empty, (n - 1) & 1);
 #pragma unroll
-    for (int part = 0; part < kWarpgroup / 32; ++part) load_gates(shared.gamma, in, chunk, item.head, 32 * part + lane);
+    for (int part = 0; part < kWarpgroup / 32; ++part)
+      load_gates(shared.gamma, in, chunk, item.head, 32 * part + lane);
     arrive(&shared.gates_full);
   }
 }
@@ -114,8 +115,10 @@ __device__ inline void bring_operands(const AdjointArguments<T>& in, Shared& sha
       bring(&shared.keys_full, repair, sizeof(shared.keys), shared.keys.q, 2 * kGroups, chunk.rows,
             [&](std::uint64_t* barrier) {
               for (int panel = 0; panel < kGroups; ++panel) {
-                copy_panel(shared.keys.q[panel], in.q, (first_group + panel) * kPanel, item.key_head, chunk.token, barrier);
-                copy_panel(shared.keys.k[panel], in.k, (first_group + panel) * kPanel, item.key_head, chunk.token, barrier);
+                copy_panel(shared.keys.q[panel], in.q, (first_group + panel) * kPanel, item.key_head,
+                           chunk.token, barrier);
+                copy_panel(shared.keys.k[panel], in.k, (first_group + panel) * kPanel, item.key_head,
+                           chunk.token, barrier);
               }
             });
     } else if (kind == 1) {

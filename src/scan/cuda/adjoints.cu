@@ -1,7 +1,6 @@
-#include "scan/cuda/adjoints.cuh"
-
 #include <algorithm>
 
+#include "scan/cuda/adjoints.cuh"
 #include "scan/cuda/launch.cuh"
 
 namespace mdnlab::scan::cuda {
@@ -10,13 +9,15 @@ namespace {
 
 // Of each part of the keys.
 int blocks(const ChunkScan& scan) {
-  return std::min(scan.multiprocessors / adjoint_parts(scan.key_width), scan.sizes.chunks * scan.sizes.key_heads);
+  return std::min(scan.multiprocessors / adjoint_parts(scan.key_width),
+                  scan.sizes.chunks * scan.sizes.key_heads);
 }
 
 }  // namespace
 
 std::int64_t partial_elements(const ChunkScan& scan) {
-  return scan.sizes.heads == scan.sizes.key_heads ? 0 : std::int64_t{blocks(scan)} * kChunk * 2 * scan.key_width;
+  return scan.sizes.heads == scan.sizes.key_heads ? 0
+                                                  : std::int64_t{blocks(scan)} * kChunk * 2 * scan.key_width;
 }
 
 cudaError_t launch_adjoints(const ChunkScan& scan, cudaStream_t stream) {
@@ -43,7 +44,8 @@ cudaError_t launch_adjoints(const ChunkScan& scan, cudaStream_t stream) {
   const dim3 grid(blocks(scan), adjoint_parts(scan.key_width));
   return with_constants(scan, [&](auto K, auto has_delta, auto has_momentum) {
     using Shared = AdjointShared<T, K(), has_delta(), has_momentum()>;
-    return launch<Shared>(adjoints<T, K(), has_delta(), has_momentum()>, grid, (Shared::groups + 1) * kWarpgroup, arguments, stream);
+    return launch<Shared>(adjoints<T, K(), has_delta(), has_momentum()>, grid,
+                          (Shared::groups + 1) * kWarpgroup, arguments, stream);
   });
 }
 

@@ -4,9 +4,9 @@
 //     dL = dO wᵀ      dA = −dr wᵀ      dQ̂ = dO Xᵀ      dD = −dr Xᵀ      dΨ = w dX⁺ᵀ
 //
 // A block goes through chunks and heads. A warpgroup takes 64 key columns of S and M, so that all six
-// products with the state, 64×64 each, stay in its registers; the first makes dL before, the last dA. The warps of
-// one more warpgroup bring the tokens' tiles (twice: for dL and dA, then for the others), the states, q and k,
-// and the gates.
+// products with the state, 64×64 each, stay in its registers; the first makes dL before, the last dA. The
+// warps of one more warpgroup bring the tokens' tiles (twice: for dL and dA, then for the others), the
+// states, q and k, and the gates.
 #pragma once
 
 #include <type_traits>
@@ -41,7 +41,8 @@ __device__ inline float sum_of(float x) {
   return x;
 }
 
-// What a thread has of d_q and d_k so far goes to global memory, whence it comes back soon, and to the same thread.
+// What a thread has of d_q and d_k so far goes to global memory, whence it comes back soon, and to the same
+// thread.
 __device__ inline float* partial_of(float* partial, int i) {
   const int threads = blockDim.x - kWarpgroup, block = blockIdx.y * gridDim.x + blockIdx.x;
   return partial + (std::int64_t{block} * 64 + i) * threads + threadIdx.x;
@@ -61,16 +62,17 @@ __device__ inline void store_partial(const float (&d_q)[32], const float (&d_k)[
   }
 }
 
-// A 64×64 result, rounded, to tokens `stride` elements apart by way of the panel `staged`, which nobody else uses: a
-// warp's 16 rows leave in whole pieces.
+// A 64×64 result, rounded, to tokens `stride` elements apart by way of the panel `staged`, which nobody else
+// uses: a warp's 16 rows leave in whole pieces.
 template <class T>
-__device__ inline void store_rows(const float (&d)[32], T* staged, T* to, std::int64_t stride, int rows, int warp,
-                                  int lane) {
+__device__ inline void store_rows(const float (&d)[32], T* staged, T* to, std::int64_t stride, int rows,
+                                  int warp, int lane) {
   const std::uint32_t panel = shared_address(staged);
 #pragma unroll
   for (int n = 0; n < 8; n += 2) {
-    store_matrices(piece_address(panel, 16 * warp + lane % 16, n + lane / 16), Element<T>::pack(d[4 * n], d[4 * n + 1]),
-                   Element<T>::pack(d[4 * n + 2], d[4 * n + 3]), Element<T>::pack(d[4 * n + 4], d[4 * n + 5]),
+    store_matrices(piece_address(panel, 16 * warp + lane % 16, n + lane / 16),
+                   Element<T>::pack(d[4 * n], d[4 * n + 1]), Element<T>::pack(d[4 * n + 2], d[4 * n + 3]),
+                   Element<T>::pack(d[4 * n + 4], d[4 * n + 5]),
                    Element<T>::pack(d[4 * n + 6], d[4 * n + 7]));
   }
   __syncwarp();
@@ -104,11 +106,11 @@ __device__ inline void make_adjoints(const AdjointArguments<T>& in, Shared& shar
       coefficients(shared.gamma, shared.coefficients, in.look_ahead, thread, [] { sync(2, kWarpgroup); });
     }
     if (group == 0) {
-      within_chunk<T, has_delta, Share{.L = true, .A = has_delta && kGroups == 1}>(in, shared, tokens_ring, keys_parity,
-                                                                                      terms, warp, lane);
+      within_chunk<T, has_delta, Share{.L = true, .A = has_delta && kGroups == 1}>(
+          in, shared, tokens_ring, keys_parity, terms, warp, lane);
     } else {
-      within_chunk<T, has_delta, Share{.L = false, .A = has_delta}>(in, shared, tokens_ring, keys_parity, terms, warp,
-                                                                       lane);
+      within_chunk<T, has_delta, Share{.L = false, .A = has_delta}>(in, shared, tokens_ring, keys_parity,
+                                                                    terms, warp, lane);
     }
 
     // dO X, dr X and w dX⁺ for 64 columns of S, then of M; and what the states' adjoints are along the
@@ -256,7 +258,8 @@ __device__ inline void make_adjoints(const AdjointArguments<T>& in, Shared& shar
       store_partial(d_q, d_k, in.partial);
     } else {
       const std::int64_t stride = std::int64_t{in.sizes.key_heads} * K,
-                         at = chunk.token * stride + item.key_head * K + Shared::part() * Shared::width + kPanel * group;
+                         at = chunk.token * stride + item.key_head * K + Shared::part() * Shared::width +
+                              kPanel * group;
       sync(2 + group, kWarpgroup);  // every warp of this group has done with its columns of q and k
       store_rows(d_q, shared.keys.q[group], in.d_q + at, stride, chunk.rows, warp, lane);
       store_rows(d_k, shared.keys.k[group], in.d_k + at, stride, chunk.rows, warp, lane);
@@ -266,7 +269,8 @@ __device__ inline void make_adjoints(const AdjointArguments<T>& in, Shared& shar
   }
 }
 
-// (groups + 1)·128 threads; grid (blocks, parts), as many as there are multiprocessors, or chunks and key heads.
+// (groups + 1)·128 threads; grid (blocks, parts), as many as there are multiprocessors, or chunks and key
+// heads.
 template <class T, int K, bool has_delta, bool has_momentum>
 __global__ __launch_bounds__(3 * kWarpgroup,
                              1) void adjoints(const __grid_constant__ AdjointArguments<T> in) {

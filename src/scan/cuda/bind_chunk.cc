@@ -23,8 +23,8 @@ std::string refusal_of_size(const char* name, std::int64_t found, const char* ta
   return std::string(name) + " is " + std::to_string(found) + ", and it takes " + takes;
 }
 
-// Documents first…last of the inputs as the kernels read them, and the buffers between kernels: a ChunkScan and
-// what its pointers point to.
+// Documents first…last of the inputs as the kernels read them, and the buffers between kernels: a ChunkScan
+// and what its pointers point to.
 class Problem {
  public:
   Problem(const Inputs& inputs, std::int64_t first, std::int64_t last)
@@ -68,7 +68,8 @@ class Problem {
     return all ? all + first_ * kept_.back().stride(0) : nullptr;
   }
   float* write_state(const at::Tensor& state_NHKV) const {
-    return state_NHKV.defined() ? state_NHKV.mutable_data_ptr<float>() + first_ * state_NHKV.stride(0) : nullptr;
+    return state_NHKV.defined() ? state_NHKV.mutable_data_ptr<float>() + first_ * state_NHKV.stride(0)
+                                : nullptr;
   }
 
   // An entry of `bytes` for each head and chunk.
@@ -84,7 +85,8 @@ class Problem {
 
   // The states of every chunk and their adjoints: neither scan needs the other's, nor fills the card.
   void scan_both_ways() {
-    const c10::cuda::CUDAStream here = c10::cuda::getCurrentCUDAStream(), beside = c10::cuda::getStreamFromPool();
+    const c10::cuda::CUDAStream here = c10::cuda::getCurrentCUDAStream(),
+                                beside = c10::cuda::getStreamFromPool();
     at::cuda::CUDAEvent prepared, done;
     prepared.record(here);
     prepared.block(beside);
@@ -123,22 +125,25 @@ at::Tensor empty_state(const Inputs& in) {
                    in.v_BTHV.options().dtype(at::kFloat));
 }
 
-// The states of every chunk and their adjoints are by far the most that the backward pass holds. Documents go in
-// groups that keep them within bounds, as long as a group has enough of them to fill the card.
+// The states of every chunk and their adjoints are by far the most that the backward pass holds. Documents go
+// in groups that keep them within bounds, as long as a group has enough of them to fill the card.
 std::int64_t documents_at_once(const Inputs& in) {
   constexpr std::int64_t bound = std::int64_t{640} << 20, fewest_units = 96;
   const std::int64_t N = document_count(in), H = in.v_BTHV.size(2), V = in.v_BTHV.size(3);
   const std::int64_t chunks = in.q_BTGK.size(0) * in.q_BTGK.size(1) / cuda::kChunk + N;
-  const std::int64_t state_bytes = in.q_BTGK.element_size() * in.q_BTGK.size(3) * V * (in.log_mu.defined() ? 2 : 1);
+  const std::int64_t state_bytes =
+      in.q_BTGK.element_size() * in.q_BTGK.size(3) * V * (in.log_mu.defined() ? 2 : 1);
   std::int64_t groups = 1;
-  while (2 * chunks * H * state_bytes / groups > bound && N / (2 * groups) * H * (V / kPanel) >= fewest_units) groups *= 2;
+  while (2 * chunks * H * state_bytes / groups > bound && N / (2 * groups) * H * (V / kPanel) >= fewest_units)
+    groups *= 2;
   return (N + groups - 1) / groups;
 }
 
 }  // namespace
 
 std::string refusal_of_hopper(const Inputs& in) {
-  const std::int64_t tokens = in.q_BTGK.size(0) * in.q_BTGK.size(1), H = in.v_BTHV.size(2), N = document_count(in);
+  const std::int64_t tokens = in.q_BTGK.size(0) * in.q_BTGK.size(1), H = in.v_BTHV.size(2),
+                     N = document_count(in);
   if (in.p_BTHK.defined()) return "p is given, and it takes p = αk";
   if (tokens == 0) return "there are no tokens";
   if (tokens > std::numeric_limits<int>::max()) return refusal_of_size("B·T", tokens, "less than 2^31");
@@ -167,8 +172,8 @@ Outputs forward_hopper(const Inputs& in, const Options& options, Saved*) {
 Inputs backward_hopper(const Inputs& in, const Options&, const Saved&, const Outputs& adjoints,
                        const std::array<bool, kTensors>& wanted) {
   const c10::cuda::CUDAGuard guard(in.q_BTGK.device());
-  const at::Tensor d_o =
-      as_panels(adjoints.o_BTHV.defined() ? adjoints.o_BTHV : at::zeros(in.v_BTHV.sizes(), in.v_BTHV.options()));
+  const at::Tensor d_o = as_panels(
+      adjoints.o_BTHV.defined() ? adjoints.o_BTHV : at::zeros(in.v_BTHV.sizes(), in.v_BTHV.options()));
   Inputs out;
   const auto given = tensors(in);
   const auto gradient = tensors(out);
@@ -179,8 +184,11 @@ Inputs backward_hopper(const Inputs& in, const Options&, const Saved&, const Out
   const auto made = [](at::Tensor& wanted_one, const at::Tensor& like) {
     return wanted_one.defined() ? wanted_one : at::empty(like.sizes(), like.options());
   };
-  const at::Tensor d_q = made(out.q_BTGK, in.q_BTGK), d_k = made(out.k_BTGK, in.k_BTGK), d_v = made(out.v_BTHV, in.v_BTHV);
-  const auto data = [](const at::Tensor& tensor) { return tensor.defined() ? tensor.mutable_data_ptr<float>() : nullptr; };
+  const at::Tensor d_q = made(out.q_BTGK, in.q_BTGK), d_k = made(out.k_BTGK, in.k_BTGK),
+                   d_v = made(out.v_BTHV, in.v_BTHV);
+  const auto data = [](const at::Tensor& tensor) {
+    return tensor.defined() ? tensor.mutable_data_ptr<float>() : nullptr;
+  };
   const std::int64_t K = in.q_BTGK.size(3), V = in.v_BTHV.size(3);
 
   const std::int64_t N = document_count(in), at_once = documents_at_once(in);
@@ -207,7 +215,8 @@ Inputs backward_hopper(const Inputs& in, const Options&, const Saved&, const Out
     scan.d_states = problem.buffer(state_bytes);
     if (scan.has_delta) scan.residuals = problem.buffer(V / kPanel * kPanelBytes);
     problem.scan_both_ways();
-    scan.terms = static_cast<cuda::GateTerms*>(problem.buffer(cuda::adjoint_parts(scan.key_width) * sizeof(cuda::GateTerms)));
+    scan.terms = static_cast<cuda::GateTerms*>(
+        problem.buffer(cuda::adjoint_parts(scan.key_width) * sizeof(cuda::GateTerms)));
     scan.partial = problem.floats(partial_elements(scan));
     check_cuda(launch_adjoints(scan, problem.stream()), "scan: the adjoints of q and k");
     check_cuda(launch_gate_adjoints(scan, problem.stream()), "scan: the gates' adjoints");

@@ -1,5 +1,5 @@
-// The kernels of the chunkwise scan as plain functions. Each is launched on a stream and returns CUDA's word on the
-// launch; all read and write what one ChunkScan names, each its part.
+// The kernels of the chunkwise scan as plain functions. Each is launched on a stream and returns CUDA's word
+// on the launch; all read and write what one ChunkScan names, each its part.
 #pragma once
 
 #include <cuda_runtime_api.h>

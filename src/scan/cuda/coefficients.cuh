@@ -1,9 +1,9 @@
-// Γ, the coefficients G and R of a chunk's past writes (recurrences.md, section 2), and those of its state, by 128
-// threads in shared memory.
+// Γ, the coefficients G and R of a chunk's past writes (recurrences.md, section 2), and those of its state,
+// by 128 threads in shared memory.
 //
-// Γ comes in blocks of 16 tokens: within a block by its recurrence, and for a column before the block from the last
-// rows (g, r) of the block before: G_t = ā_t g + b_t r, R_t = m̄_t r, with ā, b, m̄ run from the block's start. Only
-// products and sums of positive terms.
+// Γ comes in blocks of 16 tokens: within a block by its recurrence, and for a column before the block from
+// the last rows (g, r) of the block before: G_t = ā_t g + b_t r, R_t = m̄_t r, with ā, b, m̄ run from the
+// block's start. Only products and sums of positive terms.
 #pragma once
 
 #include "scan/cuda/problem.h"
@@ -14,8 +14,8 @@ namespace mdnlab::scan::cuda {
 constexpr int kBlock = 16;  // tokens of a block
 
 struct Gamma {
-  float within_G[kChunk][kBlock + 1];  // G_{tj} of t in j's block, at [j][t mod 16]
-  float within_O[kChunk][kBlock + 1];  // G + ωR likewise, unless ω = 0
+  float within_G[kChunk][kBlock + 1];                      // G_{tj} of t in j's block, at [j][t mod 16]
+  float within_O[kChunk][kBlock + 1];                      // G + ωR likewise, unless ω = 0
   alignas(16) float last_G[4][kChunk], last_R[4][kChunk];  // rows 15, 31, 47, 63
   alignas(16) float alpha[kChunk], mu[kChunk], beta[kChunk], eta[kChunk];
   float a_bar[kChunk], b[kChunk], m_bar[kChunk];  // run from the start of t's block
@@ -41,10 +41,12 @@ __device__ inline void load_gates(Gates& gamma, const Arguments& in, Chunk chunk
 // Sixteen adjacent floats.
 __device__ inline void load_block(float (&to)[kBlock], const float* from) {
 #pragma unroll
-  for (int i = 0; i < kBlock; i += 4) *reinterpret_cast<float4*>(&to[i]) = *reinterpret_cast<const float4*>(from + i);
+  for (int i = 0; i < kBlock; i += 4)
+    *reinterpret_cast<float4*>(&to[i]) = *reinterpret_cast<const float4*>(from + i);
 }
 
-// All but the gates of `gamma`, and the coefficients of the chunk. `wait_for_others` is a barrier of the 128 threads.
+// All but the gates of `gamma`, and the coefficients of the chunk. `wait_for_others` is a barrier of the 128
+// threads.
 template <class Barrier>
 __device__ inline void coefficients(Gamma& gamma, Coefficients& out, float look_ahead, int thread,
                                     Barrier&& wait_for_others) {
@@ -118,7 +120,8 @@ __device__ inline void coefficients(Gamma& gamma, Coefficients& out, float look_
   wait_for_others();
 }
 
-// Row t of Γ: what w_j counts for in o_t, G_{tj} + ωR_{tj} for j ≤ t, and in r_t, G_{t−1,j} for j < t; 0 elsewhere.
+// Row t of Γ: what w_j counts for in o_t, G_{tj} + ωR_{tj} for j ≤ t, and in r_t, G_{t−1,j} for j < t; 0
+// elsewhere.
 struct GammaRow {
   const Gamma& gamma;
   float look_ahead;
@@ -126,7 +129,12 @@ struct GammaRow {
   float a_bar, b, m_bar, a_before, b_before;  // run from the start of t's block, to t and to t−1
 
   __device__ GammaRow(const Gamma& gamma, float look_ahead, int t)
-      : gamma(gamma), look_ahead(look_ahead), t(t), a_bar(gamma.a_bar[t]), b(gamma.b[t]), m_bar(gamma.m_bar[t]) {
+      : gamma(gamma),
+        look_ahead(look_ahead),
+        t(t),
+        a_bar(gamma.a_bar[t]),
+        b(gamma.b[t]),
+        m_bar(gamma.m_bar[t]) {
     const bool is_first = t % kBlock == 0;
     a_before = is_first ? 1 : gamma.a_bar[t - 1];
     b_before = is_first ? 0 : gamma.b[t - 1];
@@ -141,7 +149,8 @@ struct GammaRow {
       return {a_bar * g + b * r + look_ahead * (m_bar * r), a_before * g + b_before * r};
     }
     if (block_of_j > block || j > t) return {0, 0};
-    return {(look_ahead == 0 ? gamma.within_G : gamma.within_O)[j][t % kBlock], j < t ? gamma.within_G[j][t % kBlock - 1] : 0};
+    return {(look_ahead == 0 ? gamma.within_G : gamma.within_O)[j][t % kBlock],
+            j < t ? gamma.within_G[j][t % kBlock - 1] : 0};
   }
 };
 

@@ -1,5 +1,4 @@
 #include "scan/cuda/forward.cuh"
-
 #include "scan/cuda/launch.cuh"
 #include "scan/cuda/wide_forward.cuh"
 
@@ -40,8 +39,12 @@ cudaError_t launch_forward(const ChunkScan& scan, cudaStream_t stream) {
 
 }  // namespace
 
-cudaError_t launch_outputs(const ChunkScan& scan, cudaStream_t stream) { return launch_forward<Result::outputs>(scan, stream); }
+cudaError_t launch_outputs(const ChunkScan& scan, cudaStream_t stream) {
+  return launch_forward<Result::outputs>(scan, stream);
+}
 
-cudaError_t launch_states(const ChunkScan& scan, cudaStream_t stream) { return launch_forward<Result::states>(scan, stream); }
+cudaError_t launch_states(const ChunkScan& scan, cudaStream_t stream) {
+  return launch_forward<Result::states>(scan, stream);
+}
 
 }  // namespace mdnlab::scan::cuda

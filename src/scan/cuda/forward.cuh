@@ -1,5 +1,5 @@
-// The state's way through the chunks of a document (recurrences.md, section 2): a block of 384 threads takes one
-// document, head and 64 value columns.
+// The state's way through the chunks of a document (recurrences.md, section 2): a block of 384 threads takes
+// one document, head and 64 value columns.
 //
 //   warpgroup 0 holds Xᵀ = [Sᵀ; Mᵀ] (64×2K float32) in registers and is the only one on the critical path:
 //               w = T⁻¹(V − DX), X ← ΦX + Ψᵀw. It lays X and w, rounded, into shared memory for the other.
@@ -17,9 +17,9 @@ enum class Result { outputs, states };
 
 template <class T>
 struct ForwardArguments {
-  CUtensorMap q, k, v;  // (width, heads, tokens), boxes of 64 columns, one head, 64 tokens
-  const Chunk* chunk;           // [chunks]
-  const Document* document;     // [N]
+  CUtensorMap q, k, v;       // (width, heads, tokens), boxes of 64 columns, one head, 64 tokens
+  const Chunk* chunk;        // [chunks]
+  const Document* document;  // [N]
   Sizes sizes;
   const Coefficients* coefficients;  // what `prepare` left
   const T* inverse;
@@ -56,11 +56,14 @@ struct ForwardShared {
 template <class T, int K, bool has_delta, bool has_momentum, Result result, class Shared>
 __device__ inline void hold_state(const ForwardArguments<T>& in, Shared& shared, Document document) {
   const int thread = threadIdx.x % kWarpgroup, warp = thread / 32, lane = thread % 32;
-  const std::int64_t state = ((std::int64_t{blockIdx.z} * in.sizes.heads + blockIdx.y) * K) * in.sizes.value_width + 64 * blockIdx.x;
+  const std::int64_t state =
+      ((std::int64_t{blockIdx.z} * in.sizes.heads + blockIdx.y) * K) * in.sizes.value_width + 64 * blockIdx.x;
   Half<K> s, m;
-  exchange_state<K, true>(s, in.initial_S ? in.initial_S + state : nullptr, nullptr, in.sizes.value_width, warp, lane);
+  exchange_state<K, true>(s, in.initial_S ? in.initial_S + state : nullptr, nullptr, in.sizes.value_width,
+                          warp, lane);
   if constexpr (has_momentum) {
-    exchange_state<K, true>(m, in.initial_M ? in.initial_M + state : nullptr, nullptr, in.sizes.value_width, warp, lane);
+    exchange_state<K, true>(m, in.initial_M ? in.initial_M + state : nullptr, nullptr, in.sizes.value_width,
+                            warp, lane);
   }
   for (int c = 0; c < document.chunks; ++c) {
     auto& stage = shared.stage[c % kStages];
@@ -101,12 +104,13 @@ __device__ inline void hold_state(const ForwardArguments<T>& in, Shared& shared,
           }
         }
       }
-      for_each_transposed(shared_address(stage.v), warp, lane, [&](int n, std::uint32_t low, std::uint32_t high) {
-        z[4 * n] = Element<T>::low(low) - z[4 * n];
-        z[4 * n + 1] = Element<T>::high(low) - z[4 * n + 1];
-        z[4 * n + 2] = Element<T>::low(high) - z[4 * n + 2];
-        z[4 * n + 3] = Element<T>::high(high) - z[4 * n + 3];
-      });
+      for_each_transposed(shared_address(stage.v), warp, lane,
+                          [&](int n, std::uint32_t low, std::uint32_t high) {
+                            z[4 * n] = Element<T>::low(low) - z[4 * n];
+                            z[4 * n + 1] = Element<T>::high(low) - z[4 * n + 1];
+                            z[4 * n + 2] = Element<T>::low(high) - z[4 * n + 2];
+                            z[4 * n + 3] = Element<T>::high(high) - z[4 * n + 3];
+                          });
       std::uint32_t r[16];
       pack_fragment<T>(z, r);
       const std::uint64_t inverse = operand<Major::k>(shared_address(stage.inverse));
@@ -136,18 +140,19 @@ __device__ inline void hold_state(const ForwardArguments<T>& in, Shared& shared,
       const std::uint32_t w = shared_address(shared.w[c % 2]);
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
-        store_matrices(piece_address(w, warp * 16 + lane % 16, 2 * i + lane / 16), w_S[4 * i], w_S[4 * i + 1], w_S[4 * i + 2],
-                       w_S[4 * i + 3]);
+        store_matrices(piece_address(w, warp * 16 + lane % 16, 2 * i + lane / 16), w_S[4 * i], w_S[4 * i + 1],
+                       w_S[4 * i + 2], w_S[4 * i + 3]);
       }
       fence_shared();
       arrive(&shared.w_full[c % 2]);
     } else {
-      for_each_transposed(shared_address(stage.v), warp, lane, [&](int n, std::uint32_t low, std::uint32_t high) {
-        z[4 * n] = Element<T>::low(low);
-        z[4 * n + 1] = Element<T>::high(low);
-        z[4 * n + 2] = Element<T>::low(high);
-        z[4 * n + 3] = Element<T>::high(high);
-      });
+      for_each_transposed(shared_address(stage.v), warp, lane,
+                          [&](int n, std::uint32_t low, std::uint32_t high) {
+                            z[4 * n] = Element<T>::low(low);
+                            z[4 * n + 1] = Element<T>::high(low);
+                            z[4 * n + 2] = Element<T>::low(high);
+                            z[4 * n + 3] = Element<T>::high(high);
+                          });
     }
 #pragma unroll
     for (int n = 0; n < 8; ++n) {
@@ -169,7 +174,8 @@ __device__ inline void hold_state(const ForwardArguments<T>& in, Shared& shared,
   }
   if (in.final_S) exchange_state<K, false>(s, nullptr, in.final_S + state, in.sizes.value_width, warp, lane);
   if constexpr (has_momentum) {
-    if (in.final_M) exchange_state<K, false>(m, nullptr, in.final_M + state, in.sizes.value_width, warp, lane);
+    if (in.final_M)
+      exchange_state<K, false>(m, nullptr, in.final_M + state, in.sizes.value_width, warp, lane);
   }
 }
 
@@ -229,18 +235,21 @@ __device__ inline void make_outputs(const ForwardArguments<T>& in, Shared& share
     const std::uint32_t tile = shared_address(shared.o);
 #pragma unroll
     for (int n = 0; n < 8; n += 2) {
-      store_matrices(piece_address(tile, warp * 16 + lane % 16, n + lane / 16), Element<T>::pack(sum[4 * n], sum[4 * n + 1]),
-                     Element<T>::pack(sum[4 * n + 2], sum[4 * n + 3]), Element<T>::pack(sum[4 * n + 4], sum[4 * n + 5]),
-                     Element<T>::pack(sum[4 * n + 6], sum[4 * n + 7]));
+      store_matrices(
+          piece_address(tile, warp * 16 + lane % 16, n + lane / 16),
+          Element<T>::pack(sum[4 * n], sum[4 * n + 1]), Element<T>::pack(sum[4 * n + 2], sum[4 * n + 3]),
+          Element<T>::pack(sum[4 * n + 4], sum[4 * n + 5]), Element<T>::pack(sum[4 * n + 6], sum[4 * n + 7]));
     }
     sync(1, kWarpgroup);
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       const int row = i * 16 + thread / 8, piece = thread % 8;
       if (row >= chunk.rows) continue;
-      const uint4 eight = *reinterpret_cast<const uint4*>(reinterpret_cast<const unsigned char*>(shared.o) + row * kRowBytes +
-                                                          ((piece ^ (row & 7)) << 4));
-      const std::int64_t at = (std::int64_t{chunk.token + row} * in.sizes.heads + blockIdx.y) * in.sizes.value_width + 64 * blockIdx.x;
+      const uint4 eight = *reinterpret_cast<const uint4*>(reinterpret_cast<const unsigned char*>(shared.o) +
+                                                          row * kRowBytes + ((piece ^ (row & 7)) << 4));
+      const std::int64_t at =
+          (std::int64_t{chunk.token + row} * in.sizes.heads + blockIdx.y) * in.sizes.value_width +
+          64 * blockIdx.x;
       *reinterpret_cast<uint4*>(in.o + at + 8 * piece) = eight;
     }
   }
@@ -277,16 +286,20 @@ __device__ inline void bring_tiles(const ForwardArguments<T>& in, Shared& shared
     std::uint64_t* const barrier = chunk.rows == kChunk ? &shared.full[c % kStages] : &shared.whole;
     if (lane == 0) {
       constexpr bool outputs = result == Result::outputs;
-      arrive_expecting(barrier, sizeof(T) * (kChunk * K * (outputs ? 2 : 1) + kPanelElements * (1 + has_delta + outputs)) +
-                                    sizeof(Coefficients));
+      arrive_expecting(
+          barrier, sizeof(T) * (kChunk * K * (outputs ? 2 : 1) + kPanelElements * (1 + has_delta + outputs)) +
+                       sizeof(Coefficients));
       for (int panel = 0; panel < K / kPanel; ++panel) {
         copy_panel(stage.k + panel * kPanelElements, in.k, panel * kPanel, key_head, chunk.token, barrier);
-        if constexpr (outputs) copy_panel(stage.q + panel * kPanelElements, in.q, panel * kPanel, key_head, chunk.token, barrier);
+        if constexpr (outputs)
+          copy_panel(stage.q + panel * kPanelElements, in.q, panel * kPanel, key_head, chunk.token, barrier);
       }
       copy_panel(stage.v, in.v, 64 * blockIdx.x, blockIdx.y, chunk.token, barrier);
       copy_bytes(&stage.coefficients, in.coefficients + index, sizeof(Coefficients), barrier);
-      if constexpr (has_delta) copy_bytes(stage.inverse, in.inverse + index * kPanelElements, sizeof(T) * kPanelElements, barrier);
-      if constexpr (outputs) copy_bytes(stage.scores, in.scores + index * kPanelElements, sizeof(T) * kPanelElements, barrier);
+      if constexpr (has_delta)
+        copy_bytes(stage.inverse, in.inverse + index * kPanelElements, sizeof(T) * kPanelElements, barrier);
+      if constexpr (outputs)
+        copy_bytes(stage.scores, in.scores + index * kPanelElements, sizeof(T) * kPanelElements, barrier);
     }
     if (chunk.rows == kChunk) {
       if (lane != 0) arrive(barrier);
@@ -297,7 +310,8 @@ __device__ inline void bring_tiles(const ForwardArguments<T>& in, Shared& shared
     const uint4 zero{};
     for (int piece = lane + 8 * chunk.rows; piece < 8 * kChunk; piece += 32) {
       reinterpret_cast<uint4*>(stage.v)[piece] = zero;
-      for (int panel = 0; panel < K / kPanel; ++panel) reinterpret_cast<uint4*>(stage.k + panel * kPanelElements)[piece] = zero;
+      for (int panel = 0; panel < K / kPanel; ++panel)
+        reinterpret_cast<uint4*>(stage.k + panel * kPanelElements)[piece] = zero;
     }
     fence_shared();
     arrive(&shared.full[c % kStages]);

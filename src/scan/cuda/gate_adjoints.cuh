@@ -17,7 +17,7 @@ struct GateAdjointArguments {
   float look_ahead;
   const Chunk* chunk;
   Sizes sizes;
-  const GateTerms* terms;                          // [H·chunks][parts], to be summed
+  const GateTerms* terms;  // [H·chunks][parts], to be summed
   int parts;
   float *d_log_alpha, *d_log_mu, *d_beta, *d_eta;  // (tokens,H), null: not wanted
 };
@@ -27,13 +27,13 @@ struct GateShared {
   float gamma[kChunk][kChunk + 1];   // G_{tj} at [t][j], R_{tj} at [j][t], j < t; then [j][t]: of μ_t
   float alpha[kChunk], mu[kChunk], beta[kChunk], eta[kChunk];
   float query_S[kChunk], query_M[kChunk], key_S[kChunk], key_M[kChunk], write_S[kChunk], write_M[kChunk];
-  float S_S, S_M, M_M;  // these nine as in GateTerms
+  float S_S, S_M, M_M;                                        // these nine as in GateTerms
   float a_bar[kChunk + 1], b[kChunk + 1], m_bar[kChunk + 1];  // of row t at t + 1
   float d_alpha[kChunk], d_mu[kChunk], d_beta[kChunk];        // through ā, m̄ and b
 };
 
-// Loops over tokens take them in runs whose numbers are all read before any is written: else each step would wait
-// for shared memory.
+// Loops over tokens take them in runs whose numbers are all read before any is written: else each step would
+// wait for shared memory.
 constexpr int kRun = 8;
 
 // to[i] = from[i · stride].
@@ -166,7 +166,8 @@ __global__ __launch_bounds__(kWarpgroup) void gate_adjoints(const __grid_constan
   const std::int64_t at = (std::int64_t{chunk.token} + t) * in.sizes.heads + head;
   float4 within[kChunk * kChunk / 4 / kWarpgroup];
 #pragma unroll
-  for (int i = 0; i < 8; ++i) within[i] = reinterpret_cast<const float4*>(terms->within)[i * kWarpgroup + thread];
+  for (int i = 0; i < 8; ++i)
+    within[i] = reinterpret_cast<const float4*>(terms->within)[i * kWarpgroup + thread];
   for (int part = 1; part < in.parts; ++part) {
 #pragma unroll
     for (int i = 0; i < 8; ++i) {

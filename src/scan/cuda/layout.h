@@ -16,8 +16,8 @@ struct Layout {
   const cuda::Chunk* chunk() const;
 };
 
-// Of the documents first…last of `inputs`, whose states then are those of N' = last − first documents; chunks count
-// from 0. The layouts of the last few batches are kept: a training loop sends its own once.
+// Of the documents first…last of `inputs`, whose states then are those of N' = last − first documents; chunks
+// count from 0. The layouts of the last few batches are kept: a training loop sends its own once.
 Layout layout(const Inputs& inputs, std::int64_t first, std::int64_t last);
 
 }  // namespace mdnlab::scan

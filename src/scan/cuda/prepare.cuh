@@ -11,7 +11,7 @@ namespace mdnlab::scan::cuda {
 
 template <class T>
 struct PrepareArguments {
-  CUtensorMap q, k;  // (K, G, tokens), boxes of 64 columns, one head, 64 tokens
+  CUtensorMap q, k;                              // (K, G, tokens), boxes of 64 columns, one head, 64 tokens
   const float *log_alpha, *log_mu, *beta, *eta;  // (tokens, H), null as in scan::Inputs
   float look_ahead;
   const Chunk* chunk;  // [chunks]
@@ -53,8 +53,10 @@ __global__ __launch_bounds__(kWarpgroup, 4) void prepare(const __grid_constant__
     fence_barrier_init();
     arrive_expecting(&shared.loaded, 2 * sizeof(shared.q));
     for (int panel = 0; panel < K / kPanel; ++panel) {
-      copy_panel(shared.q + panel * kPanelElements, in.q, panel * kPanel, key_head, chunk.token, &shared.loaded);
-      copy_panel(shared.k + panel * kPanelElements, in.k, panel * kPanel, key_head, chunk.token, &shared.loaded);
+      copy_panel(shared.q + panel * kPanelElements, in.q, panel * kPanel, key_head, chunk.token,
+                 &shared.loaded);
+      copy_panel(shared.k + panel * kPanelElements, in.k, panel * kPanel, key_head, chunk.token,
+                 &shared.loaded);
     }
   }
   load_gates(shared.gamma, in, chunk, head, thread);
@@ -64,13 +66,15 @@ __global__ __launch_bounds__(kWarpgroup, 4) void prepare(const __grid_constant__
 
   float kk[32], qk[32];
   const T* const element = nullptr;
-  const std::uint64_t q = operand<Major::k>(shared_address(shared.q)), k = operand<Major::k>(shared_address(shared.k));
+  const std::uint64_t q = operand<Major::k>(shared_address(shared.q)),
+                      k = operand<Major::k>(shared_address(shared.k));
   fence_fragment(kk);
   fence_fragment(qk);
   begin_products();
 #pragma unroll
   for (int i = 0; i < K / 16; ++i) {
-    if (has_delta) product<Major::k, Major::k>(kk, element, k + step<Major::k>(i), k + step<Major::k>(i), i > 0);
+    if (has_delta)
+      product<Major::k, Major::k>(kk, element, k + step<Major::k>(i), k + step<Major::k>(i), i > 0);
     product<Major::k, Major::k>(qk, element, q + step<Major::k>(i), k + step<Major::k>(i), i > 0);
   }
   commit_products();
@@ -86,9 +90,11 @@ __global__ __launch_bounds__(kWarpgroup, 4) void prepare(const __grid_constant__
   for (int h = 0; h < 2; ++h) {
     const int t = warp * kBlock + low + 8 * h;
     const bool is_first = low + 8 * h == 0;
-    a_bar[h] = shared.gamma.a_bar[t], b[h] = shared.gamma.b[t], m_bar[h] = shared.gamma.m_bar[t] * in.look_ahead;
+    a_bar[h] = shared.gamma.a_bar[t], b[h] = shared.gamma.b[t],
+    m_bar[h] = shared.gamma.m_bar[t] * in.look_ahead;
     alpha[h] = t < chunk.rows ? shared.gamma.alpha[t] : 0.0f;
-    a_before[h] = is_first ? 1 : shared.gamma.a_bar[t - 1], b_before[h] = is_first ? 0 : shared.gamma.b[t - 1];
+    a_before[h] = is_first ? 1 : shared.gamma.a_bar[t - 1],
+    b_before[h] = is_first ? 0 : shared.gamma.b[t - 1];
   }
 #pragma unroll
   for (int n = 0; n < 8; ++n) {
@@ -105,11 +111,13 @@ __global__ __launch_bounds__(kWarpgroup, 4) void prepare(const __grid_constant__
       const bool is_token = t < chunk.rows;
       float2 out{a_bar[h] * last_G.x + b[h] * last_R.x + m_bar[h] * last_R.x,
                  a_bar[h] * last_G.y + b[h] * last_R.y + m_bar[h] * last_R.y};
-      float2 before{a_before[h] * last_G.x + b_before[h] * last_R.x, a_before[h] * last_G.y + b_before[h] * last_R.y};
+      float2 before{a_before[h] * last_G.x + b_before[h] * last_R.x,
+                    a_before[h] * last_G.y + b_before[h] * last_R.y};
       if (n / 2 == warp) {
         const int within = low + 8 * h;
         out = float2{within_out[j][within], within_out[j + 1][within]};
-        if (within > 0) before = float2{shared.gamma.within_G[j][within - 1], shared.gamma.within_G[j + 1][within - 1]};
+        if (within > 0)
+          before = float2{shared.gamma.within_G[j][within - 1], shared.gamma.within_G[j + 1][within - 1]};
       }
       qk[i] = is_token && j <= t ? out.x * qk[i] * eta.x : 0.0f;
       qk[i + 1] = is_token && j + 1 <= t ? out.y * qk[i + 1] * eta.y : 0.0f;
@@ -121,8 +129,9 @@ __global__ __launch_bounds__(kWarpgroup, 4) void prepare(const __grid_constant__
     }
     if (n % 2 == 0) continue;
     store_matrices(piece_address(shared_address(shared.scores), warp * kBlock + lane % 16, n - 1 + lane / 16),
-                   Element<T>::pack(qk[4 * n - 4], qk[4 * n - 3]), Element<T>::pack(qk[4 * n - 2], qk[4 * n - 1]),
-                   Element<T>::pack(qk[4 * n], qk[4 * n + 1]), Element<T>::pack(qk[4 * n + 2], qk[4 * n + 3]));
+                   Element<T>::pack(qk[4 * n - 4], qk[4 * n - 3]),
+                   Element<T>::pack(qk[4 * n - 2], qk[4 * n - 1]), Element<T>::pack(qk[4 * n], qk[4 * n + 1]),
+                   Element<T>::pack(qk[4 * n + 2], qk[4 * n + 3]));
   }
   fence_shared();
   __syncthreads();

@@ -44,8 +44,8 @@ struct Sizes {
   int documents;         // N
 };
 
-// How many key columns a block of adjoints.cuh takes. Wider keys go in parts: every sum over the keys that is wanted is
-// one of the terms below, of which each part has its own.
+// How many key columns a block of adjoints.cuh takes. Wider keys go in parts: every sum over the keys that is
+// wanted is one of the terms below, of which each part has its own.
 constexpr int adjoint_width(int key_width) { return key_width > 128 ? 128 : key_width; }
 constexpr int adjoint_parts(int key_width) { return key_width / adjoint_width(key_width); }
 

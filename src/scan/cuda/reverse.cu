@@ -1,6 +1,5 @@
-#include "scan/cuda/reverse.cuh"
-
 #include "scan/cuda/launch.cuh"
+#include "scan/cuda/reverse.cuh"
 #include "scan/cuda/wide_reverse.cuh"
 
 namespace mdnlab::scan::cuda {
@@ -22,8 +21,9 @@ cudaError_t launch_reverse(const ChunkScan& scan, cudaStream_t stream) {
                                       static_cast<T*>(scan.d_v),
                                       scan.d_initial_S,
                                       scan.d_initial_M};
-  // Two warpgroups a block share q and k. They take turns at the matrix units, so that one a block is better as long
-  // as this scan and the one of the states, which runs beside it, find a multiprocessor for each block.
+  // Two warpgroups a block share q and k. They take turns at the matrix units, so that one a block is better
+  // as long as this scan and the one of the states, which runs beside it, find a multiprocessor for each
+  // block.
   const int tiles = scan.sizes.value_width / kPanel;
   const std::int64_t units = std::int64_t{tiles} * scan.sizes.heads * scan.sizes.documents;
   const bool is_wide = scan.key_width == kWideWidth;
@@ -31,11 +31,11 @@ cudaError_t launch_reverse(const ChunkScan& scan, cudaStream_t stream) {
   const dim3 grid(tiles / groups, scan.sizes.heads, scan.sizes.documents);
   return with_constants(scan, [&](auto K, auto has_delta, auto has_momentum) {
     if constexpr (K() == kWideWidth) {
-      return launch<WideReverseShared<T, has_delta(), has_momentum()>>(wide_reverse<T, has_delta(), has_momentum()>, grid,
-                                                                       kWideThreads, arguments, stream);
+      return launch<WideReverseShared<T, has_delta(), has_momentum()>>(
+          wide_reverse<T, has_delta(), has_momentum()>, grid, kWideThreads, arguments, stream);
     } else {
-      return launch<ReverseShared<T, K(), has_delta(), has_momentum()>>(reverse<T, K(), has_delta(), has_momentum()>, grid,
-                                                                        (groups + 1) * kWarpgroup, arguments, stream);
+      return launch<ReverseShared<T, K(), has_delta(), has_momentum()>>(
+          reverse<T, K(), has_delta(), has_momentum()>, grid, (groups + 1) * kWarpgroup, arguments, stream);
     }
   });
 }

@@ -1,5 +1,5 @@
-// A warpgroup holds 64 value columns of a state, Xᵀ = [Sᵀ; Mᵀ] (64×2K float32), in registers. What it does with it:
-// both scans, forward and reverse, are made of these steps.
+// A warpgroup holds 64 value columns of a state, Xᵀ = [Sᵀ; Mᵀ] (64×2K float32), in registers. What it does
+// with it: both scans, forward and reverse, are made of these steps.
 #pragma once
 
 #include "scan/cuda/problem.h"
@@ -12,13 +12,15 @@ __device__ inline float2 pair_of(const float (&row)[kChunk], int n, int lane) {
   return *reinterpret_cast<const float2*>(&row[8 * n + 2 * (lane % 4)]);
 }
 
-// Calls put(n, low rows, high rows) with two elements each of the transpose of a panel: row v, columns t of block n.
+// Calls put(n, low rows, high rows) with two elements each of the transpose of a panel: row v, columns t of
+// block n.
 template <class Put>
 __device__ inline void for_each_transposed(std::uint32_t panel, int warp, int lane, Put&& put) {
 #pragma unroll
   for (int n = 0; n < 8; n += 2) {
     std::uint32_t r[4];
-    load_matrices_transposed(piece_address(panel, 8 * n + lane % 8 + lane / 16 * 8, 2 * warp + lane / 8 % 2), r);
+    load_matrices_transposed(piece_address(panel, 8 * n + lane % 8 + lane / 16 * 8, 2 * warp + lane / 8 % 2),
+                             r);
     put(n, r[0], r[1]);
     put(n + 1, r[2], r[3]);
   }
@@ -29,8 +31,10 @@ template <int K>
 using Half = float[K / 2];
 
 template <int K, bool load>
-__device__ inline void exchange_state(Half<K>& half, const float* from, float* to, int value_width, int warp, int lane) {
-  const std::int64_t first = std::int64_t{2 * (lane % 4)} * value_width + 16 * warp + lane / 4, eight_keys = std::int64_t{8} * value_width;
+__device__ inline void exchange_state(Half<K>& half, const float* from, float* to, int value_width, int warp,
+                                      int lane) {
+  const std::int64_t first = std::int64_t{2 * (lane % 4)} * value_width + 16 * warp + lane / 4,
+                     eight_keys = std::int64_t{8} * value_width;
   const float* read = from + first;
   float* write = to + first;
 #pragma unroll
@@ -50,29 +54,33 @@ __device__ inline void exchange_state(Half<K>& half, const float* from, float* t
   }
 }
 
-// z (64 values × 64 tokens) = half · Kᵀ for an operand k of 64 tokens along k, two steps of 16 at a time so that
-// few registers hold the rounded state, which is also laid into the panels `staged`, `panel_bytes` apart, unless
-// `lay` is false.
+// z (64 values × 64 tokens) = half · Kᵀ for an operand k of 64 tokens along k, two steps of 16 at a time so
+// that few registers hold the rounded state, which is also laid into the panels `staged`, `panel_bytes`
+// apart, unless `lay` is false.
 template <class T, int K, bool multiply, int panel_bytes = 8192, bool lay = true>
-__device__ inline void read_half(const Half<K>& half, float (&z)[32], std::uint64_t k, std::uint32_t staged, int warp, int lane) {
+__device__ inline void read_half(const Half<K>& half, float (&z)[32], std::uint64_t k, std::uint32_t staged,
+                                 int warp, int lane) {
   std::uint32_t a[2][8];
 #pragma unroll
   for (int i = 0; i < K / 32; ++i) {
     if (multiply && i >= 2) wait_products<1>();
 #pragma unroll
-    for (int j = 0; j < 8; ++j) a[i % 2][j] = Element<T>::pack(half[16 * i + 2 * j], half[16 * i + 2 * j + 1]);
+    for (int j = 0; j < 8; ++j)
+      a[i % 2][j] = Element<T>::pack(half[16 * i + 2 * j], half[16 * i + 2 * j + 1]);
 #pragma unroll
     for (int s = 0; lay && s < 2; ++s) {
       const int step = 2 * i + s;
-      store_matrices(piece_address(staged + step / 4 * panel_bytes, warp * 16 + lane % 16, step % 4 * 2 + lane / 16), a[i % 2][4 * s],
-                     a[i % 2][4 * s + 1], a[i % 2][4 * s + 2], a[i % 2][4 * s + 3]);
+      store_matrices(
+          piece_address(staged + step / 4 * panel_bytes, warp * 16 + lane % 16, step % 4 * 2 + lane / 16),
+          a[i % 2][4 * s], a[i % 2][4 * s + 1], a[i % 2][4 * s + 2], a[i % 2][4 * s + 3]);
     }
     if constexpr (multiply) {
       fence_fragment(z);
       begin_products();
 #pragma unroll
       for (int s = 0; s < 2; ++s) {
-        product<Major::k>(z, static_cast<const T*>(nullptr), &a[i % 2][4 * s], k + step<Major::k>(2 * i + s), i + s > 0);
+        product<Major::k>(z, static_cast<const T*>(nullptr), &a[i % 2][4 * s], k + step<Major::k>(2 * i + s),
+                          i + s > 0);
       }
       commit_products();
     }
@@ -84,7 +92,8 @@ template <int steps, int N>
 __device__ inline void load_operand(std::uint32_t (&a)[N], std::uint32_t panels, int warp, int lane) {
 #pragma unroll
   for (int i = 0; i < steps; ++i) {
-    load_matrices(piece_address(panels + i / 4 * 8192, warp * 16 + lane % 16, i % 4 * 2 + lane / 16), &a[4 * i]);
+    load_matrices(piece_address(panels + i / 4 * 8192, warp * 16 + lane % 16, i % 4 * 2 + lane / 16),
+                  &a[4 * i]);
   }
 }
 
@@ -117,8 +126,8 @@ __device__ inline void scale_columns(std::uint32_t (&a)[16], const float (&row)[
 
 // Rows of tokens from the transposed fragment z, 64 values × 2N tokens. Every warp moves its own 16 columns.
 template <class T, int N>
-__device__ inline void store_tokens(const float (&z)[N], T* panel, T* to, std::int64_t token_stride,
-                                    int rows, int warp, int lane) {
+__device__ inline void store_tokens(const float (&z)[N], T* panel, T* to, std::int64_t token_stride, int rows,
+                                    int warp, int lane) {
   const std::uint32_t address = shared_address(panel);
 #pragma unroll
   for (int n = 0; n < N / 4; n += 2) {

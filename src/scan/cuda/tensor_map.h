@@ -6,8 +6,8 @@
 
 namespace mdnlab::scan {
 
-// As the copy engine can read it: an entry's elements adjacent, (B,T) one dimension of even steps, everything at
-// multiples of 16 bytes. The tensor itself where it is so.
+// As the copy engine can read it: an entry's elements adjacent, (B,T) one dimension of even steps, everything
+// at multiples of 16 bytes. The tensor itself where it is so.
 at::Tensor as_panels(const at::Tensor& value_BTHX);
 
 // Of a bf16 tensor as as_panels() leaves it: (X, H, B·T), panels of 64 columns of one head's 64 tokens.

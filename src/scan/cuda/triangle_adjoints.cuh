@@ -17,7 +17,8 @@ __device__ inline void within_chunk(const AdjointArguments<T>& in, Shared& share
                                     int keys_parity, GateTerms& terms, int warp, int lane) {
   constexpr Major kW = has_delta ? Major::mn : Major::k;
   const T* const element = nullptr;
-  float d_L[share.L ? 32 : 1] = {}, d_A[share.A ? 32 : 1] = {}, qk[share.L ? 32 : 1] = {}, kk[share.A ? 32 : 1] = {};
+  float d_L[share.L ? 32 : 1] = {}, d_A[share.A ? 32 : 1] = {}, qk[share.L ? 32 : 1] = {},
+                           kk[share.A ? 32 : 1] = {};
   for (int tile = 0; tile < in.sizes.value_width / kPanel; ++tile, ++ring.turn) {
     auto& tokens = shared.tokens[ring.slot()];
     wait(&shared.tokens_full[ring.slot()], ring.parity());
@@ -30,8 +31,10 @@ __device__ inline void within_chunk(const AdjointArguments<T>& in, Shared& share
       begin_products();
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
-        if constexpr (share.L) product<Major::k, kW>(d_L, element, d_o + step<Major::k>(i), w + step<kW>(i), true);
-        if constexpr (share.A) product<Major::k, kW>(d_A, element, d_r + step<Major::k>(i), w + step<kW>(i), true);
+        if constexpr (share.L)
+          product<Major::k, kW>(d_L, element, d_o + step<Major::k>(i), w + step<kW>(i), true);
+        if constexpr (share.A)
+          product<Major::k, kW>(d_A, element, d_r + step<Major::k>(i), w + step<kW>(i), true);
       }
       commit_products();
       wait_products<0>();
@@ -49,8 +52,10 @@ __device__ inline void within_chunk(const AdjointArguments<T>& in, Shared& share
     begin_products();
 #pragma unroll
     for (int i = 0; i < Shared::width / 16; ++i) {
-      if constexpr (share.L) product<Major::k, Major::k>(qk, element, q + step<Major::k>(i), k + step<Major::k>(i), true);
-      if constexpr (share.A) product<Major::k, Major::k>(kk, element, k + step<Major::k>(i), k + step<Major::k>(i), true);
+      if constexpr (share.L)
+        product<Major::k, Major::k>(qk, element, q + step<Major::k>(i), k + step<Major::k>(i), true);
+      if constexpr (share.A)
+        product<Major::k, Major::k>(kk, element, k + step<Major::k>(i), k + step<Major::k>(i), true);
     }
     commit_products();
     wait_products<0>();

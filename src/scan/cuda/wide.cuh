@@ -1,6 +1,7 @@
-// Keys of 256 columns. The registers of a warpgroup take 128 key columns of S and M, so two warpgroups of a block hold
-// a state between them, 64 value columns of it. What is summed over the keys each makes for its own columns and adds
-// to the other's through shared memory. A sum of two is the same in either order: both go on with the same bits.
+// Keys of 256 columns. The registers of a warpgroup take 128 key columns of S and M, so two warpgroups of a
+// block hold a state between them, 64 value columns of it. What is summed over the keys each makes for its
+// own columns and adds to the other's through shared memory. A sum of two is the same in either order: both
+// go on with the same bits.
 #pragma once
 
 #include "scan/cuda/problem.h"
@@ -24,7 +25,8 @@ using Parked = float4[N / 4][kWarpgroup];
 template <int N>
 __device__ inline void park(Parked<N>& to, const float (&z)[N], int thread) {
 #pragma unroll
-  for (int i = 0; i < N / 4; ++i) to[i][thread] = make_float4(z[4 * i], z[4 * i + 1], z[4 * i + 2], z[4 * i + 3]);
+  for (int i = 0; i < N / 4; ++i)
+    to[i][thread] = make_float4(z[4 * i], z[4 * i + 1], z[4 * i + 2], z[4 * i + 3]);
 }
 
 template <int N>
@@ -39,12 +41,12 @@ __device__ inline void add_parked(float (&z)[N], const Parked<N>& from, int thre
   }
 }
 
-// z = of_S∘(Sᵀ·Bᵀ) − of_M∘(Mᵀ·Bᵀ) over this part's columns, for the operand b of 64 tokens along k; with `lay` the
-// rounded state goes into the panels at `staged` as well.
+// z = of_S∘(Sᵀ·Bᵀ) − of_M∘(Mᵀ·Bᵀ) over this part's columns, for the operand b of 64 tokens along k; with
+// `lay` the rounded state goes into the panels at `staged` as well.
 template <class T, bool has_momentum, bool lay>
-__device__ inline void read_part(const Half<kPartWidth>& s, const Half<kPartWidth>& m, float (&z)[32], std::uint64_t b,
-                                 const float (&of_S)[kChunk], const float (&of_M)[kChunk], std::uint32_t staged, int warp,
-                                 int lane) {
+__device__ inline void read_part(const Half<kPartWidth>& s, const Half<kPartWidth>& m, float (&z)[32],
+                                 std::uint64_t b, const float (&of_S)[kChunk], const float (&of_M)[kChunk],
+                                 std::uint32_t staged, int warp, int lane) {
   read_half<T, kPartWidth, true, 8192, lay>(s, z, b, staged, warp, lane);
   wait_products<0>();
   float z_M[32];

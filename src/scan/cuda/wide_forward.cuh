@@ -1,8 +1,11 @@
 // forward.cuh for keys of 256 columns (wide.cuh): a block takes one document, head and 64 value columns.
 //
-//   warpgroups 0 and 1 hold the state and make the outputs too: what o reads of it goes through shared memory like what
-//               r reads, so that it needs no registers while w is made; each finishes o for 32 of the 64 tokens.
-//   warpgroup 2 brings tiles, one of its warps with the copy engine; for the backward pass another stores X and w.
+//   warpgroups 0 and 1 hold the state and make the outputs too: what o reads of it goes through shared memory
+//   like what
+//               r reads, so that it needs no registers while w is made; each finishes o for 32 of the 64
+//               tokens.
+//   warpgroup 2 brings tiles, one of its warps with the copy engine; for the backward pass another stores X
+//   and w.
 #pragma once
 
 #include "scan/cuda/forward.cuh"
@@ -37,16 +40,20 @@ struct WideForwardShared {
 template <class T, bool has_delta, bool has_momentum, class Shared>
 __device__ inline void hold_part(const ForwardArguments<T>& in, Shared& shared, Document document) {
   constexpr bool has_outputs = Shared::has_outputs;
-  const int thread = threadIdx.x % kWarpgroup, warp = thread / 32, lane = thread % 32, part = threadIdx.x / kWarpgroup;
+  const int thread = threadIdx.x % kWarpgroup, warp = thread / 32, lane = thread % 32,
+            part = threadIdx.x / kWarpgroup;
   const int V = in.sizes.value_width, H = in.sizes.heads;
   const T* const element = nullptr;
   const auto boundary = [&] {
-    return ((std::int64_t{blockIdx.z} * H + blockIdx.y) * kWideWidth + part * kPartWidth) * V + 64 * blockIdx.x;
+    return ((std::int64_t{blockIdx.z} * H + blockIdx.y) * kWideWidth + part * kPartWidth) * V +
+           64 * blockIdx.x;
   };
   Half<kPartWidth> s, m;
-  exchange_state<kPartWidth, true>(s, in.initial_S ? in.initial_S + boundary() : nullptr, nullptr, V, warp, lane);
+  exchange_state<kPartWidth, true>(s, in.initial_S ? in.initial_S + boundary() : nullptr, nullptr, V, warp,
+                                   lane);
   if constexpr (has_momentum) {
-    exchange_state<kPartWidth, true>(m, in.initial_M ? in.initial_M + boundary() : nullptr, nullptr, V, warp, lane);
+    exchange_state<kPartWidth, true>(m, in.initial_M ? in.initial_M + boundary() : nullptr, nullptr, V, warp,
+                                     lane);
   }
   for (int c = 0; c < document.chunks; ++c) {
     const Coefficients& of = shared.coefficients[c % kKeySlots];
@@ -59,8 +66,8 @@ __device__ inline void hold_part(const ForwardArguments<T>& in, Shared& shared, 
       if constexpr (!has_outputs) wait(&shared.x_empty, (c - 1) & 1);
     }
 
-    // What r (along k) and o (along q) read of the incoming state, in part. Unrolled, the rounded state would be kept
-    // from the one to the other, in 64 registers that are not there.
+    // What r (along k) and o (along q) read of the incoming state, in part. Unrolled, the rounded state would
+    // be kept from the one to the other, in 64 registers that are not there.
     float z[32], o[16];
 #pragma unroll 1
     for (int of_o = !has_delta; of_o <= has_outputs; ++of_o) {
@@ -82,7 +89,8 @@ __device__ inline void hold_part(const ForwardArguments<T>& in, Shared& shared, 
     } else {
       if constexpr (!has_delta) {
         read_half<T, kPartWidth, false>(s, z, 0, x, warp, lane);
-        if constexpr (has_momentum) read_half<T, kPartWidth, false>(m, z, 0, x + kParts * kPartBytes, warp, lane);
+        if constexpr (has_momentum)
+          read_half<T, kPartWidth, false>(m, z, 0, x + kParts * kPartBytes, warp, lane);
       }
       fence_shared();
       arrive(&shared.x_full);
@@ -110,7 +118,8 @@ __device__ inline void hold_part(const ForwardArguments<T>& in, Shared& shared, 
       fence_fragment(z);
       begin_products();
 #pragma unroll
-      for (int i = 0; i < 4; ++i) product<Major::k>(z, element, &r[4 * i], inverse + step<Major::k>(i), i > 0);
+      for (int i = 0; i < 4; ++i)
+        product<Major::k>(z, element, &r[4 * i], inverse + step<Major::k>(i), i > 0);
       commit_products();
     } else {
       for_each_transposed(v, warp, lane, [&](int n, std::uint32_t low, std::uint32_t high) {
@@ -141,7 +150,8 @@ __device__ inline void hold_part(const ForwardArguments<T>& in, Shared& shared, 
     pack_fragment<T>(z, w);
     const auto of_w = [&](int i) { return z[i]; };
     if constexpr (has_outputs) {
-      const std::uint64_t scores = operand<Major::k>(shared_address(shared.others.scores) + part * 32 * kRowBytes);
+      const std::uint64_t scores =
+          operand<Major::k>(shared_address(shared.others.scores) + part * 32 * kRowBytes);
       fence_fragment(o);
       begin_products();
 #pragma unroll
@@ -152,8 +162,8 @@ __device__ inline void hold_part(const ForwardArguments<T>& in, Shared& shared, 
         const std::uint32_t panel = shared_address(shared.w);
 #pragma unroll
         for (int i = 0; i < 4; ++i) {
-          store_matrices(piece_address(panel, warp * 16 + lane % 16, 2 * i + lane / 16), w[4 * i], w[4 * i + 1], w[4 * i + 2],
-                         w[4 * i + 3]);
+          store_matrices(piece_address(panel, warp * 16 + lane % 16, 2 * i + lane / 16), w[4 * i],
+                         w[4 * i + 1], w[4 * i + 2], w[4 * i + 3]);
         }
         fence_shared();
         arrive(&shared.w_full);
@@ -171,8 +181,8 @@ __device__ inline void hold_part(const ForwardArguments<T>& in, Shared& shared, 
     if constexpr (has_outputs) {
       const Chunk chunk = in.chunk[document.first_chunk + c];
       store_tokens(o, shared.o + part * 32 * kPanel,
-                   in.o + (std::int64_t{chunk.token + part * 32} * H + blockIdx.y) * V + 64 * blockIdx.x, std::int64_t{H} * V,
-                   chunk.rows - part * 32, warp, lane);
+                   in.o + (std::int64_t{chunk.token + part * 32} * H + blockIdx.y) * V + 64 * blockIdx.x,
+                   std::int64_t{H} * V, chunk.rows - part * 32, warp, lane);
     }
     wait_products<0>();
     fence_fragment(s);
@@ -216,27 +226,31 @@ __device__ inline void bring_wide_tiles(const ForwardArguments<T>& in, Shared& s
     auto& keys = shared.keys[slot];
     auto& others = shared.others;
     if (c >= kKeySlots) wait(&shared.keys_empty[slot], (c / kKeySlots - 1) & 1);
-    bring(&shared.keys_full[slot], repair, sizeof(T) * kChunk * kWideWidth * (1 + has_outputs) + sizeof(Coefficients), keys.k,
-          kWideWidth / kPanel, chunk.rows, [&](std::uint64_t* barrier) {
+    bring(
+        &shared.keys_full[slot], repair,
+        sizeof(T) * kChunk * kWideWidth * (1 + has_outputs) + sizeof(Coefficients), keys.k,
+        kWideWidth / kPanel, chunk.rows, [&](std::uint64_t* barrier) {
 #pragma unroll 1
-            for (int panel = 0; panel < kWideWidth / kPanel; ++panel) {
-              copy_panel(keys.k + panel * kPanelElements, in.k, panel * kPanel, key_head, chunk.token, barrier);
-            }
-            copy_bytes(&shared.coefficients[slot], in.coefficients + index, sizeof(Coefficients), barrier);
+          for (int panel = 0; panel < kWideWidth / kPanel; ++panel) {
+            copy_panel(keys.k + panel * kPanelElements, in.k, panel * kPanel, key_head, chunk.token, barrier);
+          }
+          copy_bytes(&shared.coefficients[slot], in.coefficients + index, sizeof(Coefficients), barrier);
 #pragma unroll 1
-            for (int panel = 0; has_outputs && panel < kWideWidth / kPanel; ++panel) {
-              copy_panel(keys.q + panel * kPanelElements, in.q, panel * kPanel, key_head, chunk.token, barrier);
-            }
-          });
+          for (int panel = 0; has_outputs && panel < kWideWidth / kPanel; ++panel) {
+            copy_panel(keys.q + panel * kPanelElements, in.q, panel * kPanel, key_head, chunk.token, barrier);
+          }
+        });
     if (c > 0) wait(&shared.others_empty, (c - 1) & 1);
-    bring(&shared.others_full, repair, sizeof(T) * kPanelElements * (1 + has_delta + has_outputs), others.v, 1, chunk.rows,
-          [&](std::uint64_t* barrier) {
+    bring(&shared.others_full, repair, sizeof(T) * kPanelElements * (1 + has_delta + has_outputs), others.v,
+          1, chunk.rows, [&](std::uint64_t* barrier) {
             copy_panel(others.v, in.v, 64 * blockIdx.x, blockIdx.y, chunk.token, barrier);
             if constexpr (has_delta) {
-              copy_bytes(others.inverse, in.inverse + index * kPanelElements, sizeof(T) * kPanelElements, barrier);
+              copy_bytes(others.inverse, in.inverse + index * kPanelElements, sizeof(T) * kPanelElements,
+                         barrier);
             }
             if constexpr (has_outputs) {
-              copy_bytes(others.scores, in.scores + index * kPanelElements, sizeof(T) * kPanelElements, barrier);
+              copy_bytes(others.scores, in.scores + index * kPanelElements, sizeof(T) * kPanelElements,
+                         barrier);
             }
           });
   }
@@ -244,7 +258,8 @@ __device__ inline void bring_wide_tiles(const ForwardArguments<T>& in, Shared& s
 
 // Grid (V/64, H, N).
 template <class T, bool has_delta, bool has_momentum, Result result>
-__global__ __launch_bounds__(kWideThreads, 1) void wide_forward(const __grid_constant__ ForwardArguments<T> in) {
+__global__ __launch_bounds__(kWideThreads,
+                             1) void wide_forward(const __grid_constant__ ForwardArguments<T> in) {
   using Shared = WideForwardShared<T, has_delta, has_momentum, result>;
   extern __shared__ unsigned char memory[];
   Shared& shared = shared_memory<Shared>(memory);

@@ -1,5 +1,5 @@
-// reverse.cuh for keys of 256 columns (wide.cuh): a block takes one document, head and 64 value columns. Two warpgroups
-// hold dX between them; one warp of the third brings tiles, another stores dX⁺.
+// reverse.cuh for keys of 256 columns (wide.cuh): a block takes one document, head and 64 value columns. Two
+// warpgroups hold dX between them; one warp of the third brings tiles, another stores dX⁺.
 #pragma once
 
 #include "scan/cuda/reverse.cuh"
@@ -24,21 +24,27 @@ struct WideReverseShared {
     alignas(1024) T d_r[kPanelElements];  // where part 0 has parked, once part 1 has read it
   };
   alignas(16) Coefficients coefficients[kKeySlots];
-  std::uint64_t keys_full[kKeySlots], keys_empty[kKeySlots], others_full, others_empty, x_full, x_empty, repair;
+  std::uint64_t keys_full[kKeySlots], keys_empty[kKeySlots], others_full, others_empty, x_full, x_empty,
+      repair;
 };
 
 template <class T, bool has_delta, bool has_momentum, class Shared>
-__device__ inline void hold_part_of_adjoint(const ReverseArguments<T>& in, Shared& shared, Document document) {
-  const int thread = threadIdx.x % kWarpgroup, warp = thread / 32, lane = thread % 32, part = threadIdx.x / kWarpgroup;
+__device__ inline void hold_part_of_adjoint(const ReverseArguments<T>& in, Shared& shared,
+                                            Document document) {
+  const int thread = threadIdx.x % kWarpgroup, warp = thread / 32, lane = thread % 32,
+            part = threadIdx.x / kWarpgroup;
   const int V = in.sizes.value_width, H = in.sizes.heads;
   const T* const element = nullptr;
   const auto boundary = [&] {
-    return ((std::int64_t{blockIdx.z} * H + blockIdx.y) * kWideWidth + part * kPartWidth) * V + 64 * blockIdx.x;
+    return ((std::int64_t{blockIdx.z} * H + blockIdx.y) * kWideWidth + part * kPartWidth) * V +
+           64 * blockIdx.x;
   };
   Half<kPartWidth> s, m;
-  exchange_state<kPartWidth, true>(s, in.d_final_S ? in.d_final_S + boundary() : nullptr, nullptr, V, warp, lane);
+  exchange_state<kPartWidth, true>(s, in.d_final_S ? in.d_final_S + boundary() : nullptr, nullptr, V, warp,
+                                   lane);
   if constexpr (has_momentum) {
-    exchange_state<kPartWidth, true>(m, in.d_final_M ? in.d_final_M + boundary() : nullptr, nullptr, V, warp, lane);
+    exchange_state<kPartWidth, true>(m, in.d_final_M ? in.d_final_M + boundary() : nullptr, nullptr, V, warp,
+                                     lane);
   }
   for (int i = 0; i < document.chunks; ++i) {
     const Coefficients& of = shared.coefficients[i % kKeySlots];
@@ -62,15 +68,17 @@ __device__ inline void hold_part_of_adjoint(const ReverseArguments<T>& in, Share
 
     // dw = Lᵀ dO + Ψ dX⁺, dr = T⁻ᵀ dw: all transposed.
     std::uint32_t d_o[16];
-    for_each_transposed(shared_address(shared.others.d_o), warp, lane, [&](int n, std::uint32_t low, std::uint32_t high) {
-      d_o[2 * n] = low;
-      d_o[2 * n + 1] = high;
-    });
+    for_each_transposed(shared_address(shared.others.d_o), warp, lane,
+                        [&](int n, std::uint32_t low, std::uint32_t high) {
+                          d_o[2 * n] = low;
+                          d_o[2 * n + 1] = high;
+                        });
     const std::uint64_t scores = operand<Major::mn>(shared_address(shared.others.scores));
     fence_fragment(z);
     begin_products();
 #pragma unroll
-    for (int j = 0; j < 4; ++j) product<Major::mn>(z, element, &d_o[4 * j], scores + step<Major::mn>(j), true);
+    for (int j = 0; j < 4; ++j)
+      product<Major::mn>(z, element, &d_o[4 * j], scores + step<Major::mn>(j), true);
     commit_products();
     wait_products<0>();
     fence_fragment(z);
@@ -81,7 +89,8 @@ __device__ inline void hold_part_of_adjoint(const ReverseArguments<T>& in, Share
       fence_fragment(z);
       begin_products();
 #pragma unroll
-      for (int j = 0; j < 4; ++j) product<Major::mn>(z, element, &d_w[4 * j], inverse + step<Major::mn>(j), j > 0);
+      for (int j = 0; j < 4; ++j)
+        product<Major::mn>(z, element, &d_w[4 * j], inverse + step<Major::mn>(j), j > 0);
       commit_products();
     }
 
@@ -91,7 +100,9 @@ __device__ inline void hold_part_of_adjoint(const ReverseArguments<T>& in, Share
       if constexpr (has_momentum) m[j] = of.keep_M * m[j] - of.cross * s[j];
       s[j] *= of.keep_S;
     }
-    const auto of_d_o = [&](int j) { return j % 2 == 0 ? Element<T>::low(d_o[j / 2]) : Element<T>::high(d_o[j / 2]); };
+    const auto of_d_o = [&](int j) {
+      return j % 2 == 0 ? Element<T>::low(d_o[j / 2]) : Element<T>::high(d_o[j / 2]);
+    };
     const std::uint64_t q = operand<Major::mn>(shared_address(shared.others.q) + part * kPartBytes),
                         k = operand<Major::mn>(k_address);
     std::uint32_t out_S[16], out_M[16];
@@ -108,8 +119,8 @@ __device__ inline void hold_part_of_adjoint(const ReverseArguments<T>& in, Share
     if (part == 1) {  // its own threads have read what part 0 had parked
       sync(2, kWarpgroup);
       const Chunk chunk = in.chunk[document.first_chunk + document.chunks - 1 - i];
-      store_tokens(z, shared.d_r, in.d_v + (std::int64_t{chunk.token} * H + blockIdx.y) * V + 64 * blockIdx.x, std::int64_t{H} * V,
-                   chunk.rows, warp, lane);
+      store_tokens(z, shared.d_r, in.d_v + (std::int64_t{chunk.token} * H + blockIdx.y) * V + 64 * blockIdx.x,
+                   std::int64_t{H} * V, chunk.rows, warp, lane);
     }
     if constexpr (has_delta) {
       std::uint32_t read_S[16], read_M[16];
@@ -128,9 +139,11 @@ __device__ inline void hold_part_of_adjoint(const ReverseArguments<T>& in, Share
     if constexpr (has_momentum) fence_fragment(m);
     arrive(&shared.keys_empty[i % kKeySlots]);
   }
-  if (in.d_initial_S) exchange_state<kPartWidth, false>(s, nullptr, in.d_initial_S + boundary(), V, warp, lane);
+  if (in.d_initial_S)
+    exchange_state<kPartWidth, false>(s, nullptr, in.d_initial_S + boundary(), V, warp, lane);
   if constexpr (has_momentum) {
-    if (in.d_initial_M) exchange_state<kPartWidth, false>(m, nullptr, in.d_initial_M + boundary(), V, warp, lane);
+    if (in.d_initial_M)
+      exchange_state<kPartWidth, false>(m, nullptr, in.d_initial_M + boundary(), V, warp, lane);
   }
 }
 
@@ -139,9 +152,11 @@ __device__ inline void store_wide_adjoints(const ReverseArguments<T>& in, Shared
   if (threadIdx.x % 32 != 0) return;
 #pragma unroll 1
   for (int i = 0; i < document.chunks; ++i) {
-    const std::int64_t index = std::int64_t{blockIdx.y} * in.sizes.chunks + document.first_chunk + document.chunks - 1 - i;
+    const std::int64_t index =
+        std::int64_t{blockIdx.y} * in.sizes.chunks + document.first_chunk + document.chunks - 1 - i;
     wait(&shared.x_full, i & 1);
-    store_bytes(in.d_states + (index * gridDim.x + blockIdx.x) * Shared::state, shared.x, sizeof(T) * Shared::state);
+    store_bytes(in.d_states + (index * gridDim.x + blockIdx.x) * Shared::state, shared.x,
+                sizeof(T) * Shared::state);
     wait_stores_read();
     arrive(&shared.x_empty);
   }
@@ -159,8 +174,8 @@ __device__ inline void bring_wide_reverse(const ReverseArguments<T>& in, Shared&
     T* const k = shared.k[slot];
     auto& others = shared.others;
     if (i >= kKeySlots) wait(&shared.keys_empty[slot], (i / kKeySlots - 1) & 1);
-    bring(&shared.keys_full[slot], repair, sizeof(T) * kChunk * kWideWidth + sizeof(Coefficients), k, kWideWidth / kPanel, chunk.rows,
-          [&](std::uint64_t* barrier) {
+    bring(&shared.keys_full[slot], repair, sizeof(T) * kChunk * kWideWidth + sizeof(Coefficients), k,
+          kWideWidth / kPanel, chunk.rows, [&](std::uint64_t* barrier) {
 #pragma unroll 1
             for (int panel = 0; panel < kWideWidth / kPanel; ++panel) {
               copy_panel(k + panel * kPanelElements, in.k, panel * kPanel, key_head, chunk.token, barrier);
@@ -168,16 +183,19 @@ __device__ inline void bring_wide_reverse(const ReverseArguments<T>& in, Shared&
             copy_bytes(&shared.coefficients[slot], in.coefficients + index, sizeof(Coefficients), barrier);
           });
     if (i > 0) wait(&shared.others_empty, (i - 1) & 1);
-    bring(&shared.others_full, repair, sizeof(T) * (kChunk * kWideWidth + kPanelElements * (2 + has_delta)), others.q,
-          kWideWidth / kPanel + 1, chunk.rows, [&](std::uint64_t* barrier) {
+    bring(&shared.others_full, repair, sizeof(T) * (kChunk * kWideWidth + kPanelElements * (2 + has_delta)),
+          others.q, kWideWidth / kPanel + 1, chunk.rows, [&](std::uint64_t* barrier) {
             copy_panel(others.d_o, in.d_o, 64 * blockIdx.x, head, chunk.token, barrier);
-            copy_bytes(others.scores, in.scores + index * kPanelElements, sizeof(T) * kPanelElements, barrier);
+            copy_bytes(others.scores, in.scores + index * kPanelElements, sizeof(T) * kPanelElements,
+                       barrier);
             if constexpr (has_delta) {
-              copy_bytes(others.inverse, in.inverse + index * kPanelElements, sizeof(T) * kPanelElements, barrier);
+              copy_bytes(others.inverse, in.inverse + index * kPanelElements, sizeof(T) * kPanelElements,
+                         barrier);
             }
 #pragma unroll 1
             for (int panel = 0; panel < kWideWidth / kPanel; ++panel) {
-              copy_panel(others.q + panel * kPanelElements, in.q, panel * kPanel, key_head, chunk.token, barrier);
+              copy_panel(others.q + panel * kPanelElements, in.q, panel * kPanel, key_head, chunk.token,
+                         barrier);
             }
           });
   }
@@ -185,7 +203,8 @@ __device__ inline void bring_wide_reverse(const ReverseArguments<T>& in, Shared&
 
 // Grid (V/64, H, N).
 template <class T, bool has_delta, bool has_momentum>
-__global__ __launch_bounds__(kWideThreads, 1) void wide_reverse(const __grid_constant__ ReverseArguments<T> in) {
+__global__ __launch_bounds__(kWideThreads,
+                             1) void wide_reverse(const __grid_constant__ ReverseArguments<T> in) {
   using Shared = WideReverseShared<T, has_delta, has_momentum>;
   extern __shared__ unsigned char memory[];
   Shared& shared = shared_memory<Shared>(memory);
