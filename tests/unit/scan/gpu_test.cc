@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "cases.h"
-#include "error_of.h"
+#include "../error_of.h"
 #include "scan/cuda_module.h"
 #include "scan/implementation.h"
 #include "scan/inputs.h"
