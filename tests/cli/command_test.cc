@@ -102,8 +102,13 @@ TEST(Words, ThatNobodyKnowsAreRefusedWithTheNearest) {
        2,
        "--shard is no part of a plan; found '2/2', expected I/N with 0 ≤ I < N"},
       {{"plan", plan, "--only", "rule.nme=mdn"}, 2, "--only names a path that no run has; found 'rule.nme'"},
-      {{"plan", plan, "--device", "tpu"}, 2, "unknown device; found --device tpu, expected auto or cpu"},
-      {{"plan", plan, "--device", "cuda"}, 3, "found --device cuda, expected auto or cpu"},
+      {{"plan", plan, "--device", "tpu"}, 2, "found --device tpu, expected auto, cpu, cuda or cuda:N"},
+      {{"plan", plan, "--device", "cuda:100"}, 3, "there is no device cuda:100; found "},
+      {{"doctor", "--device", "cuda:100"}, 3, "there is no device cuda:100; found "},
+      {{"run", plan, "--device", "cuda"}, 3, "runs on the CPU only; found --device cuda, expected auto or cpu"},
+      {{"rules", "bench", "mdn", "--shape", "1,2,3"}, 2, "--shape is no shape; found '1,2,3'"},
+      {{"rules", "bench", "mdn", "--shape", "B1,T8,H4,K8,V8,G3"}, 2, "G (key heads) divides H"},
+      {{"rules", "bench", "mdn", "--kernel", "nope"}, 2, "found 'nope'"},
       {{"report", "-o", "table.pdf"}, 2, "a report is Markdown or CSV; found table.pdf"},
       {{"merge", "one.db"}, 2, "DATABASE is missing; usage: mdnlab merge INTO.db FROM.db…"}};
   const TemporaryFolder folder;

@@ -71,6 +71,17 @@ TEST(RulesCheck, OfABrokenModuleFailsAndNamesTheCase) {
   EXPECT_EQ(sound.code, 0) << sound.out;
 }
 
+TEST(RulesCheck, OfAKernelIsTheRecurrenceOnIt) {
+  const Finished check = run_mdnlab({"rules", "check", "deltanet", "attention", "--kernel", "batched", "--json"});
+  EXPECT_EQ(check.code, 0) << check.err;
+  const auto json = nlohmann::json::parse(check.out);
+  ASSERT_EQ(json["rules"].size(), 1u);  // attention has no recurrence
+  for (const auto& row : json["rules"][0]["cases"]) {
+    EXPECT_EQ(row["kernel"], "batched");
+    EXPECT_THAT(row["name"].get<std::string>(), StartsWith("recurrence/"));
+  }
+}
+
 TEST(RulesCheck, TakesOptionsOfTheRule) {
   const Finished check =
       run_mdnlab({"rules", "check", "mamba2", "--set", "head_width=8", "--set", "state_size=6", "--csv"});
@@ -85,7 +96,8 @@ TEST(RulesCheck, RefusesWhatItCannotCheck) {
       {{"./nowhere.so"}, 3, "nowhere.so"},
       {{"mdn", "--seed", "-1"}, 2, "--seed is no number; found '-1'"},
       {{"mdn", "--set", "gate_constrain=none"}, 2, "gate_constraint"},
-      {{"mdn", "--device", "cuda"}, 3, "--device cuda"}};
+      {{"mdn", "--kernel", "nope"}, 2, "found 'nope'"},
+      {{"mdn", "--device", "cuda:100"}, 3, "there is no device cuda:100; found "}};
   for (auto [words, code, message] : refusals) {
     words.insert(words.begin(), {"rules", "check"});
     const Finished check = run_mdnlab(words);
