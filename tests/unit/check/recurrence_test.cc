@@ -66,11 +66,11 @@ INSTANTIATE_TEST_SUITE_P(Cells, EveryCell,
                                          Recurrence{true, true, Decay::channel}));
 
 TEST(NarrowKernel, IsCheckedAtTheWidthsAndDtypesThatItTakes) {
-  // As a kernel of matrix units is: two widths, bf16, and a step that takes more.
+  // As a kernel of matrix units is: one width, bf16, and a step that takes more.
   Kernel kernel{.refusal_of_chunk =
                     [](const scan::Inputs& in) {
                       if (in.q_BTGK.scalar_type() != at::kBFloat16) return "q is not bf16";
-                      return in.q_BTGK.size(3) == 128 && in.v_BTHV.size(3) % 64 == 0 ? "" : "K is not 128";
+                      return in.q_BTGK.size(3) == 64 && in.v_BTHV.size(3) % 64 == 0 ? "" : "K is not 64";
                     },
                 .name = "narrow"};
   const auto chunk = kernel.chunk;
