@@ -8,12 +8,20 @@ import re
 import sys
 import unittest
 
+# Without products that run on by themselves, a saved register costs a load from the first cache. These are held to what
+# they have.
+SPILLED_BYTES_OF = {"channel_adjoints": 100}
 SPILLED_BYTES = 16  # a few saved scalars are no harm; reloads count them again at each place
 
 # wgmma instructions that ptxas makes wait for each other.
 SERIALISED = re.compile(r"\(C75(12|14|20)\)|wgmma.*serializ", re.IGNORECASE)
 KERNEL = re.compile(r"Compiling entry function '(\w+)'")
 SPILLS = re.compile(r"(\d+) bytes spill stores")
+
+
+def allowed(kernel):
+    """Bytes that `kernel` may spill."""
+    return max([SPILLED_BYTES] + [most for name, most in SPILLED_BYTES_OF.items() if name in kernel])
 
 
 def faults(text):
@@ -23,7 +31,7 @@ def faults(text):
         if named := KERNEL.search(line):
             kernel = named.group(1)
         spilled = SPILLS.search(line)
-        if spilled and int(spilled.group(1)) > SPILLED_BYTES:
+        if spilled and int(spilled.group(1)) > allowed(kernel):
             found.append(f"{kernel}: {line.strip()}")
         if SERIALISED.search(line):
             found.append(line.strip())

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "scan/cuda/adjoints.cuh"
+#include "scan/cuda/channel.h"
 #include "scan/cuda/launch.cuh"
 
 namespace mdnlab::scan::cuda {
@@ -21,6 +22,7 @@ std::int64_t partial_elements(const ChunkScan& scan) {
 }
 
 cudaError_t launch_adjoints(const ChunkScan& scan, cudaStream_t stream) {
+  if (scan.has_channel_decay) return launch_channel_adjoints(scan, stream);
   using T = __nv_bfloat16;
   const AdjointArguments<T> arguments{scan.q,
                                       scan.k,

@@ -2,6 +2,7 @@
 
 #include <ATen/cuda/CUDAEvent.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/mul.h>
 #include <ATen/ops/zeros.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
@@ -37,6 +38,9 @@ class Problem {
     scan_.key_width = static_cast<int>(q_.size(3));
     scan_.has_delta = inputs.has_delta;
     scan_.has_momentum = inputs.log_mu.defined();
+    scan_.has_channel_decay = has_channel_decay(inputs);
+    scan_.q_rows = {q_.const_data_ptr(), q_.stride(1), q_.stride(2)};
+    scan_.k_rows = {k_.const_data_ptr(), k_.stride(1), k_.stride(2)};
     scan_.sizes = {.heads = static_cast<int>(v_.size(2)),
                    .key_heads = static_cast<int>(q_.size(2)),
                    .value_width = static_cast<int>(v_.size(3)),
@@ -98,9 +102,13 @@ class Problem {
 
   // Coefficients, T⁻¹ and L of every chunk.
   void prepare() {
-    scan_.coefficients = static_cast<cuda::Coefficients*>(buffer(sizeof(cuda::Coefficients)));
-    scan_.scores = buffer(kPanelBytes);
-    if (scan_.has_delta) scan_.inverse = buffer(kPanelBytes);
+    if (scan_.has_channel_decay) {
+      scan_.channel_operands = buffer(cuda::channel_operand_bytes(scan_.key_width));
+    } else {
+      scan_.coefficients = static_cast<cuda::Coefficients*>(buffer(sizeof(cuda::Coefficients)));
+      scan_.scores = buffer(kPanelBytes);
+      if (scan_.has_delta) scan_.inverse = buffer(kPanelBytes);
+    }
     check_cuda(launch_prepare(scan_, stream_), "scan: preparing the chunks");
   }
 
@@ -133,9 +141,13 @@ std::int64_t documents_at_once(const Inputs& in) {
   const std::int64_t chunks = in.q_BTGK.size(0) * in.q_BTGK.size(1) / cuda::kChunk + N;
   const std::int64_t state_bytes =
       in.q_BTGK.element_size() * in.q_BTGK.size(3) * V * (in.log_mu.defined() ? 2 : 1);
+  const int key_width = static_cast<int>(in.q_BTGK.size(3));
+  const std::int64_t channel_bytes =
+      has_channel_decay(in) ? cuda::channel_operand_bytes(key_width) + cuda::channel_product_bytes(key_width)
+                            : 0;
+  const std::int64_t bytes = chunks * H * (2 * state_bytes + channel_bytes);
   std::int64_t groups = 1;
-  while (2 * chunks * H * state_bytes / groups > bound && N / (2 * groups) * H * (V / kPanel) >= fewest_units)
-    groups *= 2;
+  while (bytes / groups > bound && N / (2 * groups) * H * (V / kPanel) >= fewest_units) groups *= 2;
   return (N + groups - 1) / groups;
 }
 
@@ -152,7 +164,33 @@ std::string refusal_of_hopper(const Inputs& in) {
   return {};
 }
 
-Outputs forward_hopper(const Inputs& in, const Options& options, Saved*) {
+namespace {
+
+// Without momentum only βη counts, and the kernels of channel-wise decay know β alone.
+Inputs with_one_rate(const Inputs& in) {
+  if (!has_channel_decay(in) || !in.eta_BTH.defined()) return in;
+  Inputs out = in;
+  out.beta_BTH = in.beta_BTH.defined() ? at::mul(in.beta_BTH, in.eta_BTH) : in.eta_BTH;
+  out.eta_BTH = at::Tensor();
+  return out;
+}
+
+Inputs backward_with_eta(const Inputs& in, const Options& options, const Saved& saved,
+                         const Outputs& adjoints, std::array<bool, kTensors> wanted) {
+  constexpr std::size_t kBeta = 5, kEta = 6;  // in the order of tensors()
+  const bool wants_beta = wanted[kBeta], wants_eta = wanted[kEta];
+  wanted[kBeta] = wants_beta || wants_eta;
+  Inputs out = backward_hopper(with_one_rate(in), options, saved, adjoints, wanted);
+  const at::Tensor d_rate = std::exchange(out.beta_BTH, at::Tensor());
+  if (wants_beta && in.beta_BTH.defined()) out.beta_BTH = at::mul(d_rate, in.eta_BTH);
+  if (wants_eta) out.eta_BTH = in.beta_BTH.defined() ? at::mul(d_rate, in.beta_BTH) : d_rate;
+  return out;
+}
+
+}  // namespace
+
+Outputs forward_hopper(const Inputs& given, const Options& options, Saved*) {
+  const Inputs in = with_one_rate(given);
   const c10::cuda::CUDAGuard guard(in.q_BTGK.device());
   Problem problem(in, 0, document_count(in));
   Outputs out;
@@ -169,8 +207,10 @@ Outputs forward_hopper(const Inputs& in, const Options& options, Saved*) {
   return out;
 }
 
-Inputs backward_hopper(const Inputs& in, const Options&, const Saved&, const Outputs& adjoints,
+Inputs backward_hopper(const Inputs& in, const Options& options, const Saved& saved, const Outputs& adjoints,
                        const std::array<bool, kTensors>& wanted) {
+  if (has_channel_decay(in) && in.eta_BTH.defined())
+    return backward_with_eta(in, options, saved, adjoints, wanted);
   const c10::cuda::CUDAGuard guard(in.q_BTGK.device());
   const at::Tensor d_o = as_panels(
       adjoints.o_BTHV.defined() ? adjoints.o_BTHV : at::zeros(in.v_BTHV.sizes(), in.v_BTHV.options()));
@@ -215,11 +255,16 @@ Inputs backward_hopper(const Inputs& in, const Options&, const Saved&, const Out
     scan.d_states = problem.buffer(state_bytes);
     if (scan.has_delta) scan.residuals = problem.buffer(V / kPanel * kPanelBytes);
     problem.scan_both_ways();
-    scan.terms = static_cast<cuda::GateTerms*>(
-        problem.buffer(cuda::adjoint_parts(scan.key_width) * sizeof(cuda::GateTerms)));
-    scan.partial = problem.floats(partial_elements(scan));
+    if (scan.has_channel_decay) {
+      scan.channel_products = problem.buffer(cuda::channel_product_bytes(scan.key_width));
+    } else {
+      scan.terms = static_cast<cuda::GateTerms*>(
+          problem.buffer(sizeof(cuda::GateTerms) * cuda::adjoint_parts(scan.key_width)));
+      scan.partial = problem.floats(partial_elements(scan));
+    }
     check_cuda(launch_adjoints(scan, problem.stream()), "scan: the adjoints of q and k");
-    check_cuda(launch_gate_adjoints(scan, problem.stream()), "scan: the gates' adjoints");
+    if (!scan.has_channel_decay)
+      check_cuda(launch_gate_adjoints(scan, problem.stream()), "scan: the gates' adjoints");
   }
   return out;
 }

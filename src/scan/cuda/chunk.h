@@ -8,16 +8,24 @@
 
 namespace mdnlab::scan::cuda {
 
+// Of a (tokens,G,K) tensor; steps in elements.
+struct TokenRows {
+  const void* data;
+  std::int64_t token, head;
+};
+
 struct ChunkScan {
   int key_width = 0;  // K
   bool has_delta = false, has_momentum = false;
+  bool has_channel_decay = false;  // with delta, without momentum, eta and look-ahead
   Sizes sizes{};
   int multiprocessors = 0;
   const Chunk* chunk = nullptr;        // [chunks]
   const Document* document = nullptr;  // [N]
   // bf16, (width, heads, tokens), boxes of 64 columns, one head, 64 tokens.
   CUtensorMap q, k, v, d_o;
-  // (tokens,H), null as in scan::Inputs.
+  TokenRows q_rows{}, k_rows{};  // of the same q and k
+  // (tokens,H), log_alpha (tokens,H,K) with channel-wise decay; null as in scan::Inputs.
   const float *log_alpha = nullptr, *log_mu = nullptr, *beta = nullptr, *eta = nullptr;
   float look_ahead = 0;
   const float *initial_S = nullptr, *initial_M = nullptr;  // [N,H,K,V], null: 0
@@ -30,6 +38,8 @@ struct ChunkScan {
   void *states = nullptr, *residuals = nullptr;  // X before each chunk, w (with delta): forward.cuh
   void* d_states = nullptr;                      // dX⁺ after each chunk, laid out as X
   GateTerms* terms = nullptr;                    // adjoint_parts() of them
+  void* channel_operands = nullptr;  // with channel-wise decay in place of coefficients, inverse and scores
+  void* channel_products = nullptr;  // and in place of terms
 
   // Adjoints, of the shapes above.
   const float *d_final_S = nullptr, *d_final_M = nullptr;  // null: 0
@@ -40,14 +50,18 @@ struct ChunkScan {
   float *d_log_alpha = nullptr, *d_log_mu = nullptr, *d_beta = nullptr, *d_eta = nullptr;  // likewise
 };
 
-// Coefficients, inverse and scores from q, k and the gates.
+// Bytes of an entry of channel_operands, and of channel_products, for a key width.
+std::int64_t channel_operand_bytes(int key_width);
+std::int64_t channel_product_bytes(int key_width);
+
+// Coefficients, inverse and scores from q, k and the gates; or channel_operands.
 cudaError_t launch_prepare(const ChunkScan& scan, cudaStream_t stream);
 // o and the final states; or, for the backward pass, the states before each chunk and the residuals.
 cudaError_t launch_outputs(const ChunkScan& scan, cudaStream_t stream);
 cudaError_t launch_states(const ChunkScan& scan, cudaStream_t stream);
 // d_v, d_states and the adjoints of the initial states, from d_o and those of the final ones.
 cudaError_t launch_reverse(const ChunkScan& scan, cudaStream_t stream);
-// d_q, d_k and the terms of the gates' adjoints.
+// d_q, d_k and the terms of the gates' adjoints; with channel-wise decay the gates' adjoints themselves.
 std::int64_t partial_elements(const ChunkScan& scan);
 cudaError_t launch_adjoints(const ChunkScan& scan, cudaStream_t stream);
 cudaError_t launch_gate_adjoints(const ChunkScan& scan, cudaStream_t stream);

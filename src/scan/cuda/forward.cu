@@ -1,3 +1,4 @@
+#include "scan/cuda/channel.h"
 #include "scan/cuda/forward.cuh"
 #include "scan/cuda/launch.cuh"
 #include "scan/cuda/wide_forward.cuh"
@@ -40,10 +41,12 @@ cudaError_t launch_forward(const ChunkScan& scan, cudaStream_t stream) {
 }  // namespace
 
 cudaError_t launch_outputs(const ChunkScan& scan, cudaStream_t stream) {
+  if (scan.has_channel_decay) return launch_channel_outputs(scan, stream);
   return launch_forward<Result::outputs>(scan, stream);
 }
 
 cudaError_t launch_states(const ChunkScan& scan, cudaStream_t stream) {
+  if (scan.has_channel_decay) return launch_channel_states(scan, stream);
   return launch_forward<Result::states>(scan, stream);
 }
 

@@ -1,9 +1,11 @@
+#include "scan/cuda/channel.h"
 #include "scan/cuda/launch.cuh"
 #include "scan/cuda/prepare.cuh"
 
 namespace mdnlab::scan::cuda {
 
 cudaError_t launch_prepare(const ChunkScan& scan, cudaStream_t stream) {
+  if (scan.has_channel_decay) return launch_channel_prepare(scan, stream);
   using T = __nv_bfloat16;
   const PrepareArguments<T> arguments{scan.q,
                                       scan.k,

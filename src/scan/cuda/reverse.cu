@@ -1,3 +1,4 @@
+#include "scan/cuda/channel.h"
 #include "scan/cuda/launch.cuh"
 #include "scan/cuda/reverse.cuh"
 #include "scan/cuda/wide_reverse.cuh"
@@ -5,6 +6,7 @@
 namespace mdnlab::scan::cuda {
 
 cudaError_t launch_reverse(const ChunkScan& scan, cudaStream_t stream) {
+  if (scan.has_channel_decay) return launch_channel_reverse(scan, stream);
   using T = __nv_bfloat16;
   const ReverseArguments<T> arguments{scan.q,
                                       scan.k,

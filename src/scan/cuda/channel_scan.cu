@@ -1,0 +1,77 @@
+#include "scan/cuda/channel.h"
+#include "scan/cuda/channel_forward.cuh"
+#include "scan/cuda/channel_prepare.cuh"
+#include "scan/cuda/channel_reverse.cuh"
+#include "scan/cuda/channel_rule.cuh"
+
+namespace mdnlab::scan::cuda {
+
+std::int64_t channel_operand_bytes(int key_width) {
+  return key_width == 64 ? sizeof(ChannelOperands<ChannelElement, 64>)
+                         : sizeof(ChannelOperands<ChannelElement, 128>);
+}
+
+cudaError_t launch_channel_prepare(const ChunkScan& scan, cudaStream_t stream) {
+  using T = ChannelElement;
+  return with_width(scan, [&](auto K) {
+    const ChannelPrepareArguments<T, K()> arguments{
+        channel_inputs(scan), static_cast<ChannelOperands<T, K()>*>(scan.channel_operands)};
+    return launch<ChannelPrepareShared<T, K()>>(
+        channel_prepare<T, K()>, dim3(scan.sizes.chunks, scan.sizes.heads), 2 * K(), arguments, stream);
+  });
+}
+
+namespace {
+
+template <Result result>
+cudaError_t launch_channel_forward(const ChunkScan& scan, cudaStream_t stream) {
+  using T = ChannelElement;
+  const dim3 grid(scan.sizes.value_width / kPanel, scan.sizes.heads, scan.sizes.documents);
+  return with_width(scan, [&](auto K) {
+    const ChannelForwardArguments<T, K()> arguments{
+        scan.v,
+        scan.chunk,
+        scan.document,
+        scan.sizes,
+        static_cast<const ChannelOperands<T, K()>*>(scan.channel_operands),
+        scan.initial_S,
+        scan.final_S,
+        static_cast<T*>(scan.o),
+        static_cast<T*>(scan.states),
+        static_cast<T*>(scan.residuals)};
+    return launch<ChannelForwardShared<T, K()>>(channel_forward<T, K(), result>, grid, 3 * kWarpgroup,
+                                                arguments, stream);
+  });
+}
+
+}  // namespace
+
+cudaError_t launch_channel_outputs(const ChunkScan& scan, cudaStream_t stream) {
+  return launch_channel_forward<Result::outputs>(scan, stream);
+}
+
+cudaError_t launch_channel_states(const ChunkScan& scan, cudaStream_t stream) {
+  return launch_channel_forward<Result::states>(scan, stream);
+}
+
+// One warpgroup a block is as fast as two, and faster where there are few documents and heads.
+cudaError_t launch_channel_reverse(const ChunkScan& scan, cudaStream_t stream) {
+  using T = ChannelElement;
+  const dim3 grid(scan.sizes.value_width / kPanel, scan.sizes.heads, scan.sizes.documents);
+  return with_width(scan, [&](auto K) {
+    const ChannelReverseArguments<T, K()> arguments{
+        scan.d_o,
+        scan.chunk,
+        scan.document,
+        scan.sizes,
+        static_cast<const ChannelOperands<T, K()>*>(scan.channel_operands),
+        scan.d_final_S,
+        static_cast<T*>(scan.d_states),
+        static_cast<T*>(scan.d_v),
+        scan.d_initial_S};
+    return launch<ChannelReverseShared<T, K()>>(channel_reverse<T, K()>, grid, 2 * kWarpgroup, arguments,
+                                                stream);
+  });
+}
+
+}  // namespace mdnlab::scan::cuda
