@@ -75,7 +75,7 @@ TEST(OutOfTreePlugin, IsWrittenBuiltCheckedAndTrainedAsTheReadmeSays) {
   for (const Block& block : blocks(readme, "sh")) script += block.content;
   const Finished done = run({"sh", "-euc", script}, installation.options(folder.path()));
   ASSERT_EQ(done.code, 0) << done.out << done.err;
-  EXPECT_THAT(done.out, AllOf(HasSubstr("| forget_logit"), HasSubstr("decay that a full write costs"),
+  EXPECT_THAT(done.out, AllOf(HasSubstr("\nforget_logit "), HasSubstr("decay that a full write costs"),
                               ContainsRegex("\\| coupled +\\|")));
   EXPECT_THAT(done.err, HasSubstr("2 done now, 0 failed"));
   EXPECT_EQ(done.out.find("warning"), std::string::npos) << "no warning either";
