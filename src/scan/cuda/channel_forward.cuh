@@ -75,13 +75,7 @@ __device__ inline void hold_channel_state(const ChannelForwardArguments<T, K>& i
     arrive(&shared.x_full[c % 2]);
     wait_products<0>();
     fence_fragment(z);
-    for_each_transposed(shared_address(stage.v), warp, lane,
-                        [&](int n, std::uint32_t low, std::uint32_t high) {
-                          z[4 * n] = Element<T>::low(low) - z[4 * n];
-                          z[4 * n + 1] = Element<T>::high(low) - z[4 * n + 1];
-                          z[4 * n + 2] = Element<T>::low(high) - z[4 * n + 2];
-                          z[4 * n + 3] = Element<T>::high(high) - z[4 * n + 3];
-                        });
+    subtract_from_transposed<T>(z, shared_address(stage.v), warp, lane);
 
     // w, and under its product the decay of the state.
     std::uint32_t a[16];
@@ -98,11 +92,7 @@ __device__ inline void hold_channel_state(const ChannelForwardArguments<T, K>& i
     fence_fragment(z);
     pack_fragment<T>(z, a);
     const std::uint32_t w = shared_address(shared.w[c % 2]);
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      store_matrices(piece_address(w, warp * 16 + lane % 16, 2 * i + lane / 16), a[4 * i], a[4 * i + 1],
-                     a[4 * i + 2], a[4 * i + 3]);
-    }
+    lay_operand(a, w, warp, lane);
     fence_shared();
     arrive(&shared.w_full[c % 2]);
     write_half<T, K>(s, a, operand<Major::mn>(shared_address(stage.of.write)));

@@ -104,13 +104,7 @@ __device__ inline void hold_state(const ForwardArguments<T>& in, Shared& shared,
           }
         }
       }
-      for_each_transposed(shared_address(stage.v), warp, lane,
-                          [&](int n, std::uint32_t low, std::uint32_t high) {
-                            z[4 * n] = Element<T>::low(low) - z[4 * n];
-                            z[4 * n + 1] = Element<T>::high(low) - z[4 * n + 1];
-                            z[4 * n + 2] = Element<T>::low(high) - z[4 * n + 2];
-                            z[4 * n + 3] = Element<T>::high(high) - z[4 * n + 3];
-                          });
+      subtract_from_transposed<T>(z, shared_address(stage.v), warp, lane);
       std::uint32_t r[16];
       pack_fragment<T>(z, r);
       const std::uint64_t inverse = operand<Major::k>(shared_address(stage.inverse));
@@ -122,15 +116,7 @@ __device__ inline void hold_state(const ForwardArguments<T>& in, Shared& shared,
       }
       commit_products();
     }
-#pragma unroll
-    for (int i = 0; i < K / 2; ++i) {
-      if constexpr (has_momentum) {
-        s[i] = of.keep_S * s[i] - of.cross * m[i];
-        m[i] *= of.keep_M;
-      } else {
-        s[i] *= of.keep_S;
-      }
-    }
+    decay_state<has_momentum>(s, m, of);
     if constexpr (has_delta) {
       fence_fragment(s);  // the decay, under the product
       if constexpr (has_momentum) fence_fragment(m);
@@ -138,21 +124,11 @@ __device__ inline void hold_state(const ForwardArguments<T>& in, Shared& shared,
       fence_fragment(z);
       pack_fragment<T>(z, w_S);
       const std::uint32_t w = shared_address(shared.w[c % 2]);
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        store_matrices(piece_address(w, warp * 16 + lane % 16, 2 * i + lane / 16), w_S[4 * i], w_S[4 * i + 1],
-                       w_S[4 * i + 2], w_S[4 * i + 3]);
-      }
+      lay_operand(w_S, w, warp, lane);
       fence_shared();
       arrive(&shared.w_full[c % 2]);
     } else {
-      for_each_transposed(shared_address(stage.v), warp, lane,
-                          [&](int n, std::uint32_t low, std::uint32_t high) {
-                            z[4 * n] = Element<T>::low(low);
-                            z[4 * n + 1] = Element<T>::high(low);
-                            z[4 * n + 2] = Element<T>::low(high);
-                            z[4 * n + 3] = Element<T>::high(high);
-                          });
+      load_transposed<T>(z, shared_address(stage.v), warp, lane);
     }
 #pragma unroll
     for (int n = 0; n < 8; ++n) {

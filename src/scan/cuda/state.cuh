@@ -26,6 +26,37 @@ __device__ inline void for_each_transposed(std::uint32_t panel, int warp, int la
   }
 }
 
+// z = the panel transposed: 64 values × 64 tokens from rows of tokens.
+template <class T>
+__device__ inline void load_transposed(float (&z)[32], std::uint32_t panel, int warp, int lane) {
+  for_each_transposed(panel, warp, lane, [&](int n, std::uint32_t low, std::uint32_t high) {
+    z[4 * n] = Element<T>::low(low);
+    z[4 * n + 1] = Element<T>::high(low);
+    z[4 * n + 2] = Element<T>::low(high);
+    z[4 * n + 3] = Element<T>::high(high);
+  });
+}
+
+// z = the panel transposed − z.
+template <class T>
+__device__ inline void subtract_from_transposed(float (&z)[32], std::uint32_t panel, int warp, int lane) {
+  for_each_transposed(panel, warp, lane, [&](int n, std::uint32_t low, std::uint32_t high) {
+    z[4 * n] = Element<T>::low(low) - z[4 * n];
+    z[4 * n + 1] = Element<T>::high(low) - z[4 * n + 1];
+    z[4 * n + 2] = Element<T>::low(high) - z[4 * n + 2];
+    z[4 * n + 3] = Element<T>::high(high) - z[4 * n + 3];
+  });
+}
+
+// A 64×64 operand A into a panel.
+__device__ inline void lay_operand(const std::uint32_t (&a)[16], std::uint32_t panel, int warp, int lane) {
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    store_matrices(piece_address(panel, warp * 16 + lane % 16, 2 * i + lane / 16), a[4 * i], a[4 * i + 1],
+                   a[4 * i + 2], a[4 * i + 3]);
+  }
+}
+
 // Half of the state, as registers of 64 value rows × K key columns.
 template <int K>
 using Half = float[K / 2];
@@ -94,6 +125,20 @@ __device__ inline void load_operand(std::uint32_t (&a)[N], std::uint32_t panels,
   for (int i = 0; i < steps; ++i) {
     load_matrices(piece_address(panels + i / 4 * 8192, warp * 16 + lane % 16, i % 4 * 2 + lane / 16),
                   &a[4 * i]);
+  }
+}
+
+// X ← ΦX: s ← keep_S s − cross m, m ← keep_M m.
+template <bool has_momentum, int N>
+__device__ inline void decay_state(float (&s)[N], float (&m)[N], const Coefficients& of) {
+#pragma unroll
+  for (int i = 0; i < N; ++i) {
+    if constexpr (has_momentum) {
+      s[i] = of.keep_S * s[i] - of.cross * m[i];
+      m[i] *= of.keep_M;
+    } else {
+      s[i] *= of.keep_S;
+    }
   }
 }
 

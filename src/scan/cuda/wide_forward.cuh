@@ -106,12 +106,7 @@ __device__ inline void hold_part(const ForwardArguments<T>& in, Shared& shared, 
       for (int i = 0; i < 32; ++i) z[i] = 0;
       add_parked(z, shared.z[0], thread);
       add_parked(z, shared.z[1], thread);
-      for_each_transposed(v, warp, lane, [&](int n, std::uint32_t low, std::uint32_t high) {
-        z[4 * n] = Element<T>::low(low) - z[4 * n];
-        z[4 * n + 1] = Element<T>::high(low) - z[4 * n + 1];
-        z[4 * n + 2] = Element<T>::low(high) - z[4 * n + 2];
-        z[4 * n + 3] = Element<T>::high(high) - z[4 * n + 3];
-      });
+      subtract_from_transposed<T>(z, v, warp, lane);
       std::uint32_t r[16];
       pack_fragment<T>(z, r);
       const std::uint64_t inverse = operand<Major::k>(shared_address(shared.others.inverse));
@@ -122,22 +117,9 @@ __device__ inline void hold_part(const ForwardArguments<T>& in, Shared& shared, 
         product<Major::k>(z, element, &r[4 * i], inverse + step<Major::k>(i), i > 0);
       commit_products();
     } else {
-      for_each_transposed(v, warp, lane, [&](int n, std::uint32_t low, std::uint32_t high) {
-        z[4 * n] = Element<T>::low(low);
-        z[4 * n + 1] = Element<T>::high(low);
-        z[4 * n + 2] = Element<T>::low(high);
-        z[4 * n + 3] = Element<T>::high(high);
-      });
+      load_transposed<T>(z, v, warp, lane);
     }
-#pragma unroll
-    for (int i = 0; i < kPartWidth / 2; ++i) {
-      if constexpr (has_momentum) {
-        s[i] = of.keep_S * s[i] - of.cross * m[i];
-        m[i] *= of.keep_M;
-      } else {
-        s[i] *= of.keep_S;
-      }
-    }
+    decay_state<has_momentum>(s, m, of);
     fence_fragment(s);  // the decay, under the product
     if constexpr (has_momentum) fence_fragment(m);
     if constexpr (has_delta) {
@@ -160,11 +142,7 @@ __device__ inline void hold_part(const ForwardArguments<T>& in, Shared& shared, 
     } else if constexpr (has_delta) {
       if (part == 0) {
         const std::uint32_t panel = shared_address(shared.w);
-#pragma unroll
-        for (int i = 0; i < 4; ++i) {
-          store_matrices(piece_address(panel, warp * 16 + lane % 16, 2 * i + lane / 16), w[4 * i],
-                         w[4 * i + 1], w[4 * i + 2], w[4 * i + 3]);
-        }
+        lay_operand(w, panel, warp, lane);
         fence_shared();
         arrive(&shared.w_full);
       }
