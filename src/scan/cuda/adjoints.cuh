@@ -67,14 +67,7 @@ __device__ inline void store_partial(const float (&d_q)[32], const float (&d_k)[
 template <class T>
 __device__ inline void store_rows(const float (&d)[32], T* staged, T* to, std::int64_t stride, int rows,
                                   int warp, int lane) {
-  const std::uint32_t panel = shared_address(staged);
-#pragma unroll
-  for (int n = 0; n < 8; n += 2) {
-    store_matrices(piece_address(panel, 16 * warp + lane % 16, n + lane / 16),
-                   Element<T>::pack(d[4 * n], d[4 * n + 1]), Element<T>::pack(d[4 * n + 2], d[4 * n + 3]),
-                   Element<T>::pack(d[4 * n + 4], d[4 * n + 5]),
-                   Element<T>::pack(d[4 * n + 6], d[4 * n + 7]));
-  }
+  lay_fragment(d, staged, warp, lane);
   __syncwarp();
 #pragma unroll
   for (int i = 0; i < 4; ++i) {

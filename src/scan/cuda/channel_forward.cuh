@@ -137,14 +137,7 @@ __device__ inline void make_channel_outputs(const ChannelForwardArguments<T, K>&
     arrive(&shared.empty[c % kStages]);
 
     sync(1, kWarpgroup);  // everyone has stored the tile before
-    const std::uint32_t tile = shared_address(shared.o);
-#pragma unroll
-    for (int n = 0; n < 8; n += 2) {
-      store_matrices(piece_address(tile, warp * 16 + lane % 16, n + lane / 16),
-                     Element<T>::pack(o[4 * n], o[4 * n + 1]), Element<T>::pack(o[4 * n + 2], o[4 * n + 3]),
-                     Element<T>::pack(o[4 * n + 4], o[4 * n + 5]),
-                     Element<T>::pack(o[4 * n + 6], o[4 * n + 7]));
-    }
+    lay_fragment(o, shared.o, warp, lane);
     sync(1, kWarpgroup);
 #pragma unroll
     for (int i = 0; i < 4; ++i) {

@@ -50,18 +50,6 @@ struct ChannelProductShared {
   std::uint64_t states_full[kStateSlots], states_empty[kStateSlots], tokens_repair;
 };
 
-// A 64×64 fragment into a panel.
-template <class T>
-__device__ inline void lay_panel(const float (&d)[32], T* panel, int warp, int lane) {
-#pragma unroll
-  for (int n = 0; n < 8; n += 2) {
-    store_matrices(piece_address(shared_address(panel), 16 * warp + lane % 16, n + lane / 16),
-                   Element<T>::pack(d[4 * n], d[4 * n + 1]), Element<T>::pack(d[4 * n + 2], d[4 * n + 3]),
-                   Element<T>::pack(d[4 * n + 4], d[4 * n + 5]),
-                   Element<T>::pack(d[4 * n + 6], d[4 * n + 7]));
-  }
-}
-
 // sum += x∘y of eight elements.
 template <class T>
 __device__ inline void add_products(float (&sum)[8], const uint4& x, const uint4& y) {
@@ -164,16 +152,16 @@ __device__ inline void make_products(const ChannelProductArguments<T, K>& in,
       products.keep[group * kPanel + thread] = sum;
     }
     mask_within(within[0], group == 0, warp, lane);
-    lay_panel(within[0], group == 0 ? products.within_out : products.within_read, warp, lane);
+    lay_fragment(within[0], group == 0 ? products.within_out : products.within_read, warp, lane);
     if constexpr (kWithin == 2) {
       mask_within(within[1], false, warp, lane);
-      lay_panel(within[1], products.within_read, warp, lane);
+      lay_fragment(within[1], products.within_read, warp, lane);
     }
 #pragma unroll
     for (int i = 0; i < 32; ++i) read[i] = -read[i];
-    lay_panel(out, products.out + group * kPanelElements, warp, lane);
-    lay_panel(read, products.read + group * kPanelElements, warp, lane);
-    lay_panel(write, products.write + group * kPanelElements, warp, lane);
+    lay_fragment(out, products.out + group * kPanelElements, warp, lane);
+    lay_fragment(read, products.read + group * kPanelElements, warp, lane);
+    lay_fragment(write, products.write + group * kPanelElements, warp, lane);
     fence_shared();
     sync(1, kThreads);
     if (threadIdx.x == 0) {

@@ -281,4 +281,16 @@ __device__ inline void pack_fragment(const float (&d)[N], std::uint32_t (&a)[N /
   for (int i = 0; i < N / 2; ++i) a[i] = Element<T>::pack(d[2 * i], d[2 * i + 1]);
 }
 
+// A fragment of 64×64, rounded, into a panel in shared memory.
+template <class T>
+__device__ inline void lay_fragment(const float (&d)[32], T* to, int warp, int lane) {
+  const std::uint32_t panel = shared_address(to);
+#pragma unroll
+  for (int n = 0; n < 8; n += 2) {
+    store_matrices(piece_address(panel, 16 * warp + lane % 16, n + lane / 16),
+                   Element<T>::pack(d[4 * n], d[4 * n + 1]), Element<T>::pack(d[4 * n + 2], d[4 * n + 3]),
+                   Element<T>::pack(d[4 * n + 4], d[4 * n + 5]), Element<T>::pack(d[4 * n + 6], d[4 * n + 7]));
+  }
+}
+
 }  // namespace mdnlab::scan::cuda

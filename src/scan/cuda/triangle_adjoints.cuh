@@ -87,17 +87,8 @@ __device__ inline void within_chunk(const AdjointArguments<T>& in, Shared& share
     }
   }
   arrive(&shared.gates_empty);
-  const auto lay = [&](const float(&d)[32], T* panel) {
-#pragma unroll
-    for (int n = 0; n < 8; n += 2) {
-      store_matrices(piece_address(shared_address(panel), 16 * warp + lane % 16, n + lane / 16),
-                     Element<T>::pack(d[4 * n], d[4 * n + 1]), Element<T>::pack(d[4 * n + 2], d[4 * n + 3]),
-                     Element<T>::pack(d[4 * n + 4], d[4 * n + 5]),
-                     Element<T>::pack(d[4 * n + 6], d[4 * n + 7]));
-    }
-  };
-  if constexpr (share.L) lay(d_L, shared.d_L);
-  if constexpr (share.A) lay(d_A, shared.d_A);
+  if constexpr (share.L) lay_fragment(d_L, shared.d_L, warp, lane);
+  if constexpr (share.A) lay_fragment(d_A, shared.d_A, warp, lane);
   if constexpr (share.L || share.A) fence_shared();
 }
 
