@@ -31,7 +31,7 @@ at::Tensor visible(std::int64_t first_query, std::int64_t queries, std::int64_t 
   at::Tensor mask = key <= query;
   if (window) mask = mask & (key > query - *window);
   if (!documents.exist()) return mask;
-  const at::Tensor position = documents.position_BT.narrow(1, first_query, queries).to(device);
+  const at::Tensor position = documents.position_BT.narrow(1, first_query, queries);
   const at::Tensor document = query.squeeze(1) - position;  // where the query's document starts
   return (mask & (key >= document.unsqueeze(-1))).unsqueeze(1);
 }

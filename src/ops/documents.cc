@@ -5,7 +5,13 @@
 #include <algorithm>
 #include <numeric>
 
+#include "ops/upload.h"
+
 namespace mdnlab::ops {
+
+Documents Documents::to(at::Device device) const {
+  return exist() ? Documents{cu_seqlens, upload(position_BT, device)} : Documents{};
+}
 
 Documents documents(std::int64_t batch, std::int64_t tokens, std::vector<std::int32_t> starts) {
   if (std::ranges::all_of(starts, [&](std::int32_t start) { return start % tokens == 0; })) return {};

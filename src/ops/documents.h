@@ -12,13 +12,16 @@ namespace mdnlab::ops {
 struct Documents {
   at::Tensor
       cu_seqlens;  // int32 [N+1] on the CPU, over the flattened (B,T) tokens (scan/chunk.h); undefined: none
-  at::Tensor position_BT;  // int64, the token's place in its document, from 0; undefined: none
+  at::Tensor position_BT;  // int64, the token's place in its document, from 0, on the tokens' device;
+                           // undefined: none
 
   bool exist() const { return cu_seqlens.defined(); }
+  // Those of tokens on `device`, from ones on the CPU.
+  Documents to(at::Device device) const;
 };
 
 // `starts` are flattened token indices inside rows, in any order; every row's first token is a start anyway.
-// Without a start inside a row, no documents exist (the cheap path).
+// Without a start inside a row, no documents exist (the cheap path). On the CPU.
 Documents documents(std::int64_t batch, std::int64_t tokens, std::vector<std::int32_t> starts);
 
 }  // namespace mdnlab::ops
