@@ -18,6 +18,7 @@ struct Row {
   const char* variant;
   InputSettings inputs;
   std::int64_t chunk_size = kChunk;
+  std::int64_t segments = 0;
 };
 
 std::vector<Row> rows() {
@@ -50,6 +51,15 @@ std::vector<Row> rows() {
           {"chunk", "C=16", odd, 16},
           {"chunk", "C=64", odd, 64},
           {"chunk", "C=auto", odd, 0},
+          // Five chunks of 64 tokens and one of two; where gates are slow, what one segment leaves to the
+          // next counts.
+          {"segments", "3", {.B = 1, .T = 322, .K = 16, .V = 16}, kChunk, 3},
+          {"segments", "6,slow", {.B = 1, .T = 322, .K = 16, .V = 16, .gates = kSlow}, kChunk, 6},
+          {"segments",
+           "documents",
+           {.B = 1, .T = 300, .K = 16, .V = 16, .cu_seqlens = {0, 194, 194, 200, 300}},
+           kChunk,
+           4},
           {"gates", "near_zero", gates({.log_alpha = -20, .log_mu = -20, .largest_beta = 1e-3})},
           {"gates", "slow", gates(kSlow)},
           {"gates", "strong", gates({.log_alpha = -5, .log_mu = -5})},
@@ -88,7 +98,7 @@ void check_against_reference(const Recurrence& recurrence, const Kernel& kernel,
   for (const Row& row : rows()) {
     if (!applies(row, recurrence)) continue;
     const Scan chunk = [&](const scan::Inputs& in) {
-      return kernel.chunk(in, {.chunk_size = row.chunk_size, .want_state = true});
+      return kernel.chunk(in, {.chunk_size = row.chunk_size, .segments = row.segments, .want_state = true});
     };
     InputSettings judged_settings;
     scan::Inputs inputs;

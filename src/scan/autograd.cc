@@ -35,6 +35,7 @@ class ChunkFunction : public torch::autograd::Function<ChunkFunction> {
     context->saved_data["has_delta"] = inputs.has_delta;
     context->saved_data["look_ahead"] = inputs.look_ahead;
     context->saved_data["chunk_size"] = options.chunk_size;
+    context->saved_data["segments"] = options.segments;
     context->saved_data["implementation"] = options.implementation;
     context->set_materialize_grads(false);
     variable_list results{out.o_BTHV};
@@ -60,6 +61,7 @@ class ChunkFunction : public torch::autograd::Function<ChunkFunction> {
     inputs.has_delta = context->saved_data["has_delta"].toBool();
     inputs.look_ahead = context->saved_data["look_ahead"].toDouble();
     const Options options{.chunk_size = context->saved_data["chunk_size"].toInt(),
+                          .segments = context->saved_data["segments"].toInt(),
                           .implementation = context->saved_data["implementation"].toStringRef()};
     const Saved saved(kept.begin() + kTensors + 1, kept.end());
     const Inputs gradients =

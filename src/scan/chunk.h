@@ -48,6 +48,9 @@ struct Outputs {
 
 struct Options {
   std::int64_t chunk_size = 0;  // a wish; 0: the implementation's choice. Changes results by rounding only
+  // Into how many a document is cut that is scanned side by side with itself, likewise; one that has no such
+  // way takes no notice.
+  std::int64_t segments = 0;
   bool want_state = false;
   std::string implementation = {};  // its name (implementation.h); empty: the first that takes the inputs
 };

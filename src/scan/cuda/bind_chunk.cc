@@ -1,16 +1,15 @@
 #include "scan/cuda/bind_chunk.h"
 
-#include <ATen/cuda/CUDAEvent.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/mul.h>
 #include <ATen/ops/zeros.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 
-#include "scan/cuda/bind_step.h"
-#include "scan/cuda/chunk.h"
+#include "scan/cuda/bind_segments.h"
+#include "scan/cuda/bound_scan.h"
 #include "scan/cuda/device.h"
-#include "scan/cuda/layout.h"
+#include "scan/cuda/streams.h"
 #include "scan/cuda/tensor_map.h"
 
 namespace mdnlab::scan {
@@ -18,114 +17,9 @@ namespace mdnlab::scan {
 namespace {
 
 constexpr std::int64_t kMostBlocks = 65535;  // along a grid's second and third dimension
-constexpr std::int64_t kPanel = 64, kPanelBytes = kPanel * kPanel * 2;
 
 std::string refusal_of_size(const char* name, std::int64_t found, const char* takes) {
   return std::string(name) + " is " + std::to_string(found) + ", and it takes " + takes;
-}
-
-// Documents first…last of the inputs as the kernels read them, and the buffers between kernels: a ChunkScan
-// and what its pointers point to.
-class Problem {
- public:
-  Problem(const Inputs& inputs, std::int64_t first, std::int64_t last)
-      : first_(first),
-        q_(as_panels(inputs.q_BTGK)),
-        k_(as_panels(inputs.k_BTGK)),
-        v_(as_panels(inputs.v_BTHV)),
-        stream_(c10::cuda::getCurrentCUDAStream()),
-        layout_(layout(inputs, first, last)) {
-    scan_.key_width = static_cast<int>(q_.size(3));
-    scan_.has_delta = inputs.has_delta;
-    scan_.has_momentum = inputs.log_mu.defined();
-    scan_.has_channel_decay = has_channel_decay(inputs);
-    scan_.q_rows = {q_.const_data_ptr(), q_.stride(1), q_.stride(2)};
-    scan_.k_rows = {k_.const_data_ptr(), k_.stride(1), k_.stride(2)};
-    scan_.sizes = {.heads = static_cast<int>(v_.size(2)),
-                   .key_heads = static_cast<int>(q_.size(2)),
-                   .value_width = static_cast<int>(v_.size(3)),
-                   .chunks = layout_.chunks,
-                   .documents = layout_.documents};
-    scan_.multiprocessors = gpu_properties(q_.device()).multiprocessors;
-    scan_.chunk = layout_.chunk();
-    scan_.document = layout_.document();
-    scan_.q = tensor_map(q_);
-    scan_.k = tensor_map(k_);
-    scan_.v = tensor_map(v_);
-    scan_.log_alpha = read(inputs.log_alpha);
-    scan_.log_mu = read(inputs.log_mu);
-    scan_.beta = read(inputs.beta_BTH);
-    scan_.eta = read(inputs.eta_BTH);
-    scan_.look_ahead = static_cast<float>(inputs.look_ahead);
-    scan_.initial_S = read_state(inputs.initial_S_NHKV);
-    scan_.initial_M = read_state(inputs.initial_M_NHKV);
-  }
-
-  // Null where the tensor is undefined. `read` makes it contiguous and keeps it.
-  const float* read(const at::Tensor& tensor) {
-    if (!tensor.defined()) return nullptr;
-    kept_.push_back(tensor.contiguous());
-    return kept_.back().const_data_ptr<float>();
-  }
-  const float* read_state(const at::Tensor& state_NHKV) {
-    const float* const all = read(state_NHKV);
-    return all ? all + first_ * kept_.back().stride(0) : nullptr;
-  }
-  float* write_state(const at::Tensor& state_NHKV) const {
-    return state_NHKV.defined() ? state_NHKV.mutable_data_ptr<float>() + first_ * state_NHKV.stride(0)
-                                : nullptr;
-  }
-
-  // An entry of `bytes` for each head and chunk.
-  void* buffer(std::int64_t bytes) {
-    kept_.push_back(at::empty({scan_.sizes.heads, scan_.sizes.chunks, bytes}, q_.options().dtype(at::kByte)));
-    return kept_.back().mutable_data_ptr();
-  }
-
-  float* floats(std::int64_t count) {
-    kept_.push_back(at::empty({count}, q_.options().dtype(at::kFloat)));
-    return kept_.back().mutable_data_ptr<float>();
-  }
-
-  // The states of every chunk and their adjoints: neither scan needs the other's, nor fills the card.
-  void scan_both_ways() {
-    const c10::cuda::CUDAStream here = c10::cuda::getCurrentCUDAStream(),
-                                beside = c10::cuda::getStreamFromPool();
-    at::cuda::CUDAEvent prepared, done;
-    prepared.record(here);
-    prepared.block(beside);
-    check_cuda(launch_reverse(scan_, here), "scan: the reverse scan");
-    check_cuda(launch_states(scan_, beside), "scan: the states for the backward pass");
-    done.record(beside);
-    done.block(here);
-  }
-
-  // Coefficients, T⁻¹ and L of every chunk.
-  void prepare() {
-    if (scan_.has_channel_decay) {
-      scan_.channel_operands = buffer(cuda::channel_operand_bytes(scan_.key_width));
-    } else {
-      scan_.coefficients = static_cast<cuda::Coefficients*>(buffer(sizeof(cuda::Coefficients)));
-      scan_.scores = buffer(kPanelBytes);
-      if (scan_.has_delta) scan_.inverse = buffer(kPanelBytes);
-    }
-    check_cuda(launch_prepare(scan_, stream_), "scan: preparing the chunks");
-  }
-
-  cuda::ChunkScan& scan() { return scan_; }
-  cudaStream_t stream() const { return stream_; }
-
- private:
-  std::int64_t first_;
-  at::Tensor q_, k_, v_;
-  cudaStream_t stream_;
-  Layout layout_;
-  std::vector<at::Tensor> kept_;
-  cuda::ChunkScan scan_;
-};
-
-std::int64_t document_count(const Inputs& in) {
-  return in.cu_seqlens.defined() ? in.cu_seqlens.size(0) - 1 : in.q_BTGK.size(0);
 }
 
 at::Tensor empty_state(const Inputs& in) {
@@ -149,6 +43,42 @@ std::int64_t documents_at_once(const Inputs& in) {
   std::int64_t groups = 1;
   while (bytes / groups > bound && N / (2 * groups) * H * (V / kPanel) >= fewest_units) groups *= 2;
   return (N + groups - 1) / groups;
+}
+
+// The outputs, with the final states in `out` where these are defined.
+void run_outputs(BoundScan& bound, const Cut& cut, const Inputs& in, const Outputs& out) {
+  if (cut.segments > 1) {
+    BoundSegments segments(bound);
+    const at::Tensor initial = bound.states(in.initial_S_NHKV, in.initial_M_NHKV);
+    const at::Tensor final = split_outputs(segments, initial, cut.segments);
+    return bound.copy_states(final, out.final_S_NHKV, out.final_M_NHKV);
+  }
+  bound.scan().final_S = bound.write_state(out.final_S_NHKV);
+  bound.scan().final_M = bound.write_state(out.final_M_NHKV);
+  check_cuda(launch_outputs(bound.scan(), c10::cuda::getCurrentCUDAStream()), "scan: the forward pass");
+}
+
+// The states of every chunk and their adjoints, with those of the initial states in `out` where these are
+// defined.
+void run_both_ways(BoundScan& bound, const Cut& cut, const Inputs& in, const Outputs& adjoints,
+                   const Inputs& out) {
+  if (cut.segments > 1) {
+    BoundSegments segments(bound);
+    const at::Tensor initial = bound.states(in.initial_S_NHKV, in.initial_M_NHKV);
+    const at::Tensor d_final = bound.states(adjoints.final_S_NHKV, adjoints.final_M_NHKV);
+    const at::Tensor d_initial = split_adjoints(segments, initial, d_final, cut.segments);
+    return bound.copy_states(d_initial, out.initial_S_NHKV, out.initial_M_NHKV);
+  }
+  cuda::ChunkScan& scan = bound.scan();
+  scan.d_final_S = bound.read_state(adjoints.final_S_NHKV);
+  scan.d_final_M = bound.read_state(adjoints.final_M_NHKV);
+  scan.d_initial_S = bound.write_state(out.initial_S_NHKV);
+  scan.d_initial_M = bound.write_state(out.initial_M_NHKV);
+  const auto stream = [] { return c10::cuda::getCurrentCUDAStream().stream(); };
+  // Neither scan needs the other's results, nor fills the card.
+  side_by_side(
+      {[&] { check_cuda(launch_reverse(scan, stream()), "scan: the reverse scan"); },
+       [&] { check_cuda(launch_states(scan, stream()), "scan: the states for the backward pass"); }});
 }
 
 }  // namespace
@@ -192,18 +122,19 @@ Inputs backward_with_eta(const Inputs& in, const Options& options, const Saved& 
 Outputs forward_hopper(const Inputs& given, const Options& options, Saved*) {
   const Inputs in = with_one_rate(given);
   const c10::cuda::CUDAGuard guard(in.q_BTGK.device());
-  Problem problem(in, 0, document_count(in));
+  BoundScan bound(in, 0, document_count(in));
+  const Cut cut = options.segments > 0 ? cut_into(options.segments, bound.load())
+                                       : cut_for_outputs(bound.load(), bound.multiprocessors());
+  bound.lay_out(cut);
   Outputs out;
   out.o_BTHV = at::empty(in.v_BTHV.sizes(), in.v_BTHV.options());
   if (options.want_state) {
     out.final_S_NHKV = empty_state(in);
     if (in.log_mu.defined()) out.final_M_NHKV = empty_state(in);
   }
-  problem.scan().o = out.o_BTHV.mutable_data_ptr();
-  problem.scan().final_S = problem.write_state(out.final_S_NHKV);
-  problem.scan().final_M = problem.write_state(out.final_M_NHKV);
-  problem.prepare();
-  check_cuda(launch_outputs(problem.scan(), problem.stream()), "scan: the forward pass");
+  bound.scan().o = out.o_BTHV.mutable_data_ptr();
+  bound.prepare();
+  run_outputs(bound, cut, in, out);
   return out;
 }
 
@@ -233,38 +164,37 @@ Inputs backward_hopper(const Inputs& in, const Options& options, const Saved& sa
 
   const std::int64_t N = document_count(in), at_once = documents_at_once(in);
   for (std::int64_t first = 0; first < N; first += at_once) {
-    Problem problem(in, first, std::min(first + at_once, N));
-    cuda::ChunkScan& scan = problem.scan();
+    BoundScan bound(in, first, std::min(first + at_once, N));
+    const Cut cut = options.segments > 0 ? cut_into(options.segments, bound.load())
+                                         : cut_for_adjoints(bound.load(), bound.multiprocessors());
+    bound.lay_out(cut);
+    cuda::ChunkScan& scan = bound.scan();
     const std::int64_t state_bytes = V * K * in.q_BTGK.element_size() * (scan.has_momentum ? 2 : 1);
     scan.d_o = tensor_map(d_o);
     scan.d_r = tensor_map(d_v);
-    scan.d_final_S = problem.read_state(adjoints.final_S_NHKV);
-    scan.d_final_M = problem.read_state(adjoints.final_M_NHKV);
     scan.d_q = d_q.mutable_data_ptr();
     scan.d_k = d_k.mutable_data_ptr();
     scan.d_v = d_v.mutable_data_ptr();
-    scan.d_initial_S = problem.write_state(out.initial_S_NHKV);
-    scan.d_initial_M = problem.write_state(out.initial_M_NHKV);
     scan.d_log_alpha = data(out.log_alpha);
     scan.d_log_mu = data(out.log_mu);
     scan.d_beta = data(out.beta_BTH);
     scan.d_eta = data(out.eta_BTH);
 
-    problem.prepare();
-    scan.states = problem.buffer(state_bytes);
-    scan.d_states = problem.buffer(state_bytes);
-    if (scan.has_delta) scan.residuals = problem.buffer(V / kPanel * kPanelBytes);
-    problem.scan_both_ways();
+    bound.prepare();
+    scan.states = bound.buffer(state_bytes);
+    scan.d_states = bound.buffer(state_bytes);
+    if (scan.has_delta) scan.residuals = bound.buffer(V / kPanel * kPanelBytes);
+    run_both_ways(bound, cut, in, adjoints, out);
     if (scan.has_channel_decay) {
-      scan.channel_products = problem.buffer(cuda::channel_product_bytes(scan.key_width));
+      scan.channel_products = bound.buffer(cuda::channel_product_bytes(scan.key_width));
     } else {
       scan.terms = static_cast<cuda::GateTerms*>(
-          problem.buffer(sizeof(cuda::GateTerms) * cuda::adjoint_parts(scan.key_width)));
-      scan.partial = problem.floats(partial_elements(scan));
+          bound.buffer(sizeof(cuda::GateTerms) * cuda::adjoint_parts(scan.key_width)));
+      scan.partial = bound.floats(partial_elements(scan));
     }
-    check_cuda(launch_adjoints(scan, problem.stream()), "scan: the adjoints of q and k");
+    check_cuda(launch_adjoints(scan, c10::cuda::getCurrentCUDAStream()), "scan: the adjoints of q and k");
     if (!scan.has_channel_decay)
-      check_cuda(launch_gate_adjoints(scan, problem.stream()), "scan: the gates' adjoints");
+      check_cuda(launch_gate_adjoints(scan, c10::cuda::getCurrentCUDAStream()), "scan: the gates' adjoints");
   }
   return out;
 }

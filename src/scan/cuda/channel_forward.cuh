@@ -24,7 +24,8 @@ struct ChannelForwardArguments {
   const float* initial_S;                 // [N,H,K,V], null: 0
   float* final_S;                         // likewise, null: not wanted
   T* o;                                   // (tokens,H,V), Result::outputs
-  T* states;     // [H·chunks][V/64] of K/64 panels of 64 value rows × 64 key columns; Result::states
+  T* states;     // [H·chunks][V/64] of K/64 panels of 64 value rows × 64 key columns; Result::states;
+                 // null: not wanted, only the final states are
   T* residuals;  // [H·chunks][V/64] panels of 64 value rows × 64 tokens: wᵀ
 };
 
@@ -160,9 +161,9 @@ __device__ inline void store_channel_states(const ChannelForwardArguments<T, K>&
     const std::int64_t tile =
         (std::int64_t{blockIdx.y} * in.sizes.chunks + document.first_chunk + c) * gridDim.x + blockIdx.x;
     wait(&shared.x_full[c % 2], c / 2 & 1);
-    store_bytes(in.states + tile * kChunk * K, shared.x[c % 2], sizeof(shared.x[0]));
+    if (in.states) store_bytes(in.states + tile * kChunk * K, shared.x[c % 2], sizeof(shared.x[0]));
     wait(&shared.w_full[c % 2], c / 2 & 1);
-    store_bytes(in.residuals + tile * kPanelElements, shared.w[c % 2], sizeof(shared.w[0]));
+    if (in.states) store_bytes(in.residuals + tile * kPanelElements, shared.w[c % 2], sizeof(shared.w[0]));
     wait_stores_read();
     arrive(&shared.x_empty[c % 2]);
   }

@@ -2,6 +2,7 @@
 // on the launch; all read and write what one ChunkScan names, each its part.
 #pragma once
 
+#include <cuda.h>
 #include <cuda_runtime_api.h>
 
 #include "scan/cuda/problem.h"
@@ -56,7 +57,8 @@ std::int64_t channel_product_bytes(int key_width);
 
 // Coefficients, inverse and scores from q, k and the gates; or channel_operands.
 cudaError_t launch_prepare(const ChunkScan& scan, cudaStream_t stream);
-// o and the final states; or, for the backward pass, the states before each chunk and the residuals.
+// o and the final states; or, for the backward pass, the states before each chunk and the residuals, and the
+// final states (where `states` is null these alone). Value columns from v's own width on are 0.
 cudaError_t launch_outputs(const ChunkScan& scan, cudaStream_t stream);
 cudaError_t launch_states(const ChunkScan& scan, cudaStream_t stream);
 // d_v, d_states and the adjoints of the initial states, from d_o and those of the final ones.

@@ -28,6 +28,7 @@ struct ForwardArguments {
   float *final_S, *final_M;            // [N,H,K,V], null: not wanted
   T* o;                                // (tokens,H,V), Result::outputs
   T* states;     // [H·chunks][V/64] of S then M, each K/64 panels of 64 value rows × 64 key columns
+                 // null: not wanted, only the final states are
   T* residuals;  // [H·chunks][V/64] panels of 64 value rows × 64 tokens: wᵀ; Result::states with delta
 };
 
@@ -232,10 +233,11 @@ __device__ inline void store_states(const ForwardArguments<T>& in, Shared& share
     const std::int64_t tile =
         (std::int64_t{blockIdx.y} * in.sizes.chunks + document.first_chunk + c) * gridDim.x + blockIdx.x;
     wait(&shared.x_full[c % 2], c / 2 & 1);
-    store_bytes(in.states + tile * state, shared.x[c % 2], sizeof(T) * state);
+    if (in.states) store_bytes(in.states + tile * state, shared.x[c % 2], sizeof(T) * state);
     if constexpr (has_delta) {
       wait(&shared.w_full[c % 2], c / 2 & 1);
-      store_bytes(in.residuals + tile * kPanelElements, shared.w[c % 2], sizeof(T) * kPanelElements);
+      if (in.states)
+        store_bytes(in.residuals + tile * kPanelElements, shared.w[c % 2], sizeof(T) * kPanelElements);
     }
     wait_stores_read();
     arrive(&shared.x_empty[c % 2]);

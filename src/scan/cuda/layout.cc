@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <deque>
 #include <mutex>
-#include <vector>
 
 namespace mdnlab::scan {
 
@@ -16,29 +15,17 @@ constexpr std::size_t kKept = 16;
 struct Kept {
   c10::Device device;
   std::vector<std::int64_t> starts;
+  Cut cut;
   Layout layout;
 };
 
-Layout lay_out(const std::vector<std::int64_t>& starts, c10::Device device) {
-  Layout out;
-  std::vector<int> documents, chunks;
-  for (std::size_t n = 0; n + 1 < starts.size(); ++n) {
-    const std::int64_t length = starts[n + 1] - starts[n];
-    const int count = static_cast<int>((length + cuda::kChunk - 1) / cuda::kChunk);
-    documents.insert(documents.end(), {out.chunks, count});
-    for (std::int64_t token = starts[n]; token < starts[n + 1]; token += cuda::kChunk) {
-      const std::int64_t rows = std::min<std::int64_t>(cuda::kChunk, starts[n + 1] - token);
-      chunks.insert(chunks.end(), {static_cast<int>(token), static_cast<int>(rows)});
-    }
-    out.chunks += count;
-    ++out.documents;
-  }
-  documents.insert(documents.end(), chunks.begin(), chunks.end());
-  const auto size = static_cast<std::int64_t>(documents.size());
-  const at::Tensor here = at::empty({size}, at::TensorOptions(at::kInt));
-  std::ranges::copy(documents, here.mutable_data_ptr<int>());
-  out.tables = here.to(device);
-  return out;
+Layout lay_out(const std::vector<std::int64_t>& starts, const Cut& cut, c10::Device device) {
+  const std::vector<int> entries = tables(starts, cut);
+  const at::Tensor here = at::empty({std::ssize(entries)}, at::TensorOptions(at::kInt));
+  std::ranges::copy(entries, here.mutable_data_ptr<int>());
+  const int runs = cut.segments * static_cast<int>(std::ssize(starts) - 1);
+  return {
+      .tables = here.to(device), .runs = runs, .chunks = static_cast<int>(std::ssize(entries) / 2) - runs};
 }
 
 }  // namespace
@@ -48,20 +35,17 @@ const cuda::Document* Layout::document() const {
 }
 
 const cuda::Chunk* Layout::chunk() const {
-  return reinterpret_cast<const cuda::Chunk*>(tables.const_data_ptr<int>() + 2 * documents);
+  return reinterpret_cast<const cuda::Chunk*>(tables.const_data_ptr<int>() + 2 * runs);
 }
 
-Layout layout(const Inputs& inputs, std::int64_t first, std::int64_t last) {
+Layout layout(const std::vector<std::int64_t>& starts, const Cut& cut, c10::Device device) {
   static std::mutex mutex;
   static std::deque<Kept> kept;
-  const c10::Device device = inputs.q_BTGK.device();
-  const std::vector<std::int64_t> all = document_starts(inputs);
-  const std::vector<std::int64_t> starts(all.begin() + first, all.begin() + last + 1);
   const std::lock_guard lock(mutex);
   for (const Kept& one : kept) {
-    if (one.device == device && one.starts == starts) return one.layout;
+    if (one.device == device && one.starts == starts && one.cut == cut) return one.layout;
   }
-  kept.push_front({device, starts, lay_out(starts, device)});
+  kept.push_front({device, starts, cut, lay_out(starts, cut, device)});
   if (kept.size() > kKept) kept.pop_back();
   return kept.front().layout;
 }

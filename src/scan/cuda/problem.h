@@ -2,8 +2,6 @@
 // scan/chunk.h; C = 64 tokens a chunk. T stands for the inputs' element, __nv_bfloat16 or __half.
 #pragma once
 
-#include <cuda.h>
-
 #include <cstdint>
 
 namespace mdnlab::scan::cuda {
@@ -16,6 +14,7 @@ struct Chunk {
   int rows;
 };
 
+// Or a segment of one (segments.h).
 struct Document {
   int first_chunk;
   int chunks;

@@ -181,10 +181,10 @@ __device__ inline void store_wide_states(const ForwardArguments<T>& in, Shared& 
     const std::int64_t tile =
         (std::int64_t{blockIdx.y} * in.sizes.chunks + document.first_chunk + c) * gridDim.x + blockIdx.x;
     wait(&shared.x_full, c & 1);
-    store_bytes(in.states + tile * Shared::state, shared.x, sizeof(T) * Shared::state);
+    if (in.states) store_bytes(in.states + tile * Shared::state, shared.x, sizeof(T) * Shared::state);
     if constexpr (has_delta) {
       wait(&shared.w_full, c & 1);
-      store_bytes(in.residuals + tile * kPanelElements, shared.w, sizeof(T) * kPanelElements);
+      if (in.states) store_bytes(in.residuals + tile * kPanelElements, shared.w, sizeof(T) * kPanelElements);
     }
     wait_stores_read();
     arrive(&shared.x_empty);

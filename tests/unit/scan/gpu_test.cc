@@ -1,13 +1,14 @@
 // What `mdnlab rules check --device cuda` does not ask of a GPU: the decode step at every width, alignment
-// and stride, and errors. Skipped where there is no GPU.
+// and stride, segments of every width, and errors. Skipped where there is no GPU.
 #include "base/gpu.h"
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/equal.h>
 #include <gmock/gmock.h>
 
+#include "../error_of.h"
 #include "base/error.h"
 #include "cases.h"
-#include "../error_of.h"
 #include "scan/cuda_module.h"
 #include "scan/implementation.h"
 #include "scan/inputs.h"
@@ -108,6 +109,70 @@ TEST_F(ScanGpu, StepsOnStridedTensorsWithTheSameBits) {
   expect_equal("o", again.o_BTHV, dense.o_BTHV);
   expect_equal("S", again.final_S_NHKV, dense.final_S_NHKV);
   expect_equal("M", again.final_M_NHKV, dense.final_M_NHKV);
+}
+
+// Outputs and gradients by the chunk kernels, on the CPU.
+std::vector<Named> results_of_the_module(const Inputs& inputs, std::int64_t segments) {
+  Inputs leaves = moved(inputs);
+  for (at::Tensor* tensor : tensors(leaves)) {
+    if (tensor->defined()) tensor->requires_grad_();
+  }
+  Outputs out = chunk(leaves, {.segments = segments, .want_state = true, .implementation = "hopper"});
+  for (at::Tensor* tensor : {&out.o_BTHV, &out.final_S_NHKV, &out.final_M_NHKV}) {
+    if (tensor->defined()) *tensor = tensor->cpu();
+  }
+  std::vector<Named> results = gradients(leaves, out);
+  for (Named& result : results) result.tensor = result.tensor.cpu();
+  results.push_back({"o", out.o_BTHV.detach()});
+  results.push_back({"S", out.final_S_NHKV.detach()});
+  if (out.final_M_NHKV.defined()) results.push_back({"M", out.final_M_NHKV.detach()});
+  return results;
+}
+
+// `rules check` judges segments against the recurrence, at the narrowest widths; here they meet wider ones.
+TEST_F(ScanGpu, ScansInSegmentsAsInOnePiece) {
+  if (!has_module()) GTEST_SKIP() << cuda_module().trouble;
+  constexpr Rule kCompiled[] = {{.momentum = true},
+                                {.delta = true},
+                                {.delta = true, .momentum = true},
+                                {.delta = true, .channel_decay = true}};
+  for (const Rule& rule : kCompiled) {
+    for (const std::int64_t K : {64, 128, 256}) {
+      if (rule.channel_decay && K == 256) continue;
+      SCOPED_TRACE(name(rule) + " K " + std::to_string(K));
+      const Inputs inputs = make_inputs({.shape = {.B = 2, .T = 64 * 7 + 5, .H = 2, .G = 1, .K = K, .V = 128},
+                                         .rule = rule,
+                                         .dtype = at::kBFloat16,
+                                         .log_alpha = -2e-3,
+                                         .log_mu = -0.2,
+                                         .largest_beta = 0.1});
+      const std::vector<Named> whole = results_of_the_module(inputs, 1);
+      for (const std::int64_t segments : {2, 3, 8}) {
+        SCOPED_TRACE("segments " + std::to_string(segments));
+        const std::vector<Named> split = results_of_the_module(inputs, segments),
+                                 again = results_of_the_module(inputs, segments);
+        for (std::size_t i = 0; i < whole.size(); ++i) {
+          expect_close(whole[i].name, split[i].tensor, whole[i].tensor, 1.0 / 32);
+          expect_equal(whole[i].name, again[i].tensor, split[i].tensor);
+        }
+      }
+    }
+  }
+}
+
+// 512 chunks of one head fill no card by themselves.
+TEST_F(ScanGpu, CutsALongDocumentByItself) {
+  if (!has_module()) GTEST_SKIP() << cuda_module().trouble;
+  const Inputs inputs = make_inputs({.shape = {.B = 1, .T = 32768, .H = 1, .G = 1, .K = 64, .V = 64},
+                                     .rule = {.delta = true, .momentum = true},
+                                     .dtype = at::kBFloat16,
+                                     .log_alpha = -2e-3,
+                                     .log_mu = -0.2,
+                                     .largest_beta = 0.1});
+  const std::vector<Named> whole = results_of_the_module(inputs, 1), split = results_of_the_module(inputs, 0);
+  for (std::size_t i = 0; i < whole.size(); ++i)
+    expect_close(whole[i].name, split[i].tensor, whole[i].tensor, 1.0 / 32);
+  EXPECT_FALSE(at::equal(split.back().tensor, whole.back().tensor)) << "it was not cut";
 }
 
 TEST_F(ScanGpu, RefusesWhatItCannotTakeWithItsReason) {

@@ -1,0 +1,60 @@
+// Documents of a scan's inputs as the kernels read them, and the buffers between kernels: a ChunkScan and
+// what its pointers point to.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <vector>
+
+#include "scan/cuda/chunk.h"
+#include "scan/cuda/layout.h"
+#include "scan/inputs.h"
+
+namespace mdnlab::scan {
+
+inline constexpr std::int64_t kPanel = 64, kPanelBytes = kPanel * kPanel * 2;  // a tile of 64×64
+
+std::int64_t document_count(const Inputs& inputs);
+
+class BoundScan {
+ public:
+  // Documents first…last of the inputs.
+  BoundScan(const Inputs& inputs, std::int64_t first, std::int64_t last);
+
+  // What there is to cut, and how it is cut, before the kernels run.
+  Load load() const;
+  int multiprocessors() const { return scan_.multiprocessors; }
+  void lay_out(const Cut& cut);
+
+  // Null where the tensor is undefined; else its first element, or that of the first document's state. `read`
+  // makes it contiguous and keeps it.
+  const float* read(const at::Tensor& tensor);
+  const float* read_state(const at::Tensor& state_NHKV);
+  float* write_state(const at::Tensor& state_NHKV) const;
+
+  // S and, with momentum, M of the documents, [Z,N,H,K,V]; 0 where undefined.
+  at::Tensor states(const at::Tensor& S_NHKV, const at::Tensor& M_NHKV) const;
+  void copy_states(const at::Tensor& from_ZNHKV, const at::Tensor& S_NHKV, const at::Tensor& M_NHKV) const;
+
+  // An entry of `bytes` for each head and chunk.
+  void* buffer(std::int64_t bytes);
+  float* floats(std::int64_t count);
+
+  // Coefficients, T⁻¹ and L of every chunk, on the current stream.
+  void prepare();
+
+  cuda::ChunkScan& scan() { return scan_; }
+  const cuda::ChunkScan& scan() const { return scan_; }
+
+ private:
+  at::Tensor part(const at::Tensor& state_NHKV) const;
+
+  std::int64_t first_;
+  std::vector<std::int64_t> starts_;
+  at::Tensor q_, k_, v_;
+  Layout layout_;
+  std::vector<at::Tensor> kept_;
+  cuda::ChunkScan scan_;
+};
+
+}  // namespace mdnlab::scan
