@@ -38,11 +38,22 @@ int longest(const Load& load) {
   return load.chunks.empty() ? 0 : *std::max_element(load.chunks.begin(), load.chunks.end());
 }
 
+// Of the outputs in two segments: the second starts when the first one's end is known, while that one's
+// outputs go on.
+double time_of_two(const Cut& cut, const Load& load, int multiprocessors) {
+  Blocks first;
+  for (const int document : load.chunks)
+    first.add(2.0 * load.heads * load.state_tiles, cut.chunks(document, 0));
+  const double rounds = first.time(multiprocessors) / first.longest;
+  return kLaunches + rounds * std::max(kStart + cut.first, 2 * kStart + kEndsStep * cut.first + cut.length);
+}
+
 // The two rounds of launches of split_outputs() and split_adjoints(); with one segment the second alone.
 template <bool adjoints>
 double time(const Cut& cut, const Load& load, int multiprocessors) {
   const double states = 1.0 * load.heads * load.state_tiles, maps = 1.0 * load.heads * load.map_tiles;
   const int last = cut.segments - 1;
+  if (!adjoints && last == 1) return time_of_two(cut, load, multiprocessors);
   Blocks ahead, whole;
   for (const int document : load.chunks) {
     for (int s = 0; s <= last; ++s) {
@@ -75,7 +86,11 @@ Cut best_cut(const Load& load, int multiprocessors) {
   Cut best = whole;
   double least = kWorthwhile * undivided;
   for (int segments = 2; segments <= std::min(kMostSegments, whole.length); ++segments) {
-    const Cut cut = cut_into(segments, load);
+    Cut cut = cut_into(segments, load);
+    if (!adjoints && segments == 2) {  // so that both end at once
+      cut.first = static_cast<int>(std::ceil(whole.length / (2 - kEndsStep)));
+      cut.length = whole.length - cut.first;
+    }
     if (bytes(cut, load, adjoints) > kMostBytes) break;
     const double found = time<adjoints>(cut, load, multiprocessors);
     if (found < least) best = cut, least = found;
@@ -86,7 +101,7 @@ Cut best_cut(const Load& load, int multiprocessors) {
 }  // namespace
 
 int Cut::chunks(int document_chunks, int segment) const {
-  return std::clamp(document_chunks - segment * length, 0, length);
+  return std::clamp(document_chunks - begin(segment), 0, segment == 0 ? first : length);
 }
 
 Cut cut_into(std::int64_t segments, const Load& load) {
@@ -95,7 +110,7 @@ Cut cut_into(std::int64_t segments, const Load& load) {
   const auto pieces = static_cast<int>(
       std::clamp<std::int64_t>(segments, 1, std::min<std::int64_t>(most, kMostRuns / documents)));
   const int length = (most + pieces - 1) / pieces;
-  return {.segments = (most + length - 1) / length, .length = length};
+  return {.segments = (most + length - 1) / length, .first = length, .length = length};
 }
 
 Cut cut_for_outputs(const Load& load, int multiprocessors) { return best_cut<false>(load, multiprocessors); }
@@ -113,7 +128,7 @@ std::vector<int> tables(const std::vector<std::int64_t>& starts, const Cut& cut)
   const std::vector<int> counts = chunk_counts(starts);
   std::vector<int> out;
   for (int segment = 0; segment < cut.segments; ++segment) {
-    int first_chunk = segment * cut.length;
+    int first_chunk = cut.begin(segment);
     for (const int count : counts) {
       out.insert(out.end(), {first_chunk, cut.chunks(count, segment)});
       first_chunk += count;

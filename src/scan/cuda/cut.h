@@ -8,13 +8,14 @@
 
 namespace mdnlab::scan {
 
-// Every document has the same number of segments: s holds its chunks s·length … (s+1)·length − 1, as many of
-// them as there are.
+// Every document has the same number of segments: the first holds its first `first` chunks, each other one
+// the next `length`, as many of them as there are.
 struct Cut {
   int segments = 1;
-  int length = 0;  // chunks
+  int first = 0, length = 0;
 
   bool operator==(const Cut&) const = default;
+  int begin(int segment) const { return segment == 0 ? 0 : first + (segment - 1) * length; }
   int chunks(int document_chunks, int segment) const;
 };
 
@@ -27,7 +28,8 @@ struct Load {
   std::int64_t row_bytes = 0;  // of one column of a head's states: 4·K, with momentum 8·K
 };
 
-// So many segments, or as many as the longest document has chunks and a launch has blocks for.
+// So many segments of equal length, or as many as the longest document has chunks and a launch has blocks
+// for.
 Cut cut_into(std::int64_t segments, const Load& load);
 
 // The cut with the least predicted time, for the outputs alone or for the backward pass. One segment unless

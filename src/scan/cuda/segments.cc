@@ -82,7 +82,17 @@ std::int64_t map_width(bool has_delta, std::int64_t Z, std::int64_t K) {
 at::Tensor split_outputs(SegmentScan& scan, const at::Tensor& initial, int segments) {
   const Sizes of = sizes_of(scan, initial);
   const int last = segments - 1;
-  const at::Tensor first = initial.unsqueeze(1).clone(), middle = probes(of, last - 1, initial);
+  const at::Tensor first = initial.unsqueeze(1).clone();
+  if (segments == 2) {  // without a map: the second starts when the first one's end is known
+    const at::Tensor second = first.clone();
+    const auto end_and_second = [&] {
+      scan.ends({0, 1}, second);
+      scan.outputs({1, 2}, second);
+    };
+    scan.side_by_side({[&] { scan.outputs({0, 1}, first); }, end_and_second});
+    return second.select(1, 0);
+  }
+  const at::Tensor middle = probes(of, last - 1, initial);
   scan.side_by_side({[&] { scan.ends({0, 1}, first); }, [&] { scan.ends({1, last}, middle); }});
   const at::Tensor later = carry(of, maps_of(of, middle), middle.narrow(-1, 0, of.V), first);
   const at::Tensor states = at::cat({initial.unsqueeze(1), later}, 1);

@@ -109,12 +109,9 @@ class SegmentsOnCpu final : public SegmentScan {
     const at::NoGradGuard no_grad;
     for (std::int64_t s = segments.first; s < segments.last; ++s) {
       for (std::int64_t n = 0; n < kDocuments; ++n) {
-        const std::int64_t end = kStarts[n + 1];
-        const std::int64_t length = cut_.length * kChunk;
-        run(
-            Piece{
-                std::min(end, kStarts[n] + s * length), std::min(end, kStarts[n] + (s + 1) * length), {s, n}},
-            s - segments.first, n);
+        const std::int64_t end = kStarts[n + 1], begin = kStarts[n] + cut_.begin(s) * kChunk;
+        const std::int64_t most = (s == 0 ? cut_.first : cut_.length) * kChunk;
+        run(Piece{std::min(end, begin), std::min(end, begin + most), {s, n}}, s - segments.first, n);
       }
     }
   }
@@ -168,13 +165,11 @@ at::Tensor stacked(const at::Tensor& S, const at::Tensor& M) {
   return M.defined() ? at::stack({S, M}).detach() : S.detach().unsqueeze(0);
 }
 
-void expect_split_is_whole(const Inputs& in, std::int64_t segments) {
+void expect_split_is_whole(const Inputs& in, const Cut& cut) {
   const Outputs whole = chunk(in, {.want_state = true});
   const Adjoints adjoints{
       normal(whole.o_BTHV.sizes(), 1001), normal(whole.final_S_NHKV.sizes(), 1002),
       whole.final_M_NHKV.defined() ? normal(whole.final_M_NHKV.sizes(), 1003) : at::Tensor()};
-  const Load load{.chunks = chunk_counts(kStarts)};
-  const Cut cut = cut_into(segments, load);
   SegmentsOnCpu scan(in, cut, adjoints);
   const at::Tensor initial = stacked(in.initial_S_NHKV, in.initial_M_NHKV);
 
@@ -201,8 +196,10 @@ void expect_split_is_whole(const Inputs& in, std::int64_t segments) {
 TEST(ScanSegments, GiveWhatTheWholeGives) {
   for (const Rule& rule : kRules) {
     if (rule.channel_decay && !rule.delta) continue;  // without delta a segment has one decay for all keys
-    for (const std::int64_t segments : {2, 3, 4, 11}) {
-      SCOPED_TRACE(name(rule) + ", segments " + std::to_string(segments));
+    const Load load{.chunks = chunk_counts(kStarts)};
+    for (const Cut& cut : {Cut{.segments = 2, .first = 8, .length = 3}, cut_into(2, load), cut_into(3, load),
+                           cut_into(4, load), cut_into(11, load)}) {
+      SCOPED_TRACE(name(rule) + ", segments " + std::to_string(cut.segments));
       Inputs in = make_inputs({.shape = {.B = 1, .T = kTokens, .H = 2, .G = 1, .K = 8, .V = 5},
                                .rule = rule,
                                .log_alpha = -1e-3,
@@ -211,7 +208,7 @@ TEST(ScanSegments, GiveWhatTheWholeGives) {
                                .documents = kDocuments});
       std::vector<int> starts(kStarts.begin(), kStarts.end());
       in.cu_seqlens = at::tensor(starts, at::TensorOptions().dtype(at::kInt));
-      expect_split_is_whole(in, segments);
+      expect_split_is_whole(in, cut);
     }
   }
 }
