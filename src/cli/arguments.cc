@@ -7,6 +7,7 @@
 #include <limits>
 #include <sstream>
 
+#include "base/gpu.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "base/wrapped.h"
@@ -30,7 +31,6 @@ struct Arguments::State {
   po::options_description visible;
   std::vector<std::string> names;  // of options, for suggestions
   std::vector<Positional> positionals;
-  Devices devices = Devices::cpu;
   po::variables_map values;
 
   template <typename Value>
@@ -73,23 +73,38 @@ void Arguments::add_database() { option("db FILE", "the database; else MDNLAB_DB
 
 void Arguments::add_plugins() { list("plugin FILE.so", "a rule plugin to load beside those installed"); }
 
-void Arguments::add_device(Devices devices) {
-  state_->devices = devices;
-  option("device DEVICE", devices == Devices::cpu ? "auto or cpu" : "auto (the CPU), cpu, cuda or cuda:N", "auto");
+void Arguments::add_device(Device usual) {
+  option("device DEVICE", "cpu, cuda, cuda:N, or auto: a GPU where there is one",
+         usual == Device::cpu ? "cpu" : "auto");
 }
+
+namespace {
+
+c10::Device usable_device() {
+  if (gpu_facts().gpus.empty()) return c10::kCPU;
+  try {
+    const c10::Device first(c10::kCUDA, 0);
+    scan::require_gpu(first);
+    return first;
+  } catch (const Error& error) {
+    warn(std::string("the CPU is used, as ") + error.what());
+    return c10::kCPU;
+  }
+}
+
+}  // namespace
 
 c10::Device Arguments::device() const {
   const std::string word = text("device");
-  if (word == "auto" || word == "cpu") return c10::kCPU;
-  const std::string expected = state_->devices == Devices::cpu ? "auto or cpu" : "auto, cpu, cuda or cuda:N";
+  if (word == "cpu") return c10::kCPU;
+  if (word == "auto") return usable_device();
   std::int64_t index = 0;
   const bool is_cuda = word == "cuda" || (word.starts_with("cuda:") && parse_integer(word.substr(5), index) &&
                                           index >= 0 && index < std::numeric_limits<c10::DeviceIndex>::max());
-  if (!is_cuda || state_->devices == Devices::cpu) {
-    throw Error(is_cuda ? Code::machine : Code::usage,
-                {.what = is_cuda ? "this command runs on the CPU only" : "unknown device",
-                 .found = "--device " + word,
-                 .expected = expected});
+  if (!is_cuda) {
+    throw Error(
+        Code::usage,
+        {.what = "unknown device", .found = "--device " + word, .expected = "auto, cpu, cuda or cuda:N"});
   }
   const c10::Device device(c10::kCUDA, static_cast<c10::DeviceIndex>(index));
   scan::require_gpu(device);

@@ -22,7 +22,7 @@ struct ArgumentsHelp {
   const char* examples;  // lines, each a command
 };
 
-enum class Devices { cpu, any };  // what a command can use
+enum class Device { cpu, automatic };  // where a command runs unless it is told
 
 class Arguments {
  public:
@@ -40,10 +40,11 @@ class Arguments {
   void add_plugins();
   void add_formats();
 
-  // --device auto|cpu, and with Devices::any also cuda[:N]. auto is the CPU.
-  void add_device(Devices devices = Devices::cpu);
-  // A GPU that is not there, or too old (scan::require_gpu), or that the command cannot use is Code::machine;
-  // another word is Code::usage.
+  // --device auto|cpu|cuda[:N].
+  void add_device(Device usual = Device::automatic);
+  // auto is the first GPU where there is one that can be used (a warning says why one cannot), else the CPU.
+  // A GPU that is asked for and is not there, or too old (scan::require_gpu), is Code::machine; another word
+  // is Code::usage.
   c10::Device device() const;
 
   // False when --help was asked for, and printed. Unknown options, missing or surplus words: Code::usage.

@@ -117,7 +117,7 @@ int run(std::span<const std::string> words) {
            "Prints what this program runs on and with, what is missing and how to get it. Exit code 3 when something\n"
            "that it needs is missing, or the named --device cannot be used.",
        .examples = "  mdnlab doctor\n  mdnlab doctor --json\n  mdnlab doctor --device cuda\n"});
-  arguments.add_device(Devices::any);
+  arguments.add_device();
   arguments.add_database();
   arguments.add_plugins();
   arguments.flag("json", "print JSON");

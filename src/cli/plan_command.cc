@@ -72,7 +72,7 @@ int run(std::span<const std::string> words) {
                    "  mdnlab plan FILE.yaml --device cuda      # which kernels would run there\n"
                    "  mdnlab plan --reference\n"});
   arguments.positional("FILE", "the experiment", 0);
-  add_plan_words(arguments, Devices::any);
+  add_plan_words(arguments);
   arguments.add_database();
   arguments.add_formats();
   arguments.flag("reference", "print instead every section and option that a FILE may hold, as Markdown");

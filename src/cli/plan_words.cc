@@ -4,11 +4,11 @@
 
 namespace mdnlab {
 
-void add_plan_words(Arguments& arguments, Devices devices) {
+void add_plan_words(Arguments& arguments) {
   arguments.list("only PATH=VALUE",
                  "runs whose resolved option has this value; one path ORed, several ANDed");
   arguments.option("shard I/N", "every N-th run of the plan, from the I-th (0 ≤ I < N)", "0/1");
-  arguments.add_device(devices);
+  arguments.add_device();
   arguments.add_plugins();
 }
 

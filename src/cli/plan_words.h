@@ -7,7 +7,7 @@
 namespace mdnlab {
 
 // --only, --shard, --device, --plugin
-void add_plan_words(Arguments& arguments, Devices devices = Devices::cpu);
+void add_plan_words(Arguments& arguments);
 std::vector<PlannedRun> read_plan(const Arguments& arguments, const Plugins& plugins);
 
 }  // namespace mdnlab

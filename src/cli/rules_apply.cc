@@ -129,7 +129,7 @@ int rules_apply(std::span<const std::string> words) {
   arguments.option("mode MODE", "chunk: the fast form; reference: token by token in float64; step: decoding",
                    "chunk");
   arguments.option("dtype TYPE", "f32, f64, bf16 or f16; else that of q");
-  arguments.add_device(Devices::any);
+  arguments.add_device(Device::cpu);
   arguments.option("kernel NAME",
                    "of modes chunk and step: cpu, batched, …; else the first that takes the tensors");
   arguments.flag("normalize", "divide q and k by their norms first, head by head");

@@ -76,12 +76,14 @@ int rules_bench(std::span<const std::string> words) {
                    "  mdnlab rules bench attention gated_deltanet mdn --parts training --db bench.db\n"});
   arguments.positional("NAME", "rules; all when none is named", 0, -1);
   arguments.option("parts LIST", "of scan, loop, training; on a GPU only scan unless named");
-  arguments.list("shape SHAPE", "B1,T1024,H4,K64,V64 of the scan, or without the letters; several times at will");
+  arguments.list("shape SHAPE",
+                 "B1,T1024,H4,K64,V64 of the scan, or without the letters; several times at will");
   arguments.option("dtype TYPE", "of the scan: f32, f64, bf16 or f16; else f32, on a GPU bf16");
-  arguments.option("kernel NAME", "the scan's kernel: cpu, batched, hopper; else the first that takes the shape");
+  arguments.option("kernel NAME",
+                   "the scan's kernel: cpu, batched, hopper; else the first that takes the shape");
   arguments.option("repeats N", "timed runs of each scan, 5 or more", "9");
   arguments.option("threads N", "CPU threads", "1");
-  arguments.add_device(Devices::any);
+  arguments.add_device(Device::cpu);
   arguments.option("db FILE", "store the rows in this database");
   arguments.add_plugins();
   arguments.add_formats();

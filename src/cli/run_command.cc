@@ -18,6 +18,7 @@ int run(std::span<const std::string> words) {
                 "Ctrl-C ends each run after its step, with a checkpoint; the same command goes on.",
        .examples = "  mdnlab run experiments/quickstart.yaml --jobs 2\n"
                    "  mdnlab run experiments/quickstart.yaml --only rule.name=mdn\n"
+                   "  mdnlab run sweep.yaml --device cuda:1\n"
                    "  mdnlab run sweep.yaml --db results.db --shard 0/4\n"});
   arguments.positional("FILE", "the experiment");
   add_plan_words(arguments);
@@ -27,10 +28,12 @@ int run(std::span<const std::string> words) {
 
   const std::filesystem::path file = arguments.text("FILE");
   const std::int64_t jobs = arguments.integer("jobs", 1);
+  const c10::Device device = arguments.device();
   const std::vector<PlannedRun> plan = read_plan(arguments, arguments.plugins());
   const RunnerResult result = run_plan(plan, {.database = arguments.database(),
                                               .base = std::filesystem::absolute(file).parent_path(),
                                               .plugin_words = arguments.plugin_words(),
+                                              .device = device,
                                               .jobs = jobs});
   note(fmt::format("runs: {} planned, {} done before, {} done now, {} failed", plan.size(),
                    result.done_before, result.done, result.failed));

@@ -74,7 +74,7 @@ int run(std::span<const std::string> words) {
            "Prints the log-probability (natural) that the model gives to each next token; without --json, their "
            "mean by sequence. MODEL is a checkpoint, a model folder of another project, or run:KEYPREFIX.",
        .examples = "  mdnlab score run:3f2a --text experiments/data/tinyshakespeare.txt\n"
-                   "  mdnlab score downloads/mdn-400M --tokens ids.json --json\n"
+                   "  mdnlab score downloads/mdn-400M --tokens ids.json --json --device cuda --dtype bf16\n"
                    "  mdnlab score mdn-400M --text page.txt --tokenizer gpt2:experiments/data/gpt2\n"});
   arguments.positional("MODEL", "a checkpoint, a model folder, or run:KEYPREFIX");
   arguments.option("tokens FILE", "a JSON list of lists of token ids");
@@ -87,7 +87,7 @@ int run(std::span<const std::string> words) {
   arguments.add_database();
   arguments.add_plugins();
   if (!arguments.parse(words)) return 0;
-  arguments.device();
+  const c10::Device device = arguments.device();
   if (arguments.has("tokens") == arguments.has("text")) {
     throw Error(Code::usage, {.what = "score what? one of --tokens FILE.json and --text FILE",
                               .found = arguments.has("text") ? "both" : "neither"});
@@ -104,7 +104,7 @@ int run(std::span<const std::string> words) {
   const Plugins plugins = arguments.plugins();
   const StoredModel stored = open_model(arguments.text("MODEL"), arguments.database(), plugins);
   std::vector<Scored> sequences = read_input(arguments, stored);
-  const LanguageModel model = build_model(stored, plugins, dtype_of(dtype));
+  const LanguageModel model = build_model(stored, plugins, dtype_of(dtype), device);
   for (Scored& sequence : sequences) sequence.log_probabilities = log_probabilities(model, sequence.tokens);
   print(arguments.has("json") ? json_text(arguments.text("MODEL"), sequences) : table_text(sequences));
   return 0;

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 
+#include "scan/upload.h"
+
 namespace mdnlab {
 
 namespace {
@@ -20,8 +22,9 @@ std::vector<double> log_probabilities(const LanguageModel& model, std::span<cons
   std::vector<double> result;
   if (tokens.size() < 2) return result;
   const at::NoGradGuard no_grad;
-  const at::Tensor all = at::from_blob(const_cast<std::int64_t*>(tokens.data()),
-                                       {1, static_cast<std::int64_t>(tokens.size())}, at::kLong);
+  const at::Tensor all = upload(at::from_blob(const_cast<std::int64_t*>(tokens.data()),
+                                              {1, static_cast<std::int64_t>(tokens.size())}, at::kLong),
+                                model.device());
   const std::int64_t count = all.size(1) - 1;
   ModelState state;
   for (std::int64_t first = 0; first < count; first += segment_tokens) {
@@ -33,7 +36,7 @@ std::vector<double> log_probabilities(const LanguageModel& model, std::span<cons
       const at::Tensor next = all[0].narrow(0, first + at + 1, rows).unsqueeze(1);
       const at::Tensor chosen = at::log_softmax(model.logits(hidden.narrow(0, at, rows)), -1)
                                     .gather(1, next)
-                                    .to(at::kDouble)
+                                    .to(at::kCPU, at::kDouble)
                                     .contiguous();
       result.insert(result.end(), chosen.const_data_ptr<double>(), chosen.const_data_ptr<double>() + rows);
     }

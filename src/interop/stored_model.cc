@@ -156,8 +156,9 @@ void write_peer_model(const fs::path& folder, const StoredModel& model, const Pl
   });
 }
 
-LanguageModel build_model(const StoredModel& model, const Plugins& plugins, at::ScalarType dtype) {
-  return LanguageModel(model.spec, plugins, model.vocab_size, dtype, model.weights);
+LanguageModel build_model(const StoredModel& model, const Plugins& plugins, at::ScalarType dtype,
+                          at::Device device) {
+  return LanguageModel(model.spec, plugins, model.vocab_size, dtype, model.weights, device);
 }
 
 }  // namespace mdnlab

@@ -32,7 +32,8 @@ void write_checkpoint(const std::filesystem::path& folder, const StoredModel& mo
 // there. The folder is made in one step and must not be there.
 void write_peer_model(const std::filesystem::path& folder, const StoredModel& model, const Plugins& plugins);
 
-// The model, ready to compute in `dtype`.
-LanguageModel build_model(const StoredModel& model, const Plugins& plugins, at::ScalarType dtype);
+// The model, ready to compute in `dtype` on `device`.
+LanguageModel build_model(const StoredModel& model, const Plugins& plugins, at::ScalarType dtype,
+                          at::Device device = at::kCPU);
 
 }  // namespace mdnlab

@@ -11,32 +11,37 @@
 namespace mdnlab {
 
 LanguageModel::LanguageModel(const ModelSpec& spec, const Plugins& plugins, std::int64_t vocab_size,
-                             at::ScalarType dtype, std::uint64_t seed)
-    : LanguageModel(spec, plugins, vocab_size, dtype,
-                    [&](at::Tensor& tensor, const ParameterSpec& parameter) {
-                      mdnlab::fill(tensor, parameter.initial, seed, parameter.name);
-                    }) {}
+                             at::ScalarType dtype, std::uint64_t seed, at::Device device)
+    : LanguageModel(
+          spec, plugins, vocab_size, dtype,
+          [&](at::Tensor& tensor, const ParameterSpec& parameter) {
+            mdnlab::fill(tensor, parameter.initial, seed, parameter.name);
+          },
+          device) {}
 
 LanguageModel::LanguageModel(const ModelSpec& spec, const Plugins& plugins, std::int64_t vocab_size,
-                             at::ScalarType dtype, const std::map<std::string, at::Tensor>& values)
-    : LanguageModel(spec, plugins, vocab_size, dtype,
-                    [&](at::Tensor& tensor, const ParameterSpec& parameter) {
-                      const auto value = values.find(parameter.name);
-                      if (value == values.end() || value->second.sizes() != tensor.sizes()) {
-                        throw std::logic_error("no value for " + parameter.name);
-                      }
-                      tensor.copy_(value->second);
-                    }) {}
+                             at::ScalarType dtype, const std::map<std::string, at::Tensor>& values,
+                             at::Device device)
+    : LanguageModel(
+          spec, plugins, vocab_size, dtype,
+          [&](at::Tensor& tensor, const ParameterSpec& parameter) {
+            const auto value = values.find(parameter.name);
+            if (value == values.end() || value->second.sizes() != tensor.sizes()) {
+              throw std::logic_error("no value for " + parameter.name);
+            }
+            tensor.copy_(value->second);
+          },
+          device) {}
 
 LanguageModel::LanguageModel(const ModelSpec& spec, const Plugins& plugins, std::int64_t vocab_size,
-                             at::ScalarType dtype, const Fill& fill)
+                             at::ScalarType dtype, const Fill& fill, at::Device device)
     : vocab_size_(vocab_size), norm_eps_(spec.options.real("norm_eps")), dtype_(dtype) {
   std::vector<std::unique_ptr<Rule>> rules = build_rules(spec, plugins);
   std::map<std::string, at::Tensor> tensors;
   for (const ParameterSpec& parameter : parameter_specs(spec, rules, vocab_size)) {
     at::Tensor tensor = at::empty(parameter.shape, dtype == at::kDouble ? at::kDouble : at::kFloat);
     fill(tensor, parameter);
-    tensor.set_requires_grad(true);
+    tensor = tensor.to(device).set_requires_grad(true);
     parameters_.push_back({parameter.name, tensor, parameter.decays});
     tensors[parameter.name] = tensor;
   }

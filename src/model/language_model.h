@@ -30,18 +30,18 @@ using LayerObserver = std::function<void(std::size_t layer, const Rule& rule, co
 
 class LanguageModel {
  public:
-  // Initial values are a function of the seed and each parameter's name. `dtype` is the compute dtype; the
-  // residual stream and the parameters stay float32 (float64 for f64).
+  // Initial values are a function of the seed and each parameter's name, the same on every device. `dtype` is
+  // the compute dtype; the residual stream and the parameters stay float32 (float64 for f64).
   LanguageModel(const ModelSpec& spec, const Plugins& plugins, std::int64_t vocab_size, at::ScalarType dtype,
-                std::uint64_t seed);
+                std::uint64_t seed, at::Device device = at::kCPU);
 
   // With these values (trained ones), by the names and in the shapes of parameter_specs: one that is missing
   // or misshapen is a std::logic_error.
   LanguageModel(const ModelSpec& spec, const Plugins& plugins, std::int64_t vocab_size, at::ScalarType dtype,
-                const std::map<std::string, at::Tensor>& values);
+                const std::map<std::string, at::Tensor>& values, at::Device device = at::kCPU);
 
   // tokens int64 (B,T) → final normed hidden states (B,T,D) in the compute dtype. With `state`, goes on from
-  // it.
+  // it. Tokens and documents are on the model's device.
   at::Tensor hidden(const at::Tensor& tokens_BT, const ops::Documents& documents = {},
                     ModelState* state = nullptr, const LayerObserver& observe = {}) const;
 
@@ -50,11 +50,12 @@ class LanguageModel {
 
   const std::vector<Parameter>& parameters() const { return parameters_; }
   std::int64_t vocab_size() const { return vocab_size_; }
+  at::Device device() const { return embedding_.device(); }
 
  private:
   using Fill = std::function<void(at::Tensor&, const ParameterSpec&)>;
   LanguageModel(const ModelSpec& spec, const Plugins& plugins, std::int64_t vocab_size, at::ScalarType dtype,
-                const Fill& fill);
+                const Fill& fill, at::Device device);
 
   struct Block {
     std::unique_ptr<Rule> rule;

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "ops/upload.h"
+#include "scan/upload.h"
 
 namespace mdnlab::ops {
 

@@ -98,7 +98,7 @@ TrainingResult train_and_evaluate(const RunOrder& order, const Plugins& plugins,
                                   const RunRow& run, const EvaluatedModel& identity) {
   const RunConfig config = read_config(parse_yaml(run.plan.config_json, "run " + run.plan.key), plugins);
   TaskMaker tasks(order.base);
-  if (describe_run(config, plugins, tasks).row.key != run.plan.key) {
+  if (describe_run(config, plugins, tasks, order.device).row.key != run.plan.key) {
     throw Error(Code::failed, "the data or a rule has changed since the run was planned");
   }
   at::set_num_threads(static_cast<int>(config.train.integer("threads")));
@@ -107,7 +107,7 @@ TrainingResult train_and_evaluate(const RunOrder& order, const Plugins& plugins,
   const std::unique_ptr<Task> task = tasks.make(config.task, config);
   LanguageModel model(config.model, plugins, vocabulary_of(config, *task),
                       dtype_of(config.train.text("dtype")),
-                      static_cast<std::uint64_t>(config.train.integer("seed")));
+                      static_cast<std::uint64_t>(config.train.integer("seed")), order.device);
   Trainer trainer(model, *task, config.train, run_folder(order.database, run.plan.key), run.plan.config_json);
   std::vector<std::string> refused;
   const std::int64_t step = trainer.resume(refused);

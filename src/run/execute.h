@@ -1,6 +1,8 @@
 // One run, from its row in the store to its end, in a process of its own: the body of `mdnlab worker`.
 #pragma once
 
+#include <c10/core/Device.h>
+
 #include <filesystem>
 #include <string>
 
@@ -11,7 +13,8 @@ namespace mdnlab {
 struct RunOrder {
   std::filesystem::path database;
   std::string key;
-  std::filesystem::path base;  // the folder of the YAML file, for relative paths
+  std::filesystem::path base;      // the folder of the YAML file, for relative paths
+  c10::Device device = c10::kCPU;  // of the kind that the run was planned for
 };
 
 // Claims the run, goes on from its newest good checkpoint, trains, evaluates and ends it. Progress and

@@ -101,8 +101,15 @@ class Runner {
 
   void start(const PlannedRun& run) {
     waiting_.pop_front();
-    std::vector<std::string> words{"worker",    "--db",   options_.database.string(), "--key",
-                                   run.row.key, "--base", options_.base.string()};
+    std::vector<std::string> words{"worker",
+                                   "--db",
+                                   options_.database.string(),
+                                   "--key",
+                                   run.row.key,
+                                   "--base",
+                                   options_.base.string(),
+                                   "--device",
+                                   options_.device.str()};
     words.insert(words.end(), options_.plugin_words.begin(), options_.plugin_words.end());
     active_.emplace_back(&run, WorkerProcess(words));
   }

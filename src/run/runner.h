@@ -14,6 +14,7 @@ struct RunnerOptions {
   std::filesystem::path database;
   std::filesystem::path base;             // the folder of the YAML file
   std::vector<std::string> plugin_words;  // --plugin words, passed on to the workers
+  c10::Device device = c10::kCPU;         // of all workers; this process does not start it
   std::int64_t jobs = 1;
 };
 

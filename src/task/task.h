@@ -22,7 +22,7 @@ namespace mdnlab {
 inline constexpr std::int64_t no_label = -100;
 
 // Row b, position t: the model reads tokens up to and including t and predicts labels[b,t] (already shifted),
-// where that is not no_label.
+// where that is not no_label. All on the CPU.
 struct Batch {
   at::Tensor tokens_BT;  // int64
   at::Tensor labels_BT;  // int64
@@ -31,8 +31,8 @@ struct Batch {
 
 // What a model said of a batch: at each labelled position, in the order of labels_BT ≠ no_label.
 struct Predictions {
-  at::Tensor nll;      // float64 [labels]: −ln p(label)
-  at::Tensor correct;  // bool [labels]: the label has the highest logit
+  at::Tensor nll;      // float64 [labels], on the CPU: −ln p(label)
+  at::Tensor correct;  // bool [labels], on the CPU: the label has the highest logit
 };
 
 // One pass over the items of one setting. next() gives batches until none are left; add() takes each one's

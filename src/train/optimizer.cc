@@ -1,14 +1,16 @@
 #include "train/optimizer.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/_foreach_add.h>
 #include <ATen/ops/_foreach_mul.h>
+#include <ATen/ops/_foreach_norm.h>
 #include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/isfinite.h>
-#include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
-
-#include <cmath>
 
 namespace mdnlab {
 
@@ -25,7 +27,7 @@ AdamW::AdamW(const std::vector<Parameter>& parameters, const Params& train)
     group.parameters.push_back(parameter.tensor);
     group.first_moments.push_back(at::zeros_like(parameter.tensor.detach()));
     group.second_moments.push_back(at::zeros_like(parameter.tensor.detach()));
-    group.steps.push_back(at::zeros({}, at::kFloat));
+    group.steps.push_back(at::zeros({}, at::TensorOptions(parameter.tensor.device()).dtype(at::kFloat)));
   }
 }
 
@@ -39,31 +41,34 @@ std::vector<at::Tensor> AdamW::gradients(const Group& group) const {
   return list;
 }
 
-double AdamW::clip() {
+at::Tensor AdamW::clip() {
   const at::NoGradGuard no_grad;
-  double squares = 0;
+  std::vector<at::Tensor> all;
   for (const Group& group : groups_) {
-    for (const at::Tensor& gradient : gradients(group)) {
-      const double norm = at::linalg_vector_norm(gradient, 2).item<double>();
-      squares += norm * norm;
-    }
+    for (const at::Tensor& gradient : gradients(group)) all.push_back(gradient);
   }
-  const double norm = std::sqrt(squares);
-  if (max_norm_ > 0 && norm > max_norm_) {
-    for (const Group& group : groups_) {
-      if (!group.parameters.empty()) at::_foreach_mul_(gradients(group), max_norm_ / norm);
-    }
+  const at::Tensor norm = at::stack(at::_foreach_norm(all)).to(at::kDouble).square().sum().sqrt();
+  if (max_norm_ > 0) {
+    const at::Tensor share = at::where(norm.isfinite(), (max_norm_ / norm).clamp_max(1), 1);
+    at::_foreach_mul_(all, share.to(all[0].scalar_type()));
   }
   return norm;
 }
 
-void AdamW::step(double learning_rate) {
+void AdamW::step(double learning_rate, const at::Tensor& skip) {
   const at::NoGradGuard no_grad;
+  const at::Tensor skipped = skip.to(at::kFloat), counted = 1 - skipped;
   for (Group& group : groups_) {
     if (group.parameters.empty()) continue;
-    for (at::Tensor& count : group.steps) count.add_(1);
+    at::_foreach_add_(group.steps, counted);
     at::_fused_adamw_(group.parameters, gradients(group), group.first_moments, group.second_moments, {},
-                      group.steps, learning_rate, beta1_, beta2_, group.weight_decay, eps_, false, false);
+                      group.steps, learning_rate, beta1_, beta2_, group.weight_decay, eps_, false, false,
+                      /*grad_scale=*/{}, skipped);
+  }
+}
+
+void AdamW::drop_gradients() {
+  for (const Group& group : groups_) {
     for (const at::Tensor& parameter : group.parameters) parameter.mutable_grad() = at::Tensor();
   }
 }

@@ -1,4 +1,4 @@
-// AdamW over all parameters of a model at once.
+// AdamW over all parameters of a model at once, where they are: nothing is read on the host.
 #pragma once
 
 #include <cstdint>
@@ -14,16 +14,19 @@ class AdamW {
  public:
   AdamW(const std::vector<Parameter>& parameters, const Params& train);
 
-  // Scales the gradients so that their global norm is at most max_norm (0: never). Returns the norm before.
-  double clip();
+  // Scales the gradients so that their global norm is at most max_norm (0: never); they stay as they are
+  // where it is not finite. Returns the norm before, float64.
+  at::Tensor clip();
 
-  void step(double learning_rate);  // then drops the gradients
+  // Changes nothing where `skip` (a bool on the parameters' device) is true.
+  void step(double learning_rate, const at::Tensor& skip);
+  void drop_gradients();
 
   // The name of the first parameter whose gradient is not finite, or "".
   std::string first_not_finite() const;
 
-  // The moments and the step count, by name; load() is the inverse. A missing or misshapen tensor is
-  // Code::failed.
+  // The moments and the step count, by name, on the parameters' device; load() is the inverse, from any. A
+  // missing or misshapen tensor is Code::failed.
   TensorMap state() const;
   void load(const TensorMap& state);
 

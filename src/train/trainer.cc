@@ -3,11 +3,14 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cross_entropy_loss.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/zeros.h>
 #include <fmt/format.h>
 
 #include <chrono>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "train/checkpoint.h"
 #include "train/options.h"
@@ -41,6 +44,7 @@ std::int64_t Trainer::resume(std::vector<std::string>& refused) {
   }
   optimizer_.load(latest.checkpoint->optimizer);
   step_ = saved_step_ = latest.checkpoint->step;
+  upcoming_.reset();
   return step_;
 }
 
@@ -64,46 +68,44 @@ void Trainer::checkpoint(const TrainingHooks& hooks) {
   saved_step_ = step_;
 }
 
-// The mean loss over the step's labels; leaves its gradient. Every label of the step weighs the same, however
-// the labels fall into batches.
-double Trainer::forward_backward(std::int64_t step) {
-  const std::int64_t batch_size = options_.integer("batch_size"), batches = accumulation(options_);
-  std::vector<Batch> list;
-  std::int64_t labels = 0;
-  for (std::int64_t i = 0; i < batches; ++i) {
-    list.push_back(task_.training((step * batches + i) * batch_size, batch_size));
-    labels += (list.back().labels_BT != no_label).sum().item<std::int64_t>();
-  }
-  double loss = 0;
-  for (const Batch& batch : list) {
-    const at::Tensor labelled = (batch.labels_BT.flatten() != no_label).nonzero().squeeze(1);
-    if (labelled.numel() == 0) continue;
+// The mean loss over the step's labels, float64 on the model's device; leaves its gradient. Every label of
+// the step weighs the same, however the labels fall into batches.
+at::Tensor Trainer::forward_backward(const StepBatches& step) {
+  at::Tensor loss = at::zeros({}, at::TensorOptions(model_.device()).dtype(at::kDouble));
+  for (const LabelledBatch& batch : step.batches) {
     const at::Tensor hidden = model_.hidden(batch.tokens_BT, batch.documents).flatten(0, 1);
-    // Every position may be labelled (text) or few (recall): only those reach the head.
-    const at::Tensor chosen = labelled.numel() == hidden.size(0) ? hidden : hidden.index_select(0, labelled);
-    const at::Tensor sum = at::cross_entropy_loss(
-        model_.logits(chosen), batch.labels_BT.flatten().index_select(0, labelled), {}, at::Reduction::Sum);
-    const at::Tensor share = sum / static_cast<double>(labels);
+    // Only what has a label reaches the head.
+    const at::Tensor chosen = batch.positions.defined() ? hidden.index_select(0, batch.positions) : hidden;
+    const at::Tensor sum =
+        at::cross_entropy_loss(model_.logits(chosen), batch.labels, {}, at::Reduction::Sum);
+    const at::Tensor share = sum / static_cast<double>(step.labels);
     share.backward();
-    loss += share.item<double>();
+    loss += share.detach();
   }
   return loss;
 }
 
+// The host reads the device once, when all of the step is on its way and the next one's batches are too.
 StepResult Trainer::step() {
-  StepResult result{.loss = forward_backward(step_), .learning_rate = learning_rate(options_, step_)};
+  const StepBatches batches =
+      upcoming_ ? *std::exchange(upcoming_, {}) : read_step(task_, options_, step_, model_.device());
+  StepResult result{.learning_rate = learning_rate(options_, step_)};
+  const at::Tensor loss = forward_backward(batches), norm = optimizer_.clip();
+  optimizer_.step(result.learning_rate, (loss + norm).isfinite().logical_not());
+  if (step_ + 1 < options_.integer("steps"))
+    upcoming_ = read_step(task_, options_, step_ + 1, model_.device());
+
+  const at::Tensor found = at::stack({loss, norm}).cpu();
+  result.loss = found[0].item<double>();
+  result.grad_norm = found[1].item<double>();
   if (!std::isfinite(result.loss)) {
     result.fault = fmt::format("the loss is {} at step {}", result.loss, step_ + 1);
-    return result;
-  }
-  result.grad_norm = optimizer_.clip();
-  if (!std::isfinite(result.grad_norm)) {
+  } else if (!std::isfinite(result.grad_norm)) {
     result.fault =
         fmt::format("the gradient of {} is not finite at step {}", optimizer_.first_not_finite(), step_ + 1);
-    return result;
   }
-  optimizer_.step(result.learning_rate);
-  ++step_;
+  optimizer_.drop_gradients();
+  if (result.fault.empty()) ++step_;
   return result;
 }
 

@@ -1,10 +1,12 @@
-// Trains a model on a task. On the CPU every number it gives is a function of the options, the model's
-// initial values and the task alone; a training that was stopped and resumed ends with the same bits.
+// Trains a model on a task, on the model's device. On the CPU every number it gives is a function of the
+// options, the model's initial values and the task alone; a training that was stopped and resumed ends with
+// the same bits.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +14,7 @@
 #include "model/language_model.h"
 #include "task/task.h"
 #include "train/optimizer.h"
+#include "train/step_batches.h"
 
 namespace mdnlab {
 
@@ -63,7 +66,7 @@ class Trainer {
   TrainingResult train(Sink& sink, const TrainingHooks& hooks);
 
  private:
-  double forward_backward(std::int64_t step);
+  at::Tensor forward_backward(const StepBatches& batches);
   void checkpoint(const TrainingHooks& hooks);
 
   LanguageModel& model_;
@@ -72,8 +75,9 @@ class Trainer {
   std::filesystem::path run_folder_;
   std::string config_json_;
   AdamW optimizer_;
-  std::int64_t step_ = 0;         // done
-  std::int64_t saved_step_ = -1;  // of the newest checkpoint
+  std::optional<StepBatches> upcoming_;  // of the next step, where they were read already
+  std::int64_t step_ = 0;                // done
+  std::int64_t saved_step_ = -1;         // of the newest checkpoint
 };
 
 }  // namespace mdnlab

@@ -8,6 +8,8 @@
 #include <bit>
 #include <numeric>
 
+#include "scan/upload.h"
+
 namespace mdnlab::scan::batched {
 
 namespace {
@@ -61,7 +63,7 @@ Packing::Packing(const Inputs& inputs, const Options& options)
 
   const auto whole = inputs.q_BTGK.options().dtype(at::kLong);
   const auto list = [&](const std::vector<std::int64_t>& values) {
-    return at::tensor(at::ArrayRef<std::int64_t>(values), at::kLong).to(whole.device());
+    return upload(at::tensor(at::ArrayRef<std::int64_t>(values), at::kLong), whole.device());
   };
   document_of_rank_ = list(document_of_rank);
   rank_of_document_ = list(rank_of_document);

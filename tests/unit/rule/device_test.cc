@@ -1,51 +1,18 @@
-// No rule cares where its tensors are. LibTorch's `meta` device has shapes and no memory: a tensor made on the
-// CPU by default, a pointer that is followed or a value that is read fails there, as it would on a GPU.
-#include <ATen/ExpandUtils.h>
-#include <ATen/TensorOperators.h>
+// No rule cares where its tensors are.
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty_like.h>
 #include <ATen/ops/ones_like.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
-#include <torch/library.h>
 
+#include "../meta_device.h"
 #include "layer.h"
-#include "scan/batched/batched.h"
-#include "scan/implementation.h"
 
 namespace mdnlab {
 namespace {
 
-// The shapes of operations that LibTorch describes in its Python half alone.
-at::Tensor flipped(const at::Tensor& x, at::IntArrayRef) { return at::empty_like(x); }
-at::Tensor selected(const at::Tensor& x, std::int64_t dimension, const at::Tensor& index) {
-  TORCH_CHECK(index.is_meta());
-  std::vector<std::int64_t> shape = x.sizes().vec();
-  shape[static_cast<std::size_t>(at::maybe_wrap_dim(dimension, x.dim()))] = index.numel();
-  return x.new_empty(shape);
-}
-at::Tensor chosen(const at::Tensor& condition, const at::Tensor& x, const at::Tensor& other) {
-  TORCH_CHECK(condition.is_meta() && (x.is_meta() || x.dim() == 0) && (other.is_meta() || other.dim() == 0));
-  const at::Tensor& whole = x.is_meta() ? x : other;
-  return whole.new_empty(at::infer_size(condition.sizes(), at::infer_size(x.sizes(), other.sizes())));
-}
-at::Tensor& choose_into(const at::Tensor&, const at::Tensor&, const at::Tensor&, at::Tensor& out) { return out; }
-TORCH_LIBRARY_IMPL(aten, Meta, library) {
-  library.impl("flip", flipped);
-  library.impl("index_select", selected);
-  library.impl("where.self", chosen);
-  library.impl("where.self_out", choose_into);
-}
-
 class AnyDevice : public testing::TestWithParam<LayerCase> {
  protected:
-  static void SetUpTestSuite() {
-    scan::add_implementation(at::kMeta, {.name = "batched",
-                                         .refusal = [](const scan::Inputs&) { return std::string(); },
-                                         .forward = scan::forward_batched,
-                                         .backward = scan::backward_batched,
-                                         .step = scan::step_batched});
-  }
+  static void SetUpTestSuite() { prepare_meta_device(); }
 
   explicit AnyDevice() : layer_(GetParam(), at::kFloat) {
     for (const auto& [name, tensor] : layer_.weights().all())
