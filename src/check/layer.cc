@@ -26,13 +26,14 @@ at::Tensor value_of(const ParameterSpec& spec, std::uint64_t seed) {
 
 }  // namespace
 
-Layer::Layer(const LayerChoice& choice, at::ScalarType dtype, std::uint64_t seed)
+Layer::Layer(const LayerChoice& choice, at::ScalarType dtype, std::uint64_t seed, at::Device device)
     : rule_(choice.plugin->create(choice.options, choice.shape)),
       dtype_(dtype),
+      device_(device),
       hidden_size_(choice.shape.hidden_size),
       seed_(seed) {
   for (const ParameterSpec& spec : rule_->parameters())
-    weights_.add(spec.name, value_of(spec, seed).to(dtype == at::kDouble ? at::kDouble : at::kFloat));
+    weights_.add(spec.name, value_of(spec, seed).to(device, dtype == at::kDouble ? at::kDouble : at::kFloat));
 }
 
 Layer Layer::with(Weights weights, at::ScalarType dtype) const {
@@ -57,7 +58,7 @@ at::Tensor Layer::token_by_token(const at::Tensor& x_BTD, LayerState& state) con
 }
 
 at::Tensor Layer::input(std::int64_t batch, std::int64_t tokens, std::string_view name) const {
-  return normal({batch, tokens, hidden_size_}, seed_, name).to(dtype_);
+  return given(normal({batch, tokens, hidden_size_}, seed_, name));
 }
 
 }  // namespace mdnlab::check

@@ -1,5 +1,6 @@
-// The layer level of the suite: a whole layer of any rule, through Rule::forward with its own parameters. The
-// judge is the same rule in float64, token by token with its state, and finite differences.
+// The layer level of the suite: a whole layer of any rule on a device, through Rule::forward with its own
+// parameters. The judge is the same rule in float64 on the CPU, token by token with its state, and finite
+// differences there.
 #pragma once
 
 #include "check/layer.h"
@@ -8,14 +9,14 @@
 namespace mdnlab::check {
 
 // Adds every case of the layer level.
-void check_layer(const LayerChoice& choice, std::uint64_t seed, Verdict& verdict);
+void check_layer(const LayerChoice& choice, std::uint64_t seed, at::Device device, Verdict& verdict);
 
 // Its parts. However a sequence is cut, batched or padded, what comes out is the same.
-void check_sequence(const LayerChoice& choice, std::uint64_t seed, Verdict& verdict);
+void check_sequence(const LayerChoice& choice, std::uint64_t seed, at::Device device, Verdict& verdict);
 // Gradients of x and of every parameter, also through the state of a sequence in parts.
-void check_gradients(const LayerChoice& choice, std::uint64_t seed, Verdict& verdict);
+void check_gradients(const LayerChoice& choice, std::uint64_t seed, at::Device device, Verdict& verdict);
 // What the rule says of itself: its state, its capabilities, its gates.
-void check_claims(const LayerChoice& choice, std::uint64_t seed, Verdict& verdict);
+void check_claims(const LayerChoice& choice, std::uint64_t seed, at::Device device, Verdict& verdict);
 
 // "layer/GROUP", with the choice's variant before `variant`.
 Where layer_where(const LayerChoice& choice, const char* group, const std::string& variant,

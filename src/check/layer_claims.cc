@@ -28,10 +28,10 @@ std::int64_t state_bytes(const mdnlab::Rule& rule, std::int64_t context) {
 }
 
 // state() against the tensors that a call leaves behind.
-void check_state(const LayerChoice& choice, std::uint64_t seed, Verdict& verdict) {
+void check_state(const LayerChoice& choice, std::uint64_t seed, at::Device device, Verdict& verdict) {
   for (const at::ScalarType dtype : {at::kDouble, at::kFloat, at::kBFloat16}) {
     const Where where = layer_where(choice, "state", "", dtype);
-    const Layer layer(choice, dtype, seed);
+    const Layer layer(choice, dtype, seed, device);
     LayerState state;
     const at::Tensor x = layer.input(kBatch, kTokens), y = layer.next(x, state);
     verdict.holds(
@@ -49,9 +49,11 @@ void check_state(const LayerChoice& choice, std::uint64_t seed, Verdict& verdict
       shape.insert(shape.end(), specs[i].shape.begin(), specs[i].shape.end());
       const at::Tensor& tensor = state.tensors[i];
       verdict.holds(where, specs[i].name,
-                    tensor.sizes() == at::IntArrayRef(shape) && tensor.scalar_type() == specs[i].dtype,
-                    shape_text(tensor.sizes()) + " " + c10::toString(tensor.scalar_type()) + ", declared " +
-                        shape_text(shape) + " " + c10::toString(specs[i].dtype));
+                    tensor.sizes() == at::IntArrayRef(shape) && tensor.scalar_type() == specs[i].dtype &&
+                        tensor.device() == x.device(),
+                    shape_text(tensor.sizes()) + " " + c10::toString(tensor.scalar_type()) + " on " +
+                        tensor.device().str() + ", declared " + shape_text(shape) + " " +
+                        c10::toString(specs[i].dtype) + ", x on " + x.device().str());
     }
   }
 }
@@ -62,9 +64,9 @@ const char* decay_word(const at::Tensor& log_alpha) {
 
 // What `rules list` says, or the options where they have the switches, against what the layer hands to the
 // scan.
-void check_capabilities(const LayerChoice& choice, std::uint64_t seed, Verdict& verdict) {
+void check_capabilities(const LayerChoice& choice, std::uint64_t seed, at::Device device, Verdict& verdict) {
   const Where where = layer_where(choice, "capabilities", "", at::kFloat);
-  const Layer layer(choice, at::kFloat, seed);
+  const Layer layer(choice, at::kFloat, seed, device);
   constexpr std::int64_t kLong = 1 << 20;
   const bool constant = state_bytes(layer.rule(), kLong) == state_bytes(layer.rule(), 2 * kLong);
   verdict.holds(where, "constant_state", constant == choice.plugin->info().capabilities.constant_state,
@@ -85,8 +87,8 @@ void check_capabilities(const LayerChoice& choice, std::uint64_t seed, Verdict& 
 constexpr double kSizes[] = {1, 1e-3, 100};
 
 // Log-gates ≤ 0 (−∞ forgets), β and η numbers, no sign of β that would turn a write around.
-void check_gates(const LayerChoice& choice, std::uint64_t seed, Verdict& verdict) {
-  const Layer layer(choice, at::kFloat, seed);
+void check_gates(const LayerChoice& choice, std::uint64_t seed, at::Device device, Verdict& verdict) {
+  const Layer layer(choice, at::kFloat, seed, device);
   for (const double size : kSizes) {
     const Where where = layer_where(choice, "gates", "x*" + shortest(size), at::kFloat);
     const auto gates = layer.rule().coefficients(layer.input(1, kTokens) * size, layer.weights());
@@ -103,8 +105,8 @@ void check_gates(const LayerChoice& choice, std::uint64_t seed, Verdict& verdict
   }
 }
 
-void check_extremes(const LayerChoice& choice, std::uint64_t seed, Verdict& verdict) {
-  const Layer layer(choice, at::kFloat, seed);
+void check_extremes(const LayerChoice& choice, std::uint64_t seed, at::Device device, Verdict& verdict) {
+  const Layer layer(choice, at::kFloat, seed, device);
   for (const double size : kSizes) {
     const Where where = layer_where(choice, "extremes", "x*" + shortest(size), at::kFloat);
     const at::Tensor x = (layer.input(1, kTokens) * size).requires_grad_(true);
@@ -117,9 +119,9 @@ void check_extremes(const LayerChoice& choice, std::uint64_t seed, Verdict& verd
 
 }  // namespace
 
-void check_claims(const LayerChoice& choice, std::uint64_t seed, Verdict& verdict) {
+void check_claims(const LayerChoice& choice, std::uint64_t seed, at::Device device, Verdict& verdict) {
   const auto part = [&](const char* group, const auto& body) {
-    verdict.attempt(layer_where(choice, group, "", at::kFloat), [&] { body(choice, seed, verdict); });
+    verdict.attempt(layer_where(choice, group, "", at::kFloat), [&] { body(choice, seed, device, verdict); });
   };
   if (choice.plugin->info().capabilities.step) part("state", check_state);
   part("capabilities", check_capabilities);

@@ -1,5 +1,5 @@
 // Gradients in float64 against differences of values; in float32, in bf16 and of a sequence in parts against
-// those in float64.
+// those in float64. What is compared with is of the CPU.
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
@@ -54,13 +54,18 @@ at::Tensor output(const Layer& layer, const Leaves& leaves, const std::vector<st
   return at::cat(y, 1);
 }
 
+// On the CPU, wherever the layer is.
 std::vector<at::Tensor> gradients(const Layer& layer, const Leaves& leaves,
                                   const std::vector<std::int64_t>& parts = {}) {
   std::vector<at::Tensor> variables;
   for (const auto& [name, leaf] : leaves) variables.push_back(leaf);
-  return torch::autograd::grad({output(layer, leaves, parts)}, variables,
-                               {layer.input(2, kTokens, "adjoint")}, std::nullopt, false,
-                               /*allow_unused=*/true);
+  std::vector<at::Tensor> found =
+      torch::autograd::grad({output(layer, leaves, parts)}, variables, {layer.input(2, kTokens, "adjoint")},
+                            std::nullopt, false, /*allow_unused=*/true);
+  for (at::Tensor& gradient : found) {
+    if (gradient.defined()) gradient = gradient.cpu();
+  }
+  return found;
 }
 
 // The slope of the loss along a direction in one leaf.
@@ -75,7 +80,8 @@ double measured_slope(const Layer& layer, Leaves leaves, std::size_t leaf, const
   return (8 * (loss(1) - loss(-1)) - (loss(2) - loss(-2))) / (12 * step);
 }
 
-void check_differences(const LayerChoice& choice, std::uint64_t seed, const Layer& layer,
+// `found`, the gradients of a layer in float64, against the values of the judge.
+void check_differences(const LayerChoice& choice, std::uint64_t seed, const Layer& judge,
                        const Leaves& leaves, const std::vector<at::Tensor>& found, Verdict& verdict) {
   const Where where = layer_where(choice, "gradient", "differences", at::kDouble);
   for (std::size_t i = 0; i < leaves.size(); ++i) {
@@ -86,7 +92,7 @@ void check_differences(const LayerChoice& choice, std::uint64_t seed, const Laye
     const double predicted = found[i].defined() ? (found[i] * direction).sum().item<double>() : 0;
     double slope = 0, error = std::numeric_limits<double>::infinity();
     for (const double step : kSteps) {
-      const double measured = measured_slope(layer, leaves, i, direction, step);
+      const double measured = measured_slope(judge, leaves, i, direction, step);
       const double off = std::abs(predicted - measured) / std::max(size, std::abs(measured));
       if (off < error) slope = measured;
       error = std::min(error, off);
@@ -119,11 +125,11 @@ void check_parts(const LayerChoice& choice, const Layer& layer, const Leaves& le
 
 // What rounding x and the parameters to bf16 does to a gradient: the worst tensor's relative error. One
 // number for the layer, as two roundings in a tensor of two numbers may cancel by chance.
-double rounding_error(const Layer& layer, const Leaves& leaves, const std::vector<at::Tensor>& exact) {
+double rounding_error(const Layer& judge, const Leaves& leaves, const std::vector<at::Tensor>& exact) {
   Leaves rounded = leaves;
   for (auto& [name, leaf] : rounded)
     leaf = leaf.detach().to(at::kBFloat16).to(at::kDouble).requires_grad_(true);
-  const std::vector<at::Tensor> found = gradients(layer, rounded);
+  const std::vector<at::Tensor> found = gradients(judge, rounded);
   double worst = 0;
   for (std::size_t i = 0; i < exact.size(); ++i) {
     if (exact[i].defined()) worst = std::max(worst, relative_error(found[i], exact[i]));
@@ -133,18 +139,18 @@ double rounding_error(const Layer& layer, const Leaves& leaves, const std::vecto
 
 }  // namespace
 
-void check_gradients(const LayerChoice& choice, std::uint64_t seed, Verdict& verdict) {
+void check_gradients(const LayerChoice& choice, std::uint64_t seed, at::Device device, Verdict& verdict) {
   verdict.attempt(layer_where(choice, "gradient", "", at::kDouble), [&] {
-    const Layer layer(choice, at::kDouble, seed);
-    const Leaves leaves = leaves_of(layer);
-    const std::vector<at::Tensor> exact = gradients(layer, leaves);
-    check_differences(choice, seed, layer, leaves, exact, verdict);
-    if (choice.plugin->info().capabilities.step) check_parts(choice, layer, leaves, exact, verdict);
+    const Layer judge(choice, at::kDouble, seed), wide(choice, at::kDouble, seed, device);
+    const Leaves leaves = leaves_of(judge), wide_leaves = leaves_of(wide);
+    const std::vector<at::Tensor> exact = gradients(judge, leaves);
+    check_differences(choice, seed, judge, leaves, gradients(wide, wide_leaves), verdict);
+    if (choice.plugin->info().capabilities.step) check_parts(choice, wide, wide_leaves, exact, verdict);
 
-    const double rounding = rounding_error(layer, leaves, exact);
+    const double rounding = rounding_error(judge, leaves, exact);
     for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
       const Where where = layer_where(choice, "gradient", "", dtype);
-      const Layer narrow(choice, dtype, seed);
+      const Layer narrow(choice, dtype, seed, device);
       const std::vector<at::Tensor> found = gradients(narrow, leaves_of(narrow));
       const double most = tolerance(at::kFloat) + kRoundings * rounding * (dtype == at::kFloat ? 0x1p-16 : 1);
       for (std::size_t i = 0; i < leaves.size(); ++i) {

@@ -18,9 +18,10 @@ constexpr at::ScalarType kDtypes[] = {at::kDouble, at::kFloat, at::kBFloat16};
 
 class Sequence {
  public:
-  Sequence(const LayerChoice& choice, std::uint64_t seed, Verdict& verdict)
+  Sequence(const LayerChoice& choice, std::uint64_t seed, at::Device device, Verdict& verdict)
       : choice_(choice),
         seed_(seed),
+        device_(device),
         steps_(choice.plugin->info().capabilities.step),
         judge_(choice, at::kDouble, seed),
         verdict_(verdict) {}
@@ -44,7 +45,8 @@ class Sequence {
   Where where(const std::string& variant, at::ScalarType dtype) const {
     return layer_where(choice_, group_, variant, dtype);
   }
-  Layer layer(at::ScalarType dtype) const { return {choice_, dtype, seed_}; }
+  // Under test.
+  Layer layer(at::ScalarType dtype) const { return {choice_, dtype, seed_, device_}; }
 
   // The judge's answer: token by token, or at once from a rule that cannot.
   at::Tensor judged(const Layer& judge, const at::Tensor& x, LayerState& state) const {
@@ -74,7 +76,8 @@ class Sequence {
       const std::string variant = "T=" + std::to_string(T);
       for (const at::ScalarType dtype : kDtypes) {
         const double most = dtype == at::kBFloat16 ? bf16_tolerance(x, expected) : tolerance(dtype);
-        verdict_.close(where(variant, dtype), "y", layer(dtype).whole(x.to(dtype)), expected, most);
+        const Layer runner = layer(dtype);
+        verdict_.close(where(variant, dtype), "y", runner.whole(runner.given(x)), expected, most);
       }
     }
   }
@@ -86,8 +89,9 @@ class Sequence {
     for (const at::ScalarType dtype : kDtypes) {
       const Layer decoder = layer(dtype);
       LayerState state;
-      const at::Tensor prompt = decoder.next(x.to(dtype).narrow(1, 0, 33), state);
-      const at::Tensor rest = decoder.token_by_token(x.to(dtype).narrow(1, 33, kTokens - 33), state);
+      const at::Tensor all = decoder.given(x);
+      const at::Tensor prompt = decoder.next(all.narrow(1, 0, 33), state);
+      const at::Tensor rest = decoder.token_by_token(all.narrow(1, 33, kTokens - 33), state);
       const double most = dtype == at::kBFloat16 ? bf16_tolerance(x, expected) : tolerance(dtype);
       verdict_.close(where("", dtype), "y", at::cat({prompt, rest}, 1), expected, most);
     }
@@ -99,13 +103,14 @@ class Sequence {
     LayerState expected_state;
     const at::Tensor expected = judged(judge_, x, expected_state);
     const std::vector<StateSpec> specs = judge_.rule().state(kTokens, at::kDouble);
+    const Layer runner = layer(at::kDouble);
     for (const std::vector<std::int64_t>& cut :
          std::vector<std::vector<std::int64_t>>{{33, 34}, {1, 66}, {2, 48, 17}, {66, 1}}) {
       LayerState state;
       std::vector<at::Tensor> y;
       std::int64_t done = 0;
       for (const std::int64_t tokens : cut) {
-        y.push_back(judge_.next(x.narrow(1, done, tokens), state));
+        y.push_back(runner.next(runner.given(x).narrow(1, done, tokens), state));
         done += tokens;
       }
       const Where here = where("at=" + std::to_string(cut[0]), at::kDouble);
@@ -118,7 +123,7 @@ class Sequence {
   // Row 0 holds documents of 3, 1, 29 and 14 tokens, row 1 of 32 and 15.
   void documents() {
     const std::vector<std::int64_t> starts{0, 3, 4, 33, 47, 47 + 32, 94};
-    const ops::Documents packing = ops::documents(2, 47, {3, 4, 33, 47 + 32});
+    const ops::Documents packing = ops::documents(2, 47, {3, 4, 33, 47 + 32}).to(device_);
     const auto separately = [&](const at::Tensor& x, const auto& run) {
       std::vector<at::Tensor> y;
       for (std::size_t n = 0; n + 1 < starts.size(); ++n)
@@ -128,12 +133,16 @@ class Sequence {
     for (const at::ScalarType dtype : {at::kDouble, at::kFloat}) {
       const at::NoGradGuard no_grad;
       const at::Tensor x = judge_.input(2, 47);
-      verdict_.close(where("", dtype), "y", layer(dtype).whole(x.to(dtype), packing),
+      const Layer runner = layer(dtype);
+      verdict_.close(where("", dtype), "y", runner.whole(runner.given(x), packing),
                      separately(x, [this](const at::Tensor& alone) { return judged(alone); }));
     }
     const at::Tensor x = judge_.input(2, 47).requires_grad_(true), adjoint = judge_.input(2, 47, "adjoint");
-    const auto gradient = [&](const at::Tensor& y) { return torch::autograd::grad({y}, {x}, {adjoint})[0]; };
-    verdict_.close(where("", at::kDouble), "d_x", gradient(judge_.whole(x, packing)),
+    const auto gradient = [&](const at::Tensor& y) {
+      return torch::autograd::grad({y}, {x}, {adjoint.to(y.device())})[0];
+    };
+    const Layer runner = layer(at::kDouble);
+    verdict_.close(where("", at::kDouble), "d_x", gradient(runner.whole(runner.given(x), packing)),
                    gradient(separately(x, [this](const at::Tensor& alone) { return judge_.whole(alone); })));
   }
 
@@ -161,11 +170,12 @@ class Sequence {
   void rows() {
     const at::NoGradGuard no_grad;
     const at::Tensor x = judge_.input(3, kTokens);
-    const at::Tensor alone = judge_.whole(x.narrow(0, 1, 1));
-    verdict_.close(where("alone", at::kDouble), "y", judge_.whole(x).narrow(0, 1, 1), alone);
+    const Layer exact = layer(at::kDouble);
+    const at::Tensor all = exact.given(x), alone = exact.whole(all.narrow(0, 1, 1));
+    verdict_.close(where("alone", at::kDouble), "y", exact.whole(all).narrow(0, 1, 1), alone);
     for (const at::ScalarType dtype : kDtypes) {
       const Layer runner = layer(dtype);
-      at::Tensor padded = x.to(dtype, false, /*copy=*/true);
+      const at::Tensor padded = runner.given(x).clone();
       const at::Tensor expected = runner.whole(padded).narrow(0, 1, 1).clone();
       for (const std::int64_t row : {0, 2}) padded.select(0, row).fill_(dtype == at::kBFloat16 ? 1e4 : kNaN);
       verdict_.equal(where("padding", dtype), "y", runner.whole(padded).narrow(0, 1, 1), expected);
@@ -186,7 +196,7 @@ class Sequence {
       const auto [y_again, d_x_again] = run();
       verdict_.equal(where("again", dtype), "y", y_again, y);
       verdict_.equal(where("again", dtype), "d_x", d_x_again, d_x);
-      const PoisonedMemory poisoned;
+      const PoisonedMemory poisoned(device_);
       const auto [y_poisoned, d_x_poisoned] = run();
       verdict_.equal(where("poisoned", dtype), "y", y_poisoned, y);
       verdict_.equal(where("poisoned", dtype), "d_x", d_x_poisoned, d_x);
@@ -195,6 +205,7 @@ class Sequence {
 
   const LayerChoice& choice_;
   std::uint64_t seed_;
+  at::Device device_;
   bool steps_;
   Layer judge_;
   Verdict& verdict_;
@@ -203,8 +214,8 @@ class Sequence {
 
 }  // namespace
 
-void check_sequence(const LayerChoice& choice, std::uint64_t seed, Verdict& verdict) {
-  Sequence(choice, seed, verdict).check();
+void check_sequence(const LayerChoice& choice, std::uint64_t seed, at::Device device, Verdict& verdict) {
+  Sequence(choice, seed, device, verdict).check();
 }
 
 Where layer_where(const LayerChoice& choice, const char* group, const std::string& variant,
@@ -220,10 +231,10 @@ double bf16_layer_tolerance(const at::Tensor& rounded, const at::Tensor& exact) 
   return 4 * relative_error(rounded.to(at::kBFloat16), exact) + tolerance(at::kFloat);
 }
 
-void check_layer(const LayerChoice& choice, std::uint64_t seed, Verdict& verdict) {
-  check_sequence(choice, seed, verdict);
-  check_gradients(choice, seed, verdict);
-  check_claims(choice, seed, verdict);
+void check_layer(const LayerChoice& choice, std::uint64_t seed, at::Device device, Verdict& verdict) {
+  check_sequence(choice, seed, device, verdict);
+  check_gradients(choice, seed, device, verdict);
+  check_claims(choice, seed, device, verdict);
 }
 
 }  // namespace mdnlab::check

@@ -84,8 +84,10 @@ std::unique_ptr<mdnlab::Rule> accepted(const LayerChoice& choice) {
   }
 }
 
-LayerShape smallest_shape(const Plugin& plugin, const Params& options) {
-  for (const LayerShape& shape : kShapes) {
+LayerShape first_shape(const Plugin& plugin, const Params& options, c10::Device device) {
+  std::vector<LayerShape> shapes(std::begin(kShapes), std::end(kShapes));
+  if (!device.is_cpu()) std::ranges::reverse(shapes);
+  for (const LayerShape& shape : shapes) {
     if (accepted({&plugin, options, shape, ""})) return shape;
   }
   plugin.create(options, kShapes[0]);  // says why
@@ -100,9 +102,10 @@ bool same_parameters(const mdnlab::Rule& one, const mdnlab::Rule& other) {
 
 }  // namespace
 
-std::vector<LayerChoice> layer_choices(const Plugin& plugin, std::span<const std::string> settings) {
+std::vector<LayerChoice> layer_choices(const Plugin& plugin, std::span<const std::string> settings,
+                                       c10::Device device) {
   const Params usual = read_settings(settings, "rule", plugin.options());
-  std::vector<LayerChoice> list{{&plugin, usual, smallest_shape(plugin, usual), ""}};
+  std::vector<LayerChoice> list{{&plugin, usual, first_shape(plugin, usual, device), ""}};
   const LayerShape shape = list[0].shape;
   const auto add = [&](const std::vector<std::string>& variant) {
     std::vector<std::string> words(settings.begin(), settings.end());
@@ -155,21 +158,23 @@ const Verdict& Suite::of_recurrence(const Recurrence& recurrence) {
   for (const auto& [known, verdict] : recurrences_) {
     if (known == recurrence) return verdict;
   }
-  return recurrences_
-      .emplace_back(recurrence, check_recurrence(recurrence, kernel_.value_or(Kernel{}), seed_))
-      .second;
+  return recurrences_.emplace_back(recurrence, check_recurrence(recurrence, *kernel_, seed_)).second;
 }
 
 Verdict Suite::check(const Plugin& plugin, std::span<const std::string> settings) {
   Verdict verdict;
   std::vector<Recurrence> done;
-  for (const LayerChoice& choice : layer_choices(plugin, settings)) {
-    const std::optional<Recurrence> recurrence = recurrence_of(choice);
+  for (const LayerChoice& choice : layer_choices(plugin, settings, layers_.value_or(c10::kCPU))) {
+    const std::optional<Recurrence> recurrence = kernel_ ? recurrence_of(choice) : std::nullopt;
     if (recurrence && std::ranges::find(done, *recurrence) == done.end()) {
       done.push_back(*recurrence);
       verdict.append(of_recurrence(*recurrence), choice.variant);
     }
-    if (!kernel_) check_layer(choice, seed_, verdict);
+    if (!layers_) continue;
+    Verdict of_layer;
+    check_layer(choice, seed_, *layers_, of_layer);
+    if (!layers_->is_cpu()) of_layer.set_place("cuda", "");
+    verdict.append(of_layer, "");
   }
   return verdict;
 }

@@ -1,11 +1,13 @@
 #include "cli/rules_check.h"
 
+#include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <list>
 #include <nlohmann/json.hpp>
@@ -25,28 +27,53 @@ using check::Case;
 
 struct Checked {
   std::string rule;
-  std::string kernel;  // empty: the usual choice, and the layer level
   std::vector<Case> cases;
   std::vector<std::string> left_out;
 };
 
-// The kernels that are held against the reference; one without a name is the usual choice with the rule's
-// layers.
-std::vector<std::optional<check::Kernel>> kernels_of(const Arguments& arguments, c10::Device device) {
-  if (arguments.has("kernel")) {
-    const std::string name = arguments.text("kernel");
-    scan::require_implementation(device.type(), name);
-    return {check::kernel_on(device, name)};
+// What is proved, one after another: the recurrence on a kernel, the rule's layers on the device, or both.
+struct Subject {
+  std::optional<check::Kernel> kernel;
+  std::optional<c10::Device> layers;
+
+  // "cuda hopper", "cuda layers"; empty where it is the usual choice on the CPU.
+  std::string place() const {
+    if (kernel && !kernel->name.empty()) return (kernel->device.is_cpu() ? "cpu " : "cuda ") + kernel->name;
+    return layers && layers->is_cuda() ? "cuda layers" : "";
   }
-  if (device.is_cpu()) return {std::nullopt};
-  std::vector<std::optional<check::Kernel>> kernels;
+};
+
+std::vector<Subject> subjects_of(const Arguments& arguments, c10::Device device) {
+  const std::string level = arguments.text("level"), kernel = arguments.text("kernel");
+  if (level != "" && level != "recurrence" && level != "layer") {
+    throw Error(Code::usage,
+                {.what = "unknown level", .found = "--level " + level, .expected = "recurrence or layer"});
+  }
+  if (level == "layer") {
+    if (kernel.empty()) return {{{}, device}};
+    throw Error(Code::usage, {.what = "layers choose their kernel",
+                              .found = "--kernel " + kernel,
+                              .expected = "--level recurrence, or no --kernel"});
+  }
+  if (!kernel.empty()) {
+    scan::require_implementation(device.type(), kernel);
+    return {{check::kernel_on(device, kernel), {}}};
+  }
+  const std::optional<c10::Device> layers = level.empty() ? std::optional(device) : std::nullopt;
+  if (device.is_cpu()) return {{check::Kernel{}, layers}};
+  std::vector<Subject> subjects;
   for (const std::string& name : scan::implementation_names(device.type()))
-    kernels.push_back(check::kernel_on(device, name));
-  return kernels;
+    subjects.push_back({check::kernel_on(device, name), {}});
+  if (layers) subjects.push_back({{}, layers});
+  return subjects;
 }
 
-std::string place_of(const check::Kernel& kernel) {
-  return (kernel.device.is_cpu() ? "cpu " : "cuda ") + kernel.name;
+// So that the same inputs may be asked to give the same bits: LibTorch's attention, for one, sums its
+// gradients in any order otherwise. cuBLAS wants to be told before it starts.
+void make_gpu_deterministic() {
+  setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
+  at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
+  at::globalContext().setDeterministicFillUninitializedMemory(false);
 }
 
 std::int64_t failures(const std::vector<Case>& cases) {
@@ -161,18 +188,20 @@ int rules_check(std::span<const std::string> words) {
            "Proves a rule: its recurrence against a float64 one, token by token, and its layer against itself in "
            "float64, token by token, and against finite differences. Prints a line a group of cases with the worst "
            "error, its limit and where it is, then every failure. Exit code 1 when a case failed. "
-           "src/check/README.md says what each group proves. On a GPU, or with --kernel: the recurrence of each of "
-           "the device's kernels, and what it does not take.",
+           "src/check/README.md says what each group proves. On a GPU: the recurrence on each of its kernels, what "
+           "a kernel does not take, then the layers. With --kernel: the recurrence on that one.",
        .examples = "  mdnlab rules check\n"
                    "  mdnlab rules check mdn --seed 7\n"
                    "  mdnlab rules check build/my_rule.so --set forget=0.5\n"
                    "  mdnlab rules check gated_deltanet --json\n"
-                   "  mdnlab rules check mdn --device cuda --kernel hopper\n"});
+                   "  mdnlab rules check mdn --device cuda --kernel hopper\n"
+                   "  mdnlab rules check --device cuda --level layer\n"});
   arguments.positional("NAME", "rules, or modules of your own; every rule when none is named", 0, -1);
   arguments.list("set KEY=VALUE", "an option of the rule, kept in every case");
   arguments.option("seed N", "of all that is drawn", "1");
+  arguments.option("level LEVEL", "recurrence or layer; else both");
   arguments.option("kernel NAME", "of the device: cpu, batched, hopper; else on a GPU each");
-  arguments.add_device(Devices::any);
+  arguments.add_device(Device::cpu);
   arguments.add_plugins();
   arguments.add_formats();
   if (!arguments.parse(words)) return 0;
@@ -191,25 +220,25 @@ int rules_check(std::span<const std::string> words) {
   }
 
   at::set_num_threads(1);  // thousands of small operations
+  if (device.is_cuda()) make_gpu_deterministic();
   const bool prints_table = arguments.format() == TableFormat::plain;
   std::vector<Checked> checked;
   std::int64_t passed = 0, failed = 0;
-  for (const std::optional<check::Kernel>& kernel : kernels_of(arguments, device)) {
-    check::Suite suite(seed, kernel);
+  for (const Subject& subject : subjects_of(arguments, device)) {
+    check::Suite suite(seed, subject.kernel, subject.layers);
     for (const Plugin* plugin : chosen) {
-      if (kernel && !plugin->info().capabilities.scans) continue;
+      if (!subject.layers && !plugin->info().capabilities.scans) continue;
       const auto start = std::chrono::steady_clock::now();
       const check::Verdict verdict = suite.check(*plugin, arguments.texts("set"));
       const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
-      checked.push_back(
-          {plugin->info().name, kernel ? kernel->name : "", verdict.cases(), verdict.left_out()});
+      checked.push_back({plugin->info().name, verdict.cases(), verdict.left_out()});
       const std::vector<Case>& cases = verdict.cases();
       const std::int64_t wrong = failures(cases);
       failed += wrong;
       passed += static_cast<std::int64_t>(cases.size()) - wrong;
       if (!prints_table) continue;
       print(fmt::format("{}{}, seed {}, {:.1f} s\n\n{}", plugin->info().name,
-                        kernel ? ", " + place_of(*kernel) : "", seed, taken.count(),
+                        subject.place().empty() ? "" : ", " + subject.place(), seed, taken.count(),
                         cases.empty() ? "" : group_table(cases).text(TableFormat::plain)));
       for (const std::string& reason : verdict.left_out()) print("not taken: " + reason + "\n");
       print("\n" + failed_cases(cases) + (wrong > 0 ? "\n" : ""));

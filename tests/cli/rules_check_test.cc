@@ -72,13 +72,26 @@ TEST(RulesCheck, OfABrokenModuleFailsAndNamesTheCase) {
 }
 
 TEST(RulesCheck, OfAKernelIsTheRecurrenceOnIt) {
-  const Finished check = run_mdnlab({"rules", "check", "deltanet", "attention", "--kernel", "batched", "--json"});
+  const Finished check =
+      run_mdnlab({"rules", "check", "deltanet", "attention", "--kernel", "batched", "--json"});
   EXPECT_EQ(check.code, 0) << check.err;
   const auto json = nlohmann::json::parse(check.out);
   ASSERT_EQ(json["rules"].size(), 1u);  // attention has no recurrence
   for (const auto& row : json["rules"][0]["cases"]) {
     EXPECT_EQ(row["kernel"], "batched");
     EXPECT_THAT(row["name"].get<std::string>(), StartsWith("recurrence/"));
+  }
+}
+
+TEST(RulesCheck, OfALevelIsThatLevelAlone) {
+  for (const auto& [level, prefix] : {std::pair{"layer", "layer/"}, {"recurrence", "recurrence/"}}) {
+    const Finished check = run_mdnlab({"rules", "check", "deltanet", "--level", level, "--json"});
+    EXPECT_EQ(check.code, 0) << check.err;
+    const auto json = nlohmann::json::parse(check.out);
+    ASSERT_EQ(json["rules"].size(), 1u);
+    EXPECT_GT(json["rules"][0]["cases"].size(), 100u);
+    for (const auto& row : json["rules"][0]["cases"])
+      EXPECT_THAT(row["name"].get<std::string>(), StartsWith(prefix));
   }
 }
 
@@ -97,6 +110,8 @@ TEST(RulesCheck, RefusesWhatItCannotCheck) {
       {{"mdn", "--seed", "-1"}, 2, "--seed is no number; found '-1'"},
       {{"mdn", "--set", "gate_constrain=none"}, 2, "gate_constraint"},
       {{"mdn", "--kernel", "nope"}, 2, "found 'nope'"},
+      {{"mdn", "--level", "tensor"}, 2, "found --level tensor, expected recurrence or layer"},
+      {{"mdn", "--level", "layer", "--kernel", "cpu"}, 2, "layers choose their kernel; found --kernel cpu"},
       {{"mdn", "--device", "cuda:100"}, 3, "there is no device cuda:100; found "}};
   for (auto [words, code, message] : refusals) {
     words.insert(words.begin(), {"rules", "check"});

@@ -48,7 +48,7 @@ TEST_P(BrokenRule, FailsWhereItIsBroken) {
   const Plugin plugin(std::string(std::getenv("MDNLAB_BUILD")) + "/tests/broken_rules/" + fault.module +
                       ".so");
   Verdict verdict;
-  check_layer(layer_choices(plugin, {}).front(), 1, verdict);
+  check_layer(layer_choices(plugin, {}).front(), 1, at::kCPU, verdict);
   std::vector<std::string> names;
   std::set<std::string> groups;
   for (const Case& row : verdict.cases()) {

@@ -4,6 +4,8 @@
 
 #include <set>
 
+#include "check/layer_checks.h"
+
 namespace mdnlab::check {
 namespace {
 
@@ -56,6 +58,19 @@ TEST(Suite, TakesAnOptionOfAnotherChoiceWithThatChoice) {
 TEST(Suite, FindsTheShapeThatARuleAccepts) {
   // Heads as wide as the options' 64 do not fit the smallest layer.
   EXPECT_GE(layer_choices(plugin("mamba2"), {}).front().shape.hidden_size, 32);
+}
+
+// As our kernels on a GPU take them; what is asked of a layer holds at that width on the CPU too.
+TEST(Suite, OnAGpuHeadsAreWide) {
+  for (const char* rule : {"mdn", "kda", "attention"}) {
+    const LayerChoice choice = layer_choices(plugin(rule), {}, c10::kCUDA).front();
+    EXPECT_EQ(choice.shape.head_dim, 64) << rule;
+    Verdict verdict;
+    check_layer(choice, 1, at::kCPU, verdict);
+    EXPECT_GT(verdict.cases().size(), 100u);
+    for (const Case& row : verdict.cases())
+      EXPECT_TRUE(row.passed) << rule << ": " << row.name << " " << row.error;
+  }
 }
 
 TEST(Suite, KnowsTheRecurrenceOfALayer) {
