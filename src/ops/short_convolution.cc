@@ -5,6 +5,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "ops/convolution.h"
 #include "ops/layer.h"
@@ -32,6 +33,32 @@ class Convolution : public torch::autograd::Function<Convolution> {
   }
 };
 
+class Fused : public torch::autograd::Function<Fused> {
+ public:
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x_BTC,
+                            const at::Tensor& weight_WC, const std::optional<at::Tensor>& bias,
+                            const Documents& documents) {
+    const at::Tensor bias_C = bias.value_or(at::Tensor());
+    context->save_for_backward({x_BTC, weight_WC, bias_C, documents.position_BT});
+    return fused_convolution(x_BTC.device())->forward(x_BTC, weight_WC, bias_C, documents.position_BT);
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list gradients) {
+    const auto saved = context->get_saved_variables();
+    const auto [dx, dweight, dbias] =
+        fused_convolution(saved[0].device())->backward(saved[0], saved[1], saved[2], saved[3], gradients[0]);
+    return {dx, dweight, dbias, at::Tensor()};
+  }
+};
+
+at::Tensor by_parts(const at::Tensor& x_BTC, const at::Tensor& weight_WC, const at::Tensor& bias_C,
+                    const Documents& documents) {
+  const at::Tensor sum =
+      Convolution::apply(x_BTC.to(weight_WC.scalar_type()).contiguous(), weight_WC, documents);
+  return at::silu(bias_C.defined() ? sum + bias_C : sum).to(x_BTC.scalar_type());
+}
+
 }  // namespace
 
 at::Tensor short_convolution(const at::Tensor& x_BTC, const at::Tensor& weight, const at::Tensor& bias,
@@ -42,7 +69,11 @@ at::Tensor short_convolution(const at::Tensor& x_BTC, const at::Tensor& weight, 
   const bool resumes = carried && carried->defined();
   if (resumes) x = at::cat({*carried, x}, 1);
   const at::Tensor weight_WC = weight.to(dtype).squeeze(1).flip(1).t().contiguous();
-  at::Tensor sum = Convolution::apply(x.to(dtype).contiguous(), weight_WC, documents);
+  const FusedConvolution* fused = fused_convolution(x.device());
+  const at::Tensor y =
+      fused && fused->takes(x, weight_WC)
+          ? Fused::apply(x, weight_WC, bias.defined() ? std::optional(bias) : std::nullopt, documents)
+          : by_parts(x, weight_WC, bias, documents);
   if (carried) {
     const std::int64_t missing =
         std::max<std::int64_t>(0, past - x.size(1));  // before the first token: zeros
@@ -50,9 +81,7 @@ at::Tensor short_convolution(const at::Tensor& x_BTC, const at::Tensor& weight, 
     if (missing > 0) last = at::cat({at::zeros({x.size(0), missing, x.size(2)}, x.options()), last}, 1);
     *carried = last.contiguous();
   }
-  if (resumes) sum = sum.narrow(1, past, tokens);
-  if (bias.defined()) sum = sum + bias;
-  return at::silu(sum).to(x_BTC.scalar_type());
+  return resumes ? y.narrow(1, past, tokens) : y;
 }
 
 }  // namespace mdnlab::ops

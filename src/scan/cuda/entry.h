@@ -6,8 +6,8 @@
 #define MDNLAB_CUDA_MODULE "libmdnlab_cuda.so"
 #define MDNLAB_CUDA_SYMBOL "mdnlab_cuda_register"
 
-// Changes with implementation.h, which both sides compile.
-#define MDNLAB_CUDA_STAMP "scan 1, LibTorch " TORCH_VERSION
+// Changes with implementation.h and ops/convolution.h, which both sides compile.
+#define MDNLAB_CUDA_STAMP "scan 1, ops 1, LibTorch " TORCH_VERSION
 
 namespace mdnlab::scan {
 

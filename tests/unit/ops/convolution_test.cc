@@ -38,8 +38,9 @@ class Convolution : public testing::TestWithParam<Shape> {
 };
 
 INSTANTIATE_TEST_SUITE_P(Shapes, Convolution,
-                         testing::Values(Shape{33, 4}, Shape{33, 4, true}, Shape{33, 1, true}, Shape{33, 9, true},
-                                         Shape{1, 4}, Shape{2, 4}, Shape{3, 9}, Shape{0, 4}));
+                         testing::Values(Shape{33, 4}, Shape{33, 4, true}, Shape{33, 1, true},
+                                         Shape{33, 9, true}, Shape{1, 4}, Shape{2, 4}, Shape{3, 9},
+                                         Shape{0, 4}));
 
 TEST_P(Convolution, BothWaysGiveTheSameSumsAndGradients) {
   for (const at::ScalarType dtype : {at::kDouble, at::kFloat}) {

@@ -1,0 +1,108 @@
+// A thread of the GPU's short convolution, run on the CPU for every run and channel in turn.
+#include "ops/cuda/convolution_run.cuh"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/full_like.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/silu.h>
+#include <ATen/ops/silu_backward.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "ops/convolution.h"
+#include "ops/documents.h"
+
+namespace mdnlab::ops {
+namespace {
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+struct Memory {
+  static cuda::Quad load(const float* p) { return {p[0], p[1], p[2], p[3]}; }
+  static void store(float* p, const cuda::Quad& quad) { std::copy_n(quad.value, 4, p); }
+  static float exp(float z) { return std::exp(z); }
+};
+
+struct Results {
+  at::Tensor y, dx, dweight, dbias;
+};
+
+template <int W>
+Results run_threads(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                    const at::Tensor& position, const at::Tensor& dy) {
+  const std::int64_t B = x.size(0), T = x.size(1), C = x.size(2);
+  cuda::ShortConvolution in{.T = T, .C = C};
+  in.runs = B * in.runs_of_row();
+  const at::Tensor partial = at::full({in.runs, W + 1, C}, kNaN);
+  const Results out{at::full_like(x, kNaN), at::full_like(x, kNaN), {}, {}};
+  in.x_BTC = x.const_data_ptr();
+  in.weight_WC = weight.const_data_ptr<float>();
+  in.bias_C = bias.defined() ? bias.const_data_ptr<float>() : nullptr;
+  in.position_BT = position.defined() ? position.const_data_ptr<std::int64_t>() : nullptr;
+  in.y_BTC = out.y.mutable_data_ptr();
+  in.dy_BTC = dy.const_data_ptr();
+  in.dx_BTC = out.dx.mutable_data_ptr();
+  in.dweight_RWC = partial.mutable_data_ptr<float>();
+  for (std::int64_t run = 0; run < in.runs; ++run) {
+    for (std::int64_t channel = 0; channel < C; channel += cuda::kChannels) {
+      cuda::ConvolutionRun<W, float, Memory>(in, run, channel).forward();
+      cuda::ConvolutionRun<W, float, Memory>(in, run, channel).backward(run);
+    }
+  }
+  const at::Tensor sums = partial.sum(0);
+  return {out.y, out.dx, sums.narrow(0, 0, W), sums[W]};
+}
+
+template <int W>
+void compare(std::int64_t tokens, bool has_bias, const at::Tensor& position) {
+  const at::Tensor x = at::randn({2, tokens, 8}), dy = at::randn({2, tokens, 8}), weight = at::randn({W, 8});
+  const at::Tensor bias = has_bias ? at::randn({8}) : at::Tensor();
+  const Results found = run_threads<W>(x, weight, bias, position, dy);
+  at::Tensor sum = convolve_by_loops(x, weight, position);
+  if (has_bias) sum = sum + bias;
+  const at::Tensor dsum = at::silu_backward(dy, sum);
+  const auto [dx, dweight] = convolve_backward_by_loops(x, weight, position, dsum);
+  const auto expect = [&](const char* name, const at::Tensor& one, const at::Tensor& other) {
+    EXPECT_LT((one - other).abs().max().item<double>(), 1e-4)
+        << name << ", " << W << " taps, " << tokens << " tokens";
+  };
+  expect("y", found.y, at::silu(sum));
+  expect("dx", found.dx, dx);
+  expect("dweight", found.dweight, dweight);
+  expect("dbias", found.dbias, dsum.flatten(0, 1).sum(0));
+}
+
+TEST(ConvolutionRun, IsTheConvolutionAndItsGradients) {
+  for (const std::int64_t tokens : {1, 2, 3, 31, 32, 33, 35, 131}) {
+    for (const bool has_bias : {false, true}) {
+      compare<1>(tokens, has_bias, {});
+      compare<3>(tokens, has_bias, {});
+      compare<4>(tokens, has_bias, {});
+    }
+  }
+}
+
+TEST(ConvolutionRun, EndsAtDocuments) {
+  const at::Tensor position = documents(2, 131, {3, 4, 31, 32, 34, 131 + 127, 131 + 130}).position_BT;
+  compare<4>(131, true, position);
+  compare<2>(131, false, position);
+}
+
+TEST(ConvolutionRun, LetsNoNaNIntoAnotherDocument) {
+  const at::Tensor position = documents(1, 70, {65}).position_BT;
+  at::Tensor x = at::randn({1, 70, 4}), dy = at::randn({1, 70, 4});
+  const at::Tensor weight = at::randn({4, 4});
+  const Results clean = run_threads<4>(x, weight, {}, position, dy);
+  x.narrow(1, 0, 65).fill_(kNaN);
+  const Results after = run_threads<4>(x, weight, {}, position, dy);
+  EXPECT_TRUE(at::equal(after.y.narrow(1, 65, 5), clean.y.narrow(1, 65, 5)));
+  EXPECT_TRUE(at::equal(after.dx.narrow(1, 65, 5), clean.dx.narrow(1, 65, 5)));
+}
+
+}  // namespace
+}  // namespace mdnlab::ops
