@@ -38,17 +38,18 @@ scan::Inputs make_inputs(const ScanBench& bench, std::int64_t tokens) {
   const at::Generator generator = generator_of(bench.device);
   const auto normal = [&](at::IntArrayRef shape) { return at::randn(shape, generator, bench.device); };
   const auto uniform = [&, B = B, H = H] { return at::rand({B, tokens, H}, generator, bench.device); };
-  const auto gate = [&, B = B, H = H, K = K](double lowest) {
-    return (bench.cell.has_channel_decay ? at::rand({B, tokens, H, K}, generator, bench.device) : uniform())
-        .mul(lowest);
-  };
   const auto unit = [](const at::Tensor& x) { return x.div(x.norm(2, {-1}, true)); };
   scan::Inputs in;
   in.q_BTGK = unit(normal({B, tokens, key_heads, K})).div(std::sqrt(static_cast<double>(K)));
   in.k_BTGK = unit(normal({B, tokens, key_heads, K}));
   in.v_BTHV = normal({B, tokens, H, V});
-  if (bench.cell.has_decay) in.log_alpha = gate(-0.1);
-  if (bench.cell.has_momentum) in.log_mu = gate(-2);
+  if (bench.cell.has_channel_decay) {
+    in.log_alpha = at::rand({B, tokens, H, K}, generator, bench.device).mul(-0.1);
+  } else if (bench.cell.has_decay) {
+    in.log_alpha = uniform().mul(-0.1);
+  }
+  if (bench.cell.has_momentum) in.log_mu = uniform().mul(-2);
+  in.mu_shares_alpha = bench.cell.has_momentum && bench.cell.has_channel_decay;
   in.beta_BTH = uniform().mul(0.3);
   in.eta_BTH = uniform().add(0.5);
   in.has_delta = bench.cell.has_delta;

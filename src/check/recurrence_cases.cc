@@ -72,7 +72,8 @@ std::vector<Row> rows() {
           {"keys", "own_erase_key", {.B = 1, .T = 67, .K = 16, .V = 16, .own_p = true}},
           {"options", "neutral", {.B = 1, .T = 40, .K = 16, .V = 16, .state = false, .neutral = true}},
           {"options", "look_ahead", {.B = 1, .T = 67, .K = 16, .V = 16, .look_ahead = 0.7}},
-          {"options", "scalar_mu", {.B = 1, .T = 67, .K = 16, .V = 16, .scalar_mu = true}},
+          {"options", "scalar_mu", {.B = 1, .T = 67, .K = 16, .V = 16, .mu = InputSettings::Mu::scalar}},
+          {"options", "channel_mu", {.B = 1, .T = 67, .K = 16, .V = 16, .mu = InputSettings::Mu::channel}},
           {"documents",
            "reference",
            {.T = 50, .K = 16, .V = 16, .cu_seqlens = {0, 0, 3, 31, 50, 50, 83, 100, 100}}},
@@ -86,7 +87,8 @@ bool applies(const Row& row, const Recurrence& recurrence) {
   const bool about_momentum = std::string_view(row.variant).starts_with("log_mu") || s.look_ahead != 0;
   if (about_momentum && !recurrence.momentum) return false;
   if (s.own_p && !recurrence.delta) return false;
-  if (s.scalar_mu && !(recurrence.momentum && recurrence.decay == Decay::channel)) return false;
+  const bool has_channels = recurrence.momentum && recurrence.decay == Decay::channel;
+  if (s.mu != InputSettings::Mu::shares_alpha && !has_channels) return false;
   const bool has_gates = recurrence.momentum || recurrence.decay != Decay::none;
   return has_gates || std::string_view(row.group) != "gates";
 }

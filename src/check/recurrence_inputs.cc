@@ -53,7 +53,10 @@ scan::Inputs blank_inputs(const Recurrence& recurrence, const InputSettings& s, 
   in.q_BTGK = in.k_BTGK = at::empty({s.B, s.T, s.G, s.K}, narrow);
   in.v_BTHV = at::empty({s.B, s.T, s.H, s.V}, narrow);
   if (recurrence.decay != Decay::none) in.log_alpha = at::empty(decay, wide);
-  if (recurrence.momentum) in.log_mu = at::empty(s.scalar_mu ? gate : decay, wide);
+  if (recurrence.momentum) {
+    in.log_mu = at::empty(s.mu == InputSettings::Mu::channel ? decay : gate, wide);
+    in.mu_shares_alpha = recurrence.decay == Decay::channel && s.mu == InputSettings::Mu::shares_alpha;
+  }
   if (!s.neutral) in.beta_BTH = in.eta_BTH = at::empty(gate, wide);
   in.has_delta = recurrence.delta;
   if (recurrence.delta && s.own_p) in.p_BTHK = at::empty({s.B, s.T, s.H, s.K}, narrow);
@@ -111,10 +114,8 @@ scan::Inputs make_inputs(const Recurrence& recurrence, const InputSettings& s, s
   in.v_BTHV = normal({s.B, s.T, s.H, s.V}, seed, "v");
   if (recurrence.decay != Decay::none) in.log_alpha = log_gate(s.gates.log_alpha, decay, seed, "log_alpha");
   if (recurrence.momentum) {
-    in.log_mu = log_gate(s.gates.log_mu, gate, seed, "log_mu");
-    // Where α has channels, μ = να does too (scalar_mu: not).
-    if (recurrence.decay == Decay::channel && !s.scalar_mu)
-      in.log_mu = in.log_alpha + in.log_mu.unsqueeze(-1);
+    in.log_mu = log_gate(s.gates.log_mu, s.mu == InputSettings::Mu::channel ? decay : gate, seed, "log_mu");
+    in.mu_shares_alpha = recurrence.decay == Decay::channel && s.mu == InputSettings::Mu::shares_alpha;
   }
   if (s.forgets) {
     for (at::Tensor* log_gates : {&in.log_alpha, &in.log_mu}) {

@@ -21,12 +21,12 @@ inline constexpr double kMixed = 1;
 struct InputSettings {
   std::int64_t B = 2, T = 47, G = 2, H = 2, K = 20, V = 12;
   Gates gates = {};
-  bool state = true;       // initial states
-  bool own_p = false;      // an erase key of its own; rules with delta
-  bool raw_keys = false;   // keys and queries as drawn, N(0,1), not normalised
-  bool neutral = false;    // no beta and no eta
-  bool scalar_mu = false;  // one μ a head where α has channels
-  bool forgets = false;    // gates of −∞ at two tokens
+  bool state = true;      // initial states
+  bool own_p = false;     // an erase key of its own; rules with delta
+  bool raw_keys = false;  // keys and queries as drawn, N(0,1), not normalised
+  bool neutral = false;   // no beta and no eta
+  enum class Mu { shares_alpha, scalar, channel } mu = Mu::shares_alpha;  // where α has channels
+  bool forgets = false;                                                   // gates of −∞ at two tokens
   double look_ahead = 0;
   std::vector<std::int32_t> cu_seqlens = {};
 };

@@ -55,9 +55,8 @@ Coefficients Escrow::coefficients(const at::Tensor& log_alpha, const GateInputs&
   gates.beta = (1 - nu) / nu;
   gates.eta = nu * u;
   gates.log_mu = at::log(nu);
-  if (log_alpha.defined()) {
-    gates.log_mu = log_alpha + (per_channel ? gates.log_mu.unsqueeze(-1) : gates.log_mu);
-  }
+  gates.mu_shares_alpha = per_channel;
+  if (log_alpha.defined() && !per_channel) gates.log_mu = log_alpha + gates.log_mu;
   return gates;
 }
 

@@ -28,7 +28,7 @@ class Escrow {
   Initial mu_bias() const;  // with which ν starts near (1−πu)/(1+πu) in the middle of u and π
 
   // From the gates b, m (and e) and the parameter mu_bias, with α given; log_alpha may be undefined, or
-  // channel-wise, and then log_mu is.
+  // channel-wise, and then mu_shares_alpha.
   //
   //     u = theta·x , x = range·sigmoid(b)      without delta: u = (1 − max α)·sigmoid(b), sigmoid(b) at α =
   //     1 ν = max(least_nu, ν_max(πx)·sigmoid(m + mu_bias))

@@ -76,14 +76,16 @@ class FamilyRule final : public CoefficientRule {
 
   Coefficients momentum_gates(const at::Tensor& log_alpha, const GateInputs& in) const {
     const at::Tensor log_nu = published::log_momentum(in, options_);
-    Coefficients gates{.log_alpha = log_alpha, .log_mu = log_nu, .beta = at::sigmoid(in["b"])};
+    Coefficients gates{.log_alpha = log_alpha,
+                       .log_mu = log_nu,
+                       .mu_shares_alpha = decay_ == Decay::channel,
+                       .beta = at::sigmoid(in["b"])};
     if (has_eta()) {
       gates.eta = published::inner_rate(in, options_, shape_);
       if (floors_eta_) gates.eta = at::clamp_min(gates.eta, least_eta);
     }
     if (constraint_ == GateConstraint::paper) couple_to_decay(gates, in.weights["log_factor"]);
     if (constraint_ == GateConstraint::effective_step) divide_by_reach(gates, log_nu);
-    if (decay_ == Decay::channel) gates.log_mu = gates.log_alpha + log_nu.unsqueeze(-1);
     return gates;
   }
 

@@ -10,7 +10,7 @@
 // Gates, with a, b, m, e (f for channels) projected from the layer's input:
 //
 //     α   log α = −exp(A_log)·softplus(a + dt_bias); channel: from f; none: α = 1
-//     μ   log μ = −exp(Mu_log)·softplus(m + mu_bias); channel: this is ν, and μ = ν∘α
+//     μ   log μ = −exp(Mu_log)·softplus(m + mu_bias); channel: this is ν, and μ = ν∘α (mu_shares_alpha)
 //     β   sigmoid(b), with momentum within gate_constraint
 //     η   max(1e-3, 1 + tanh(e/τ)) with delta and momentum, else 1
 //     p   αk with delta, else 0

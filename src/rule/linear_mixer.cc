@@ -142,6 +142,7 @@ class LinearMixer final : public Rule {
                         .v_BTHV = v,
                         .log_alpha = gates.log_alpha,
                         .log_mu = gates.log_mu,
+                        .mu_shares_alpha = gates.mu_shares_alpha,
                         .beta_BTH = gates.beta,
                         .eta_BTH = gates.eta,
                         .has_delta = needs_.has_delta,

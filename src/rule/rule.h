@@ -71,13 +71,14 @@ struct LayerState {
 // Of the scan (scan/chunk.h), per token and value head, in float32 (float64 in a float64 model). Undefined
 // ones are neutral.
 struct Coefficients {
-  at::Tensor log_alpha;    // (B,T,H), or (B,T,H,K) where the decay is channel-wise
-  at::Tensor log_mu;       // (B,T,H), or (B,T,H,K); undefined: no momentum
-  at::Tensor beta;         // (B,T,H)
-  at::Tensor eta;          // (B,T,H)
-  at::Tensor erase_share;  // (B,T,H), π in p = π·α∘k; undefined: 1
-  double look_ahead = 0;   // ω in o = (S − ωM)ᵀq
-  bool has_delta = false;  // the layer fills it in; without, p = 0
+  at::Tensor log_alpha;          // (B,T,H), or (B,T,H,K) where the decay is channel-wise
+  at::Tensor log_mu;             // (B,T,H), or (B,T,H,K); undefined: no momentum
+  bool mu_shares_alpha = false;  // log_mu, (B,T,H), is log ν of μ = ν∘α; only where log_alpha is (B,T,H,K)
+  at::Tensor beta;               // (B,T,H)
+  at::Tensor eta;                // (B,T,H)
+  at::Tensor erase_share;        // (B,T,H), π in p = π·α∘k; undefined: 1
+  double look_ahead = 0;         // ω in o = (S − ωM)ᵀq
+  bool has_delta = false;        // the layer fills it in; without, p = 0
 };
 
 class Rule {

@@ -32,6 +32,7 @@ class ChunkFunction : public torch::autograd::Function<ChunkFunction> {
     kept.push_back(inputs.cu_seqlens);
     kept.insert(kept.end(), saved.begin(), saved.end());
     context->save_for_backward(std::move(kept));
+    context->saved_data["mu_shares_alpha"] = inputs.mu_shares_alpha;
     context->saved_data["has_delta"] = inputs.has_delta;
     context->saved_data["look_ahead"] = inputs.look_ahead;
     context->saved_data["chunk_size"] = options.chunk_size;
@@ -58,6 +59,7 @@ class ChunkFunction : public torch::autograd::Function<ChunkFunction> {
       if (kept[i].defined()) wanted[i] = context->needs_input_grad(given++);
     }
     inputs.cu_seqlens = kept[kTensors];
+    inputs.mu_shares_alpha = context->saved_data["mu_shares_alpha"].toBool();
     inputs.has_delta = context->saved_data["has_delta"].toBool();
     inputs.look_ahead = context->saved_data["look_ahead"].toDouble();
     const Options options{.chunk_size = context->saved_data["chunk_size"].toInt(),
@@ -82,9 +84,10 @@ class ChunkFunction : public torch::autograd::Function<ChunkFunction> {
 
 }  // namespace
 
-Outputs chunk(const Inputs& in, const Options& options) {
-  validate(in);
-  const Implementation& implementation = choose(in, options.implementation);
+Outputs chunk(const Inputs& inputs, const Options& options) {
+  validate(inputs);
+  const Implementation& implementation = choose(inputs, options.implementation);
+  const Inputs in = implementation.takes_shared_mu ? inputs : with_own_mu(inputs);
   if (!needs_gradient(in)) return implementation.forward(in, options, nullptr);
 
   Options chosen = options;

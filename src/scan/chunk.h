@@ -28,8 +28,9 @@ struct Inputs {
   at::Tensor v_BTHV;
   at::Tensor log_alpha;  // ≤ 0, (B,T,H) or channel-wise (B,T,H,K); undefined: 0 (no decay); −inf forgets
   at::Tensor log_mu;     // ≤ 0, (B,T,H), or (B,T,H,K) where log_alpha is; undefined: no momentum
-  at::Tensor beta_BTH;   // step; undefined: 1
-  at::Tensor eta_BTH;    // inner rate; undefined: 1
+  bool mu_shares_alpha = false;  // μ = ν∘α, and log_mu, (B,T,H), is log ν; only where log_alpha is (B,T,H,K)
+  at::Tensor beta_BTH;           // step; undefined: 1
+  at::Tensor eta_BTH;            // inner rate; undefined: 1
   bool has_delta = false;
   at::Tensor p_BTHK;          // erase key, q's dtype; only with has_delta; undefined: p = αk (per channel)
   double look_ahead = 0;      // ω: the output also reads what is still in the velocity; only with momentum

@@ -33,6 +33,8 @@ struct Implementation {
   Outputs (*step)(const Inputs& inputs);
   // As `refusal`, of step alone; null: refusal is step's too.
   std::string (*step_refusal)(const Inputs& inputs) = nullptr;
+  // Whether forward and backward may see mu_shares_alpha; else chunk() gives them with_own_mu().
+  bool takes_shared_mu = false;
 };
 
 enum class Pass { chunk, step };

@@ -1,5 +1,6 @@
 #include "scan/inputs.h"
 
+#include <ATen/TensorOperators.h>
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
@@ -19,6 +20,13 @@ std::array<const at::Tensor*, kTensors> tensors(const Inputs& in) {
 bool has_channel_decay(const Inputs& in) { return in.log_alpha.defined() && in.log_alpha.dim() == 4; }
 
 bool has_channel_momentum(const Inputs& in) { return in.log_mu.defined() && in.log_mu.dim() == 4; }
+
+Inputs with_own_mu(const Inputs& inputs) {
+  Inputs out = inputs;
+  if (inputs.mu_shares_alpha) out.log_mu = inputs.log_alpha + inputs.log_mu.unsqueeze(3);
+  out.mu_shares_alpha = false;
+  return out;
+}
 
 bool needs_gradient(const Inputs& in) {
   return c10::GradMode::is_enabled() && std::ranges::any_of(tensors(in), [](const at::Tensor* tensor) {

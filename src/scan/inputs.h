@@ -19,6 +19,10 @@ std::array<const at::Tensor*, kTensors> tensors(const Inputs& inputs);
 bool has_channel_decay(const Inputs& inputs);
 bool has_channel_momentum(const Inputs& inputs);
 
+// The same with μ of its own: where mu_shares_alpha, log_mu becomes log ν + log α (B,T,H,K), on autograd's
+// record.
+Inputs with_own_mu(const Inputs& inputs);
+
 // Whether autograd records what is computed from these.
 bool needs_gradient(const Inputs& inputs);
 

@@ -9,6 +9,8 @@
 
 #include <vector>
 
+#include "scan/inputs.h"
+
 namespace mdnlab::scan {
 
 namespace {
@@ -91,8 +93,9 @@ at::Tensor document(const at::Tensor& state_NHKV, std::int64_t n) {
 
 }  // namespace
 
-Outputs loop(const Inputs& in) {
-  validate(in);
+Outputs loop(const Inputs& given) {
+  validate(given);
+  const Inputs in = with_own_mu(given);
   if (!in.cu_seqlens.defined()) return loop_rows(in);
 
   const at::Tensor starts = in.cu_seqlens.contiguous();

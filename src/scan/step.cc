@@ -15,7 +15,8 @@ Outputs step(const Inputs& inputs, std::string_view implementation) {
   if (needs_gradient(inputs)) {
     return chunk(inputs, {.want_state = true, .implementation = std::string(implementation)});
   }
-  return choose(inputs, implementation, Pass::step).step(inputs);
+  const Inputs in = with_own_mu(inputs);
+  return choose(in, implementation, Pass::step).step(in);
 }
 
 }  // namespace mdnlab::scan

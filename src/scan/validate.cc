@@ -122,6 +122,15 @@ void validate(const Inputs& inputs) {
     refuse("log_mu", "shape", shape_text(inputs.log_mu.sizes()), "[B,T,H] = " + shape_text({B, T, H}),
            "momentum is channel-wise only where log_alpha is");
   }
+  if (inputs.mu_shares_alpha &&
+      (!has_channel_decay(inputs) || !inputs.log_mu.defined() || has_channel_momentum(inputs))) {
+    const auto shape = [](const at::Tensor& gate) {
+      return gate.defined() ? shape_text(gate.sizes()) : "an undefined tensor";
+    };
+    refuse("mu_shares_alpha", "gates",
+           "log_alpha " + shape(inputs.log_alpha) + ", log_mu " + shape(inputs.log_mu),
+           "log_alpha [B,T,H,K], log_mu [B,T,H]", "with it log_mu is log ν of μ = ν∘α");
+  }
   check.tensor("beta", "[B,T,H]", inputs.beta_BTH, {B, T, H}, gate_dtype);
   check.tensor("eta", "[B,T,H]", inputs.eta_BTH, {B, T, H}, gate_dtype);
   if (inputs.p_BTHK.defined() && !inputs.has_delta) {

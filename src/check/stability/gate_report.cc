@@ -101,8 +101,10 @@ std::vector<std::vector<Gate>> gates_by_head(const Coefficients& coefficients) {
     return wide(gate.defined() ? gate : at::full_like(beta, neutral));
   };
   const double no_decay = 0;
-  at::Tensor all[] = {or_else(coefficients.log_alpha, no_decay).exp(),
-                      or_else(coefficients.log_mu, -infinity).exp(), wide(beta), or_else(coefficients.eta, 1),
+  const at::Tensor log_alpha = or_else(coefficients.log_alpha, no_decay);
+  at::Tensor log_mu = or_else(coefficients.log_mu, -infinity);
+  if (coefficients.mu_shares_alpha) log_mu = log_mu + log_alpha;
+  at::Tensor all[] = {log_alpha.exp(), log_mu.exp(), wide(beta), or_else(coefficients.eta, 1),
                       or_else(coefficients.erase_share, 1)};
   if (!coefficients.has_delta) all[4] = at::zeros_like(all[4]);
   const std::int64_t channels = per_channel ? coefficients.log_alpha.size(-1) : 1;

@@ -81,6 +81,20 @@ struct Ring {
   __device__ bool is_used() const { return turn >= slots; }
 };
 
+// Both elements of a pair at row t, column 8n + 2(lane mod 4) of a panel.
+template <class T>
+__device__ inline std::uint32_t pair_at(const T* panel, int t, int n, int lane) {
+  return *reinterpret_cast<const std::uint32_t*>(panel + t * kPanel + (n ^ (t & 7)) * 8 + 2 * (lane % 4));
+}
+
+// The sum over groups of `lanes` neighbours, in each of them.
+template <int lanes>
+__device__ inline float sum_of(float x) {
+#pragma unroll
+  for (int distance = 1; distance < lanes; distance *= 2) x += __shfl_xor_sync(~0u, x, distance);
+  return x;
+}
+
 // One warp brings the gates of the item after this one, for Γ.
 template <class T, class Shared>
 __device__ inline void bring_gates(const AdjointArguments<T>& in, Shared& shared) {

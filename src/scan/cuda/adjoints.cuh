@@ -16,12 +16,6 @@
 
 namespace mdnlab::scan::cuda {
 
-// Both elements of a pair at row t, column 8n + 2(lane mod 4) of a panel.
-template <class T>
-__device__ inline std::uint32_t pair_at(const T* panel, int t, int n, int lane) {
-  return *reinterpret_cast<const std::uint32_t*>(panel + t * kPanel + (n ^ (t & 7)) * 8 + 2 * (lane % 4));
-}
-
 // sum += ⟨a, b⟩ over eight elements.
 template <class T>
 __device__ inline void add_product(float& sum, const uint4& a, const uint4& b) {
@@ -31,14 +25,6 @@ __device__ inline void add_product(float& sum, const uint4& a, const uint4& b) {
     sum += Element<T>::low(x[i]) * Element<T>::low(y[i]);
     sum += Element<T>::high(x[i]) * Element<T>::high(y[i]);
   }
-}
-
-// The sum over groups of `lanes` neighbours, in each of them.
-template <int lanes>
-__device__ inline float sum_of(float x) {
-#pragma unroll
-  for (int distance = 1; distance < lanes; distance *= 2) x += __shfl_xor_sync(~0u, x, distance);
-  return x;
 }
 
 // What a thread has of d_q and d_k so far goes to global memory, whence it comes back soon, and to the same

@@ -36,9 +36,11 @@ std::int64_t documents_at_once(const Inputs& in) {
   const std::int64_t state_bytes =
       in.q_BTGK.element_size() * in.q_BTGK.size(3) * V * (in.log_mu.defined() ? 2 : 1);
   const int key_width = static_cast<int>(in.q_BTGK.size(3));
-  const std::int64_t channel_bytes =
-      has_channel_decay(in) ? cuda::channel_operand_bytes(key_width) + cuda::channel_product_bytes(key_width)
-                            : 0;
+  const std::int64_t channel_bytes = has_channel_decay(in)
+                                         ? cuda::channel_operand_bytes(key_width) +
+                                               cuda::channel_product_bytes(key_width) +
+                                               (in.log_mu.defined() ? cuda::channel_pair_bytes() : 0)
+                                         : 0;
   const std::int64_t bytes = chunks * H * (2 * state_bytes + channel_bytes);
   std::int64_t groups = 1;
   while (bytes / groups > bound && N / (2 * groups) * H * (V / kPanel) >= fewest_units) groups *= 2;
@@ -87,6 +89,8 @@ std::string refusal_of_hopper(const Inputs& in) {
   const std::int64_t tokens = in.q_BTGK.size(0) * in.q_BTGK.size(1), H = in.v_BTHV.size(2),
                      N = document_count(in);
   if (in.p_BTHK.defined()) return "p is given, and it takes p = αk";
+  if (has_channel_decay(in) && in.log_mu.defined() && !in.mu_shares_alpha)
+    return "log_mu is given by itself, and with channel-wise decay it takes μ = ν∘α";
   if (tokens == 0) return "there are no tokens";
   if (tokens > std::numeric_limits<int>::max()) return refusal_of_size("B·T", tokens, "less than 2^31");
   if (H > kMostBlocks) return refusal_of_size("H", H, "up to 65535");
@@ -97,8 +101,12 @@ std::string refusal_of_hopper(const Inputs& in) {
 namespace {
 
 // Without momentum only βη counts, and the kernels of channel-wise decay know β alone.
+bool has_two_rates(const Inputs& in) {
+  return has_channel_decay(in) && !in.log_mu.defined() && in.eta_BTH.defined();
+}
+
 Inputs with_one_rate(const Inputs& in) {
-  if (!has_channel_decay(in) || !in.eta_BTH.defined()) return in;
+  if (!has_two_rates(in)) return in;
   Inputs out = in;
   out.beta_BTH = in.beta_BTH.defined() ? at::mul(in.beta_BTH, in.eta_BTH) : in.eta_BTH;
   out.eta_BTH = at::Tensor();
@@ -140,8 +148,7 @@ Outputs forward_hopper(const Inputs& given, const Options& options, Saved*) {
 
 Inputs backward_hopper(const Inputs& in, const Options& options, const Saved& saved, const Outputs& adjoints,
                        const std::array<bool, kTensors>& wanted) {
-  if (has_channel_decay(in) && in.eta_BTH.defined())
-    return backward_with_eta(in, options, saved, adjoints, wanted);
+  if (has_two_rates(in)) return backward_with_eta(in, options, saved, adjoints, wanted);
   const c10::cuda::CUDAGuard guard(in.q_BTGK.device());
   const at::Tensor d_o = as_panels(
       adjoints.o_BTHV.defined() ? adjoints.o_BTHV : at::zeros(in.v_BTHV.sizes(), in.v_BTHV.options()));
@@ -180,20 +187,25 @@ Inputs backward_hopper(const Inputs& in, const Options& options, const Saved& sa
     scan.d_beta = data(out.beta_BTH);
     scan.d_eta = data(out.eta_BTH);
 
+    const bool has_coefficients = !scan.has_channel_decay || scan.has_momentum;
+    if (scan.has_channel_decay && scan.has_momentum)
+      scan.channel_pairs = bound.buffer(cuda::channel_pair_bytes());
     bound.prepare();
     scan.states = bound.buffer(state_bytes);
     scan.d_states = bound.buffer(state_bytes);
-    if (scan.has_delta) scan.residuals = bound.buffer(V / kPanel * kPanelBytes);
+    if (scan.has_delta || scan.has_channel_decay) scan.residuals = bound.buffer(V / kPanel * kPanelBytes);
     run_both_ways(bound, cut, in, adjoints, out);
     if (scan.has_channel_decay) {
       scan.channel_products = bound.buffer(cuda::channel_product_bytes(scan.key_width));
     } else {
-      scan.terms = static_cast<cuda::GateTerms*>(
-          bound.buffer(sizeof(cuda::GateTerms) * cuda::adjoint_parts(scan.key_width)));
       scan.partial = bound.floats(partial_elements(scan));
     }
+    if (has_coefficients) {
+      scan.terms = static_cast<cuda::GateTerms*>(
+          bound.buffer(sizeof(cuda::GateTerms) * cuda::adjoint_parts(scan.key_width)));
+    }
     check_cuda(launch_adjoints(scan, c10::cuda::getCurrentCUDAStream()), "scan: the adjoints of q and k");
-    if (!scan.has_channel_decay)
+    if (has_coefficients)
       check_cuda(launch_gate_adjoints(scan, c10::cuda::getCurrentCUDAStream()), "scan: the gates' adjoints");
   }
   return out;

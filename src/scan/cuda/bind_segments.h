@@ -10,9 +10,10 @@ namespace mdnlab::scan {
 // launch_states write. On the current stream; both objects stay where they are while it is used.
 class BoundSegments final : public SegmentScan {
  public:
-  explicit BoundSegments(const BoundScan& bound) : scan_(bound.scan()) {}
+  explicit BoundSegments(const BoundScan& bound)
+      : scan_(bound.scan()), has_equal_maps_(bound.has_equal_maps()) {}
 
-  bool has_delta() const override { return scan_.has_delta; }
+  bool has_delta() const override { return !has_equal_maps_; }
   void outputs(Segments segments, const at::Tensor& states) override;
   void ends(Segments segments, const at::Tensor& states) override;
   void states(Segments segments, const at::Tensor& states) override;
@@ -21,6 +22,7 @@ class BoundSegments final : public SegmentScan {
 
  private:
   const cuda::ChunkScan& scan_;
+  bool has_equal_maps_;
 };
 
 }  // namespace mdnlab::scan

@@ -47,7 +47,7 @@ BoundScan::BoundScan(const Inputs& inputs, std::int64_t first, std::int64_t last
 
 Load BoundScan::load() const {
   const int Z = scan_.has_momentum ? 2 : 1;
-  const std::int64_t maps = map_width(scan_.has_delta, Z, scan_.key_width);
+  const std::int64_t maps = map_width(!has_equal_maps(), Z, scan_.key_width);
   return {.chunks = chunk_counts(starts_),
           .heads = scan_.sizes.heads,
           .state_tiles = static_cast<int>(scan_.sizes.value_width / kPanel),
@@ -108,10 +108,11 @@ float* BoundScan::floats(std::int64_t count) {
 }
 
 void BoundScan::prepare() {
+  if (!scan_.has_channel_decay || scan_.has_momentum)
+    scan_.coefficients = static_cast<cuda::Coefficients*>(buffer(sizeof(cuda::Coefficients)));
   if (scan_.has_channel_decay) {
     scan_.channel_operands = buffer(cuda::channel_operand_bytes(scan_.key_width));
   } else {
-    scan_.coefficients = static_cast<cuda::Coefficients*>(buffer(sizeof(cuda::Coefficients)));
     scan_.scores = buffer(kPanelBytes);
     if (scan_.has_delta) scan_.inverse = buffer(kPanelBytes);
   }

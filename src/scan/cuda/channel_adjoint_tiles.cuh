@@ -1,5 +1,5 @@
-// The products of channel_adjoints.cuh within a chunk: dL and dA in tiles of the levels (channel_share.cuh), times a
-// level's rows, sixteen channels a warp.
+// The products of channel_adjoints.cuh within a chunk: dL and dA in tiles of the levels (channel_share.cuh),
+// times a level's rows, sixteen channels a warp.
 #pragma once
 
 #include "scan/cuda/channel_share.cuh"

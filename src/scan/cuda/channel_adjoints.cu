@@ -2,6 +2,7 @@
 
 #include "scan/cuda/channel.h"
 #include "scan/cuda/channel_adjoints.cuh"
+#include "scan/cuda/channel_momentum_products.cuh"
 #include "scan/cuda/channel_rule.cuh"
 
 namespace mdnlab::scan::cuda {
@@ -11,25 +12,58 @@ std::int64_t channel_product_bytes(int key_width) {
                          : sizeof(ChannelProducts<ChannelElement, 128>);
 }
 
+namespace {
+
+// Everything that is summed over the values.
+template <int K>
+cudaError_t launch_products(const ChunkScan& scan, std::false_type, cudaStream_t stream) {
+  using T = ChannelElement;
+  const ChannelProductArguments<T, K> arguments{scan.d_o,
+                                                scan.d_r,
+                                                scan.chunk,
+                                                scan.sizes,
+                                                scan.has_delta,
+                                                static_cast<const T*>(scan.states),
+                                                static_cast<const T*>(scan.d_states),
+                                                static_cast<const T*>(scan.residuals),
+                                                static_cast<ChannelProducts<T, K>*>(scan.channel_products)};
+  const dim3 blocks(std::min(scan.multiprocessors, scan.sizes.chunks * scan.sizes.heads));
+  return launch<ChannelProductShared<T, K>>(channel_products<T, K>, blocks, (K / kPanel + 1) * kWarpgroup,
+                                            arguments, stream);
+}
+
+template <int K>
+cudaError_t launch_products(const ChunkScan& scan, std::true_type, cudaStream_t stream) {
+  using T = ChannelElement;
+  const ChannelMomentumProductArguments<T, K> arguments{
+      scan.d_o,
+      scan.d_r,
+      scan.chunk,
+      scan.sizes,
+      head_gates(scan),
+      scan.has_delta,
+      static_cast<const T*>(scan.states),
+      static_cast<const T*>(scan.d_states),
+      static_cast<const T*>(scan.residuals),
+      static_cast<const ChannelOperands<T, K>*>(scan.channel_operands),
+      static_cast<const ChannelPairs<T>*>(scan.channel_pairs),
+      static_cast<ChannelProducts<T, K>*>(scan.channel_products),
+      scan.terms};
+  const dim3 blocks(std::min(scan.multiprocessors, scan.sizes.chunks * scan.sizes.key_heads));
+  return launch<ChannelMomentumProductShared<T, K>>(channel_momentum_products<T, K>, blocks,
+                                                    (K / kPanel + 1) * kWarpgroup, arguments, stream);
+}
+
+}  // namespace
+
 cudaError_t launch_channel_adjoints(const ChunkScan& scan, cudaStream_t stream) {
   using T = ChannelElement;
-  return with_width(scan, [&](auto K) {
-    auto* const products = static_cast<ChannelProducts<T, K()>*>(scan.channel_products);
-    const ChannelProductArguments<T, K()> summed{scan.d_o,
-                                                 scan.d_r,
-                                                 scan.chunk,
-                                                 scan.sizes,
-                                                 static_cast<const T*>(scan.states),
-                                                 static_cast<const T*>(scan.d_states),
-                                                 static_cast<const T*>(scan.residuals),
-                                                 products};
-    const dim3 blocks(std::min(scan.multiprocessors, scan.sizes.chunks * scan.sizes.heads));
-    const cudaError_t error = launch<ChannelProductShared<T, K()>>(
-        channel_products<T, K()>, blocks, (K() / kPanel + 1) * kWarpgroup, summed, stream);
-    if (error != cudaSuccess) return error;
-    const ChannelAdjointArguments<T, K()> arguments{channel_inputs(scan),      products,
-                                                    static_cast<T*>(scan.d_q), static_cast<T*>(scan.d_k),
-                                                    scan.d_log_alpha,          scan.d_beta};
+  return with_channel_constants(scan, [&](auto K, auto has_momentum) {
+    if (const cudaError_t error = launch_products<K()>(scan, has_momentum, stream)) return error;
+    const ChannelAdjointArguments<T, K()> arguments{
+        channel_inputs(scan),      static_cast<const ChannelProducts<T, K()>*>(scan.channel_products),
+        static_cast<T*>(scan.d_q), static_cast<T*>(scan.d_k),
+        scan.d_log_alpha,          has_momentum() ? nullptr : scan.d_beta};
     return launch<ChannelAdjointShared<T, K()>>(
         channel_adjoints<T, K()>, dim3(scan.sizes.chunks, scan.sizes.key_heads), 2 * K(), arguments, stream);
   });

@@ -21,25 +21,29 @@ struct ChannelForwardArguments {
   const Document* document;  // [N]
   Sizes sizes;
   const ChannelOperands<T, K>* operands;  // [H·chunks]
-  const float* initial_S;                 // [N,H,K,V], null: 0
-  float* final_S;                         // likewise, null: not wanted
+  const Coefficients* coefficients;       // likewise, with momentum
+  const float *initial_S, *initial_M;     // [N,H,K,V], null: 0
+  float *final_S, *final_M;               // likewise, null: not wanted
   T* o;                                   // (tokens,H,V), Result::outputs
-  T* states;     // [H·chunks][V/64] of K/64 panels of 64 value rows × 64 key columns; Result::states;
-                 // null: not wanted, only the final states are
+  T* states;     // [H·chunks][V/64] of S then M, each K/64 panels of 64 value rows × 64 key columns;
+                 // Result::states; null: not wanted, only the final states are
   T* residuals;  // [H·chunks][V/64] panels of 64 value rows × 64 tokens: wᵀ
 };
 
-template <class T, int K>
+template <class T, int K, bool has_momentum>
 struct ChannelForwardShared {
+  static constexpr int halves = has_momentum ? 2 : 1;
+  static constexpr int copies = has_momentum ? 1 : 2;  // of X: there is no room for two of S and M
   struct Stage {
     alignas(1024) ChannelOperands<T, K> of;
     alignas(1024) T v[kPanelElements];
+    alignas(16) Coefficients coefficients;
   } stage[kStages];
-  alignas(1024) T x[2][kChunk * K];
+  alignas(1024) T x[copies][halves * kChunk * K];
   T w[2][kPanelElements];
   T o[kPanelElements];
   std::uint64_t full[kStages], empty[kStages], repair;
-  std::uint64_t x_full[2], w_full[2], x_empty[2];
+  std::uint64_t x_full[copies], w_full[2], x_empty[copies];
 };
 
 // X ← ā_C∘X.
@@ -53,29 +57,55 @@ __device__ inline void decay(Half<K>& x, const float (&keep)[K], int lane) {
   }
 }
 
-template <class T, int K>
+template <class T, int K, Result result, bool has_momentum>
 __device__ inline void hold_channel_state(const ChannelForwardArguments<T, K>& in,
-                                          ChannelForwardShared<T, K>& shared, Document document) {
+                                          ChannelForwardShared<T, K, has_momentum>& shared,
+                                          Document document) {
+  using Shared = ChannelForwardShared<T, K, has_momentum>;
   const int thread = threadIdx.x % kWarpgroup, warp = thread / 32, lane = thread % 32,
             V = in.sizes.value_width;
   const T* const element = nullptr;
   const std::int64_t boundary =
       (std::int64_t{blockIdx.z} * in.sizes.heads + blockIdx.y) * K * V + 64 * blockIdx.x;
-  Half<K> s;
+  Half<K> s, m;
   exchange_state<K, true>(s, in.initial_S ? in.initial_S + boundary : nullptr, nullptr, V, warp, lane);
+  if constexpr (has_momentum)
+    exchange_state<K, true>(m, in.initial_M ? in.initial_M + boundary : nullptr, nullptr, V, warp, lane);
   for (int c = 0; c < document.chunks; ++c) {
     auto& stage = shared.stage[c % kStages];
+    const Coefficients& of = stage.coefficients;
+    constexpr int copies = Shared::copies;
     wait(&shared.full[c % kStages], c / kStages & 1);
-    if (c >= 2) wait(&shared.x_empty[c % 2], (c / 2 - 1) & 1);
+    if (c >= copies) wait(&shared.x_empty[c % copies], (c / copies - 1) & 1);
 
-    // V − DX, transposed.
-    float z[32];
-    read_half<T, K, true>(s, z, operand<Major::k>(shared_address(stage.of.read)),
-                          shared_address(shared.x[c % 2]), warp, lane);
+    // V − DX, transposed. For the outputs a panel of S and one of M make one operand of 128 rows.
+    constexpr int rows_bytes = kPanelElements * sizeof(T);
+    constexpr int panel_bytes = result == Result::outputs ? Shared::halves * rows_bytes : rows_bytes;
+    constexpr int m_bytes = result == Result::outputs ? rows_bytes : K / kPanel * rows_bytes;
+    const std::uint64_t read = operand<Major::k>(shared_address(stage.of.read));
+    const std::uint32_t x = shared_address(shared.x[c % copies]);
+    float z[32], z_M[32];
+    read_half<T, K, true, panel_bytes>(s, z, read, x, warp, lane);
+    if constexpr (has_momentum) {
+      wait_products<0>();
+      read_half<T, K, true, panel_bytes>(m, z_M, read, x + m_bytes, warp, lane);
+    }
     fence_shared();
-    arrive(&shared.x_full[c % 2]);
+    arrive(&shared.x_full[c % copies]);
     wait_products<0>();
     fence_fragment(z);
+    if constexpr (has_momentum) {
+      fence_fragment(z_M);
+#pragma unroll
+      for (int n = 0; n < 8; ++n) {
+        const float2 read_M = pair_of(of.read_M, n, lane);
+#pragma unroll
+        for (int i = 4 * n; i < 4 * n + 4; i += 2) {
+          z[i] -= read_M.x * z_M[i];
+          z[i + 1] -= read_M.y * z_M[i + 1];
+        }
+      }
+    }
     subtract_from_transposed<T>(z, shared_address(stage.v), warp, lane);
 
     // w, and under its product the decay of the state.
@@ -87,6 +117,16 @@ __device__ inline void hold_channel_state(const ChannelForwardArguments<T, K>& i
 #pragma unroll
     for (int i = 0; i < 4; ++i) product<Major::k>(z, element, &a[4 * i], inverse + step<Major::k>(i), true);
     commit_products();
+    if constexpr (has_momentum) {
+      const float cross = of.cross, keep_M = of.keep_M;
+#pragma unroll
+      for (int i = 0; i < K / 2; ++i) {
+        s[i] -= cross * m[i];
+        m[i] *= keep_M;
+      }
+      decay<K>(m, stage.of.keep, lane);
+      fence_fragment(m);
+    }
     decay<K>(s, stage.of.keep, lane);
     fence_fragment(s);
     wait_products<0>();
@@ -96,37 +136,75 @@ __device__ inline void hold_channel_state(const ChannelForwardArguments<T, K>& i
     lay_operand(a, w, warp, lane);
     fence_shared();
     arrive(&shared.w_full[c % 2]);
-    write_half<T, K>(s, a, operand<Major::mn>(shared_address(stage.of.write)));
+    const std::uint64_t write = operand<Major::mn>(shared_address(stage.of.write));
+    std::uint32_t w_M[16];
+    if constexpr (has_momentum) {
+      scale_columns<T>(a, of.write_S, 1, lane, [&](int i) { return z[i]; });
+      scale_columns<T>(w_M, of.write_M, -1, lane, [&](int i) { return z[i]; });
+    }
+    write_half<T, K>(s, a, write);
+    if constexpr (has_momentum) write_half<T, K>(m, w_M, write);
     wait_products<0>();
     fence_fragment(s);
+    if constexpr (has_momentum) fence_fragment(m);
     arrive(&shared.empty[c % kStages]);
   }
   if (in.final_S) exchange_state<K, false>(s, nullptr, in.final_S + boundary, V, warp, lane);
+  if constexpr (has_momentum) {
+    if (in.final_M) exchange_state<K, false>(m, nullptr, in.final_M + boundary, V, warp, lane);
+  }
 }
 
-template <class T, int K>
+template <class T, int K, bool has_momentum>
 __device__ inline void make_channel_outputs(const ChannelForwardArguments<T, K>& in,
-                                            ChannelForwardShared<T, K>& shared, Document document) {
+                                            ChannelForwardShared<T, K, has_momentum>& shared,
+                                            Document document) {
+  using Shared = ChannelForwardShared<T, K, has_momentum>;
   const int thread = threadIdx.x % kWarpgroup, warp = thread / 32, lane = thread % 32;
   const T* const element = nullptr;
   for (int c = 0; c < document.chunks; ++c) {
     auto& stage = shared.stage[c % kStages];
     const Chunk chunk = in.chunk[document.first_chunk + c];
+    constexpr int copies = Shared::copies;
     wait(&shared.full[c % kStages], c / kStages & 1);
     // Q̂ and L in registers: two operands in shared memory would take all of its bandwidth from warpgroup 0.
     std::uint32_t query[K / 4], score[16];
     load_operand<K / 16>(query, shared_address(stage.of.out), warp, lane);
-    load_operand<4>(score, shared_address(stage.of.scores), warp, lane);
-    wait(&shared.x_full[c % 2], c / 2 & 1);
-    float o[32];
-    const std::uint64_t x = operand<Major::k>(shared_address(shared.x[c % 2])),
+    if constexpr (!has_momentum) load_operand<4>(score, shared_address(stage.of.scores), warp, lane);
+    wait(&shared.x_full[c % copies], c / copies & 1);
+    float o[32], of_state[has_momentum ? 64 : 1];
+    const std::uint64_t x = operand<Major::k>(shared_address(shared.x[c % copies])),
                         w = operand<Major::k>(shared_address(shared.w[c % 2]));
-    fence_fragment(o);
-    begin_products();
+    if constexpr (has_momentum) {
+      fence_fragment(of_state);
+      begin_products();
 #pragma unroll
-    for (int i = 0; i < K / 16; ++i)
-      product<Major::k>(o, element, &query[4 * i], x + step<Major::k>(i), i > 0);
-    commit_products();
+      for (int i = 0; i < K / 16; ++i)
+        product<Major::k>(of_state, element, &query[4 * i], x + step<Major::k>(i, 2 * 8192), i > 0);
+      commit_products();
+      wait_products<0>();
+      fence_fragment(of_state);
+      arrive(&shared.x_empty[c % copies]);
+      load_operand<4>(score, shared_address(stage.of.scores), warp, lane);
+#pragma unroll
+      for (int h = 0; h < 2; ++h) {
+        const float out_M = stage.coefficients.out_M[16 * warp + lane / 4 + 8 * h];
+#pragma unroll
+        for (int n = 0; n < 8; ++n) {
+#pragma unroll
+          for (int i = 4 * n + 2 * h; i < 4 * n + 2 * h + 2; ++i)
+            o[i] = of_state[i] - out_M * of_state[32 + i];
+        }
+      }
+      fence_fragment(o);
+    } else {
+      fence_fragment(o);
+      begin_products();
+#pragma unroll
+      for (int i = 0; i < K / 16; ++i)
+        product<Major::k>(o, element, &query[4 * i], x + step<Major::k>(i), i > 0);
+      commit_products();
+    }
     wait(&shared.w_full[c % 2], c / 2 & 1);
     begin_products();
 #pragma unroll
@@ -134,7 +212,7 @@ __device__ inline void make_channel_outputs(const ChannelForwardArguments<T, K>&
     commit_products();
     wait_products<0>();
     fence_fragment(o);
-    arrive(&shared.x_empty[c % 2]);
+    if constexpr (!has_momentum) arrive(&shared.x_empty[c % copies]);
     arrive(&shared.empty[c % kStages]);
 
     sync(1, kWarpgroup);  // everyone has stored the tile before
@@ -153,46 +231,53 @@ __device__ inline void make_channel_outputs(const ChannelForwardArguments<T, K>&
   }
 }
 
-template <class T, int K>
+template <class T, int K, bool has_momentum>
 __device__ inline void store_channel_states(const ChannelForwardArguments<T, K>& in,
-                                            ChannelForwardShared<T, K>& shared, Document document) {
+                                            ChannelForwardShared<T, K, has_momentum>& shared,
+                                            Document document) {
   if (threadIdx.x % kWarpgroup != 0) return;
+  constexpr int copies = ChannelForwardShared<T, K, has_momentum>::copies,
+                state = sizeof(shared.x[0]) / sizeof(T);
   for (int c = 0; c < document.chunks; ++c) {
     const std::int64_t tile =
         (std::int64_t{blockIdx.y} * in.sizes.chunks + document.first_chunk + c) * gridDim.x + blockIdx.x;
-    wait(&shared.x_full[c % 2], c / 2 & 1);
-    if (in.states) store_bytes(in.states + tile * kChunk * K, shared.x[c % 2], sizeof(shared.x[0]));
+    wait(&shared.x_full[c % copies], c / copies & 1);
+    if (in.states) store_bytes(in.states + tile * state, shared.x[c % copies], sizeof(shared.x[0]));
     wait(&shared.w_full[c % 2], c / 2 & 1);
     if (in.states) store_bytes(in.residuals + tile * kPanelElements, shared.w[c % 2], sizeof(shared.w[0]));
-    wait_stores_read();
-    arrive(&shared.x_empty[c % 2]);
+    // Where X has one place and w two, w may still be on its way.
+    wait_stores_read<copies == 1 ? 1 : 0>();
+    arrive(&shared.x_empty[c % copies]);
   }
+  wait_stores_read();
 }
 
-template <class T, int K>
+template <class T, int K, bool has_momentum>
 __device__ inline void bring_channel_tiles(const ChannelForwardArguments<T, K>& in,
-                                           ChannelForwardShared<T, K>& shared, Document document) {
+                                           ChannelForwardShared<T, K, has_momentum>& shared,
+                                           Document document) {
   if (threadIdx.x % kWarpgroup >= 32) return;
   Repair repair{&shared.repair};
   for (int c = 0; c < document.chunks; ++c) {
     auto& stage = shared.stage[c % kStages];
     const Chunk chunk = in.chunk[document.first_chunk + c];
-    const auto* const operands =
-        in.operands + std::int64_t{blockIdx.y} * in.sizes.chunks + document.first_chunk + c;
+    const std::int64_t index = std::int64_t{blockIdx.y} * in.sizes.chunks + document.first_chunk + c;
     if (c >= kStages) wait(&shared.empty[c % kStages], (c / kStages - 1) & 1);
-    bring(&shared.full[c % kStages], repair, sizeof(stage.of) + sizeof(stage.v), stage.v, 1, chunk.rows,
-          [&](std::uint64_t* barrier) {
-            copy_bytes(&stage.of, operands, sizeof(stage.of), barrier);
-            copy_panel(stage.v, in.v, 64 * blockIdx.x, blockIdx.y, chunk.token, barrier);
-          });
+    const int bytes = sizeof(stage.of) + sizeof(stage.v) + (has_momentum ? sizeof(Coefficients) : 0);
+    bring(&shared.full[c % kStages], repair, bytes, stage.v, 1, chunk.rows, [&](std::uint64_t* barrier) {
+      copy_bytes(&stage.of, in.operands + index, sizeof(stage.of), barrier);
+      if constexpr (has_momentum)
+        copy_bytes(&stage.coefficients, in.coefficients + index, sizeof(Coefficients), barrier);
+      copy_panel(stage.v, in.v, 64 * blockIdx.x, blockIdx.y, chunk.token, barrier);
+    });
   }
 }
 
 // Grid (V/64, H, N).
-template <class T, int K, Result result>
+template <class T, int K, Result result, bool has_momentum>
 __global__ __launch_bounds__(3 * kWarpgroup, 1) void channel_forward(
     const __grid_constant__ ChannelForwardArguments<T, K> in) {
-  using Shared = ChannelForwardShared<T, K>;
+  using Shared = ChannelForwardShared<T, K, has_momentum>;
   extern __shared__ unsigned char memory[];
   Shared& shared = shared_memory<Shared>(memory);
   if (threadIdx.x == 0) {
@@ -202,9 +287,9 @@ __global__ __launch_bounds__(3 * kWarpgroup, 1) void channel_forward(
       init_barrier(&shared.empty[i], outputs ? 2 * kWarpgroup : kWarpgroup);
     }
     init_barrier(&shared.repair, 1);
-    for (int i = 0; i < 2; ++i) {
+    for (int i = 0; i < 2; ++i) init_barrier(&shared.w_full[i], kWarpgroup);
+    for (int i = 0; i < Shared::copies; ++i) {
       init_barrier(&shared.x_full[i], kWarpgroup);
-      init_barrier(&shared.w_full[i], kWarpgroup);
       init_barrier(&shared.x_empty[i], outputs ? kWarpgroup : 1);
     }
     fence_barrier_init();
@@ -213,7 +298,7 @@ __global__ __launch_bounds__(3 * kWarpgroup, 1) void channel_forward(
   const Document document = in.document[blockIdx.z];
   if (threadIdx.x < kWarpgroup) {
     raise_registers<kHolderRegisters>();
-    hold_channel_state(in, shared, document);
+    hold_channel_state<T, K, result>(in, shared, document);
   } else if (threadIdx.x < 2 * kWarpgroup) {
     lower_registers<kMakerRegisters>();
     if constexpr (result == Result::outputs) {

@@ -3,6 +3,8 @@
 // some of the 8×8 tiles of a level (channel_share.cuh), 8 readers' queries and keys by 8 writers.
 #pragma once
 
+#include <type_traits>
+
 #include "scan/cuda/channel_operands.cuh"
 #include "scan/cuda/channel_share.cuh"
 #include "scan/cuda/inverse.cuh"
@@ -12,23 +14,37 @@ namespace mdnlab::scan::cuda {
 
 template <class T, int K>
 struct ChannelPrepareArguments {
-  ChannelInputs<T> in;
+  ChannelInputs<T> in;              // with momentum beta is null
   ChannelOperands<T, K>* operands;  // [H·chunks]
+  bool has_delta;
+  // The others with momentum.
+  HeadGates gates;
+  Coefficients* coefficients;  // [H·chunks]
+  ChannelPairs<T>* pairs;      // [H·chunks], null: not wanted
 };
 
-template <class T, int K>
+template <class T, int K, bool has_momentum>
 struct ChannelPrepareShared {
+  struct None {};
   union {
     // Two levels: rows are readers' queries, readers' keys, writers, all decayed to the middle.
     alignas(1024) T level[2][K / kPanel][3 * kLevelRows * kPanel];
-    alignas(16) float product[32][36];  // a factor of a merge
+    struct {  // once the scores are made
+      alignas(1024) std::conditional_t<has_momentum, ChannelPairs<T>, None> pairs;
+      alignas(16) float product[32][36];  // a factor of a merge
+    };
   };
   alignas(1024) T scores[kPanelElements];
   alignas(16) float a[kChunk][kStride];  // A, then its inverse
   float2 total[kChunk / kQuarter][K / 2];
   float beta[kChunk];
   float diagonal[K / kPanel][kChunk];  // ⟨q_t, k_t⟩ in parts
+  std::conditional_t<has_momentum, Gamma, None> gamma;
+  float query_key[has_momentum ? kChunk : 1][kStride];  // as `a`, for L
 };
+
+// Where row t, column j of a panel is.
+__device__ inline int place_in_panel(int t, int j) { return t * kPanel + (j / 8 ^ (t & 7)) * 8 + j % 8; }
 
 // The element pair `pair` of row `row` of panels of `rows` rows.
 template <class T>
@@ -37,9 +53,9 @@ __device__ inline std::uint32_t& pair_of_row(T* panels, int rows, int row, int p
   return reinterpret_cast<std::uint32_t*>(panel + row * kPanel)[(pair % 32 / 4 ^ (row & 7)) * 4 + pair % 4];
 }
 
-template <int h, class T, int K>
-__device__ inline void lay_level(ChannelPrepareShared<T, K>& shared, int slot, Share<T>& share, int quarter,
-                                 int pair, float2 between) {
+template <int h, class T, int K, bool has_momentum>
+__device__ inline void lay_level(ChannelPrepareShared<T, K, has_momentum>& shared, int slot, Share<T>& share,
+                                 int quarter, int pair, float2 between) {
   T* const level = shared.level[slot][0];
   constexpr int rows = 3 * kLevelRows;
   forget_products(share.alpha);
@@ -57,9 +73,10 @@ __device__ inline void lay_level(ChannelPrepareShared<T, K>& shared, int slot, S
       });
 }
 
-// A_tj and L_tj of a tile.
-template <class T, int K>
-__device__ inline void score_tile(ChannelPrepareShared<T, K>& shared, LevelTile tile, int lane) {
+// A_tj and L_tj of a tile; with momentum without their factors.
+template <class T, int K, bool has_momentum>
+__device__ inline void score_tile(ChannelPrepareShared<T, K, has_momentum>& shared, bool has_delta,
+                                  LevelTile tile, int lane) {
   float d[4] = {};
 #pragma unroll
   for (int i = 0; i < K / 32; ++i) {
@@ -78,15 +95,41 @@ __device__ inline void score_tile(ChannelPrepareShared<T, K>& shared, LevelTile 
   for (int e = 0; e < 2; ++e) {
     const int writer = 8 * tile.writer + 2 * (lane % 4) + e, j = writer_of(tile.log_h, writer);
     if (reader >> tile.log_h != writer >> tile.log_h) continue;  // not of one pair of blocks
-    shared.scores[t * kPanel + (j / 8 ^ (t & 7)) * 8 + j % 8] = T(d[e]);
-    shared.a[t][j] = d[2 + e];
+    if constexpr (has_momentum) {
+      shared.query_key[t][j] = d[e];
+    } else {
+      shared.scores[place_in_panel(t, j)] = T(d[e]);
+    }
+    shared.a[t][j] = has_delta ? d[2 + e] : 0.0f;
   }
 }
 
+// With momentum, by all threads: the pairs as they are, and A and L with their factors.
 template <class T, int K>
+__device__ inline void weigh_pairs(ChannelPrepareShared<T, K, true>& shared, float look_ahead, int thread) {
+  constexpr int kOfRow = 2 * K / kChunk;  // threads
+  const int t = thread / kOfRow;
+  const GammaRow row(shared.gamma, look_ahead, t);
+  float diagonal = 0;
+  for (int part = 0; part < K / kPanel; ++part) diagonal += shared.diagonal[part][t];
+  for (int j = thread % kOfRow; j < kChunk; j += kOfRow) {
+    const auto [out, before] = row[j];
+    const float query_key = j < t    ? shared.query_key[t][j]
+                            : j == t ? diagonal
+                                     : 0.0f,
+                eta = shared.gamma.eta[j];
+    const int at = place_in_panel(t, j);
+    shared.pairs.query_key[at] = T(query_key);
+    shared.pairs.key_key[at] = T(shared.a[t][j]);
+    shared.scores[at] = T(out * eta * query_key);
+    shared.a[t][j] *= before * eta;
+  }
+}
+
+template <class T, int K, bool has_momentum>
 __global__ __launch_bounds__(2 * K, 256 / K) void channel_prepare(
     const __grid_constant__ ChannelPrepareArguments<T, K> arguments) {
-  using Shared = ChannelPrepareShared<T, K>;
+  using Shared = ChannelPrepareShared<T, K, has_momentum>;
   extern __shared__ unsigned char memory[];
   Shared& shared = shared_memory<Shared>(memory);
   constexpr int kThreads = 2 * K, kWarps = kThreads / 32;
@@ -95,8 +138,17 @@ __global__ __launch_bounds__(2 * K, 256 / K) void channel_prepare(
             quarter = thread / (K / 2);
   const int head = blockIdx.y;
   const Chunk chunk = in.chunk[blockIdx.x];
-  ChannelOperands<T, K>& out = arguments.operands[std::int64_t{head} * in.sizes.chunks + blockIdx.x];
+  const std::int64_t index = std::int64_t{head} * in.sizes.chunks + blockIdx.x;
+  ChannelOperands<T, K>& out = arguments.operands[index];
 
+  if constexpr (has_momentum) {
+    if (thread < kWarpgroup) {
+      load_gates(shared.gamma, arguments.gates, chunk, head, thread);
+      sync(1, kWarpgroup);
+      coefficients(shared.gamma, arguments.coefficients[index], arguments.gates.look_ahead, thread,
+                   [] { sync(1, kWarpgroup); });
+    }
+  }
   Share<T> share;
   load_share<T, K>(share, in, chunk, head, pair, quarter);
   if (thread < kChunk) shared.beta[thread] = load_beta(in, chunk, head, thread);
@@ -122,7 +174,7 @@ __global__ __launch_bounds__(2 * K, 256 / K) void channel_prepare(
   multiply_onward<kQuarter>(share.alpha, 0, before, [&](int i, float2 f) {
     const int t = kQuarter * quarter + i;
     pair_of_row(out.out, kChunk, t, pair) = pack<T>(f * widened<T>(share.q[i]));
-    pair_of_row(out.read, kChunk, t, pair) = pack<T>(f * widened<T>(share.k[i]));
+    pair_of_row(out.read, kChunk, t, pair) = arguments.has_delta ? pack<T>(f * widened<T>(share.k[i])) : 0;
   });
   multiply_back<kQuarter>(share.alpha, 0, after, [&](int i, float2 f) {
     const int t = kQuarter * quarter + i;
@@ -135,12 +187,14 @@ __global__ __launch_bounds__(2 * K, 256 / K) void channel_prepare(
   lay_level<1>(shared, 0, share, quarter, pair, one);
   lay_level<2>(shared, 1, share, quarter, pair, one);
   __syncthreads();
-  for (int i = warp; i < first_tile(2); i += kWarps) score_tile(shared, tile_of(i), lane);
+  for (int i = warp; i < first_tile(2); i += kWarps)
+    score_tile(shared, arguments.has_delta, tile_of(i), lane);
   __syncthreads();
   lay_level<4>(shared, 0, share, quarter, pair, one);
   lay_level<8>(shared, 1, share, quarter, pair, one);
   __syncthreads();
-  for (int i = first_tile(2) + warp; i < first_tile(4); i += kWarps) score_tile(shared, tile_of(i), lane);
+  for (int i = first_tile(2) + warp; i < first_tile(4); i += kWarps)
+    score_tile(shared, arguments.has_delta, tile_of(i), lane);
   __syncthreads();
   lay_level<16>(shared, 0, share, quarter, pair, one);
   lay_level<32>(shared, 1, share, quarter, pair,
@@ -148,16 +202,24 @@ __global__ __launch_bounds__(2 * K, 256 / K) void channel_prepare(
                 : quarter == 3 ? shared.total[2][pair]
                                : one);
   __syncthreads();
-  for (int i = first_tile(4) + warp; i < kTiles; i += kWarps) score_tile(shared, tile_of(i), lane);
-  if (thread < kChunk) {
+  for (int i = first_tile(4) + warp; i < kTiles; i += kWarps)
+    score_tile(shared, arguments.has_delta, tile_of(i), lane);
+  if constexpr (has_momentum) {
+    __syncthreads();
+    weigh_pairs(shared, arguments.gates.look_ahead, thread);
+  } else if (thread < kChunk) {
     float sum = 0;
     for (int part = 0; part < K / kPanel; ++part) sum += shared.diagonal[part][thread];
-    shared.scores[thread * kPanel + (thread / 8 ^ (thread & 7)) * 8 + thread % 8] =
-        T(shared.beta[thread] * sum);
+    shared.scores[place_in_panel(thread, thread)] = T(shared.beta[thread] * sum);
   }
   fence_shared();
   __syncthreads();
-  if (thread == 0) store_bytes(out.scores, shared.scores, sizeof(out.scores));
+  if (thread == 0) {
+    store_bytes(out.scores, shared.scores, sizeof(out.scores));
+    if constexpr (has_momentum) {
+      if (arguments.pairs) store_bytes(&arguments.pairs[index], &shared.pairs, sizeof(shared.pairs));
+    }
+  }
   if (thread >= kWarpgroup) return;
 
   invert(shared, [] { sync(1, kWarpgroup); });

@@ -28,6 +28,7 @@ struct ChannelProductArguments {
   CUtensorMap d_o, d_r;  // (V,H,tokens), boxes of 64 columns, one head, 64 tokens
   const Chunk* chunk;
   Sizes sizes;
+  bool has_delta;                          // without: dA and dD are 0
   const T *states, *d_states, *residuals;  // of the scans: X, dX⁺ and wᵀ
   ChannelProducts<T, K>* products;         // [H·chunks]
 };
@@ -62,14 +63,14 @@ __device__ inline void add_products(float (&sum)[8], const uint4& x, const uint4
 }
 
 // dL, or dA of the product dr wᵀ: what lies above the diagonal is zero.
-__device__ inline void mask_within(float (&d)[32], bool is_out, int warp, int lane) {
+__device__ inline void mask_within(float (&d)[32], bool is_out, bool has_delta, int warp, int lane) {
 #pragma unroll
   for (int i = 0; i < 32; ++i) {
     const int t = 16 * warp + lane / 4 + i / 2 % 2 * 8, j = i / 4 * 8 + 2 * (lane % 4) + i % 2;
     if (is_out) {
       d[i] = j <= t ? d[i] : 0;
     } else {
-      d[i] = j < t ? -d[i] : 0;
+      d[i] = has_delta && j < t ? -d[i] : 0;
     }
   }
 }
@@ -151,14 +152,14 @@ __device__ inline void make_products(const ChannelProductArguments<T, K>& in,
       for (int part = 0; part < kWarpgroup / 32; ++part) sum += shared.keep[group][part][thread];
       products.keep[group * kPanel + thread] = sum;
     }
-    mask_within(within[0], group == 0, warp, lane);
+    mask_within(within[0], group == 0, in.has_delta, warp, lane);
     lay_fragment(within[0], group == 0 ? products.within_out : products.within_read, warp, lane);
     if constexpr (kWithin == 2) {
-      mask_within(within[1], false, warp, lane);
+      mask_within(within[1], false, in.has_delta, warp, lane);
       lay_fragment(within[1], products.within_read, warp, lane);
     }
 #pragma unroll
-    for (int i = 0; i < 32; ++i) read[i] = -read[i];
+    for (int i = 0; i < 32; ++i) read[i] = in.has_delta ? -read[i] : 0;
     lay_fragment(out, products.out + group * kPanelElements, warp, lane);
     lay_fragment(read, products.read + group * kPanelElements, warp, lane);
     lay_fragment(write, products.write + group * kPanelElements, warp, lane);

@@ -3,6 +3,11 @@
 //
 //     dw = Lᵀ dO + Ψ dX⁺      dr = T⁻ᵀ dw      dX = Q̂ᵀ dO + ā_C∘dX⁺ − Dᵀ dr
 //
+// and with momentum, a rule's without decay where α is in the tiles,
+//
+//     dw = Lᵀ dO + write_S∘(Ψ dS⁺) − write_M∘(Ψ dM⁺)      dS = Q̂ᵀ dO + ā_C∘dS⁺ − Dᵀ dr
+//     dM = −Q̂ᵀ (out_M∘dO) + ā_C∘(keep_M dM⁺ − cross dS⁺) + Dᵀ (read_M∘dr)
+//
 // A warpgroup takes 64 value columns of a document and head and holds dXᵀ in registers; a block has one or
 // two of them and a last warpgroup that brings tiles. Neither w nor X is needed, so that this runs beside the
 // forward scan that makes them. dX⁺ of every chunk is kept for the products over V (channel_products.cuh); dr
@@ -21,52 +26,77 @@ struct ChannelReverseArguments {
   const Document* document;
   Sizes sizes;
   const ChannelOperands<T, K>* operands;  // [H·chunks]
-  const float* d_final_S;                 // [N,H,K,V], null: 0
+  const Coefficients* coefficients;       // likewise, with momentum
+  const float *d_final_S, *d_final_M;     // [N,H,K,V], null: 0
   T* d_states;                            // dX⁺ of every chunk, as the forward scan lays X
   T* d_v;                                 // (tokens,H,V)
-  float* d_initial_S;                     // [N,H,K,V], null: not wanted
+  float *d_initial_S, *d_initial_M;       // [N,H,K,V], null: not wanted
 };
 
-template <class T, int K>
+template <class T, int K, bool has_momentum>
 struct ChannelReverseShared {
+  static constexpr int most_groups = has_momentum ? 1 : kReverseGroups;
   struct Stage {
     alignas(1024) ChannelOperands<T, K> of;
-    alignas(1024) T d_o[kReverseGroups][kPanelElements];
+    alignas(1024) T d_o[most_groups][kPanelElements];
+    alignas(16) Coefficients coefficients;
   } stage[kReverseStages];
-  alignas(1024) T x[kReverseGroups][kChunk * K];
-  T d_r[kReverseGroups][kPanelElements];
+  alignas(1024) T x[most_groups][(has_momentum ? 2 : 1) * kChunk * K];
+  T d_r[most_groups][kPanelElements];
   Chunk chunk[kReverseStages];
   std::uint64_t full[kReverseStages], empty[kReverseStages], repair;
 };
 
-template <class T, int K>
+template <class T, int K, bool has_momentum>
 __device__ inline void hold_channel_adjoints(const ChannelReverseArguments<T, K>& in,
-                                             ChannelReverseShared<T, K>& shared, Document document,
-                                             int groups) {
+                                             ChannelReverseShared<T, K, has_momentum>& shared,
+                                             Document document, int groups) {
   const int thread = threadIdx.x % kWarpgroup, warp = thread / 32, lane = thread % 32,
             group = threadIdx.x / kWarpgroup;
   const int tile = blockIdx.x * groups + group, V = in.sizes.value_width, H = in.sizes.heads;
   const T* const element = nullptr;
   const std::int64_t boundary = (std::int64_t{blockIdx.z} * H + blockIdx.y) * K * V + 64 * tile;
-  Half<K> s;
+  constexpr int state = sizeof(shared.x[0]) / sizeof(T);
+  Half<K> s, m;
   exchange_state<K, true>(s, in.d_final_S ? in.d_final_S + boundary : nullptr, nullptr, V, warp, lane);
+  if constexpr (has_momentum)
+    exchange_state<K, true>(m, in.d_final_M ? in.d_final_M + boundary : nullptr, nullptr, V, warp, lane);
   for (int i = 0; i < document.chunks; ++i) {
     auto& stage = shared.stage[i % kReverseStages];
+    const Coefficients& of = stage.coefficients;
     if (thread == 0) wait_stores_read();
     sync(1 + group, kWarpgroup);  // the adjoint before has left shared memory
     wait(&shared.full[i % kReverseStages], i / kReverseStages & 1);
 
     // Ψ dX⁺, and dX⁺ itself to memory.
+    const std::uint64_t write = operand<Major::k>(shared_address(stage.of.write));
+    const std::uint32_t x = shared_address(shared.x[group]);
     float z[32];
-    read_half<T, K, true>(s, z, operand<Major::k>(shared_address(stage.of.write)),
-                          shared_address(shared.x[group]), warp, lane);
+    read_half<T, K, true>(s, z, write, x, warp, lane);
+    if constexpr (has_momentum) {
+      float z_M[32];
+      wait_products<0>();
+      read_half<T, K, true>(m, z_M, write, x + sizeof(T) * kChunk * K, warp, lane);
+      wait_products<0>();
+      fence_fragment(z);
+      fence_fragment(z_M);
+#pragma unroll
+      for (int n = 0; n < 8; ++n) {
+        const float2 write_S = pair_of(of.write_S, n, lane), write_M = pair_of(of.write_M, n, lane);
+#pragma unroll
+        for (int j = 4 * n; j < 4 * n + 4; j += 2) {
+          z[j] = write_S.x * z[j] - write_M.x * z_M[j];
+          z[j + 1] = write_S.y * z[j + 1] - write_M.y * z_M[j + 1];
+        }
+      }
+      fence_fragment(z);
+    }
     fence_shared();
     sync(1 + group, kWarpgroup);
     if (thread == 0) {
       const std::int64_t index =
           std::int64_t{blockIdx.y} * in.sizes.chunks + document.first_chunk + document.chunks - 1 - i;
-      store_bytes(in.d_states + (index * (V / 64) + tile) * kChunk * K, shared.x[group],
-                  sizeof(shared.x[group]));
+      store_bytes(in.d_states + (index * (V / 64) + tile) * state, shared.x[group], sizeof(shared.x[group]));
     }
 
     // dw = Lᵀ dO + Ψ dX⁺, dr = T⁻ᵀ dw: all transposed.
@@ -93,28 +123,52 @@ __device__ inline void hold_channel_adjoints(const ChannelReverseArguments<T, K>
     commit_products();
 
     // dX = ā_C∘dX⁺ + Q̂ᵀ dO while dr is made, then − Dᵀ dr.
+    const std::uint64_t out = operand<Major::mn>(shared_address(stage.of.out)),
+                        read = operand<Major::mn>(shared_address(stage.of.read));
+    if constexpr (has_momentum) {
+      const float cross = of.cross, keep_M = of.keep_M;
+#pragma unroll
+      for (int j = 0; j < K / 2; ++j) m[j] = keep_M * m[j] - cross * s[j];
+      decay<K>(m, stage.of.keep, lane);
+    }
     decay<K>(s, stage.of.keep, lane);
-    write_half<T, K>(s, d_o, operand<Major::mn>(shared_address(stage.of.out)));
-    wait_products<1>();
+    write_half<T, K>(s, d_o, out);
+    if constexpr (has_momentum) {
+      std::uint32_t out_M[16];
+      scale_columns<T>(out_M, of.out_M, -1, lane, [&](int j) {
+        return j % 2 == 0 ? Element<T>::low(d_o[j / 2]) : Element<T>::high(d_o[j / 2]);
+      });
+      write_half<T, K>(m, out_M, out);
+    }
+    wait_products<has_momentum ? 2 : 1>();
     fence_fragment(z);
     const Chunk chunk = shared.chunk[i % kReverseStages];
     store_tokens(z, shared.d_r[group], in.d_v + (std::int64_t{chunk.token} * H + blockIdx.y) * V + 64 * tile,
                  std::int64_t{H} * V, chunk.rows, warp, lane);
 #pragma unroll
     for (int j = 0; j < 16; ++j) a[j] = Element<T>::pack(-z[2 * j], -z[2 * j + 1]);
-    write_half<T, K>(s, a, operand<Major::mn>(shared_address(stage.of.read)));
+    write_half<T, K>(s, a, read);
+    if constexpr (has_momentum) {
+      std::uint32_t read_M[16];
+      scale_columns<T>(read_M, of.read_M, 1, lane, [&](int j) { return z[j]; });
+      write_half<T, K>(m, read_M, read);
+    }
     wait_products<0>();
     fence_fragment(s);
+    if constexpr (has_momentum) fence_fragment(m);
     arrive(&shared.empty[i % kReverseStages]);
   }
   if (in.d_initial_S) exchange_state<K, false>(s, nullptr, in.d_initial_S + boundary, V, warp, lane);
+  if constexpr (has_momentum) {
+    if (in.d_initial_M) exchange_state<K, false>(m, nullptr, in.d_initial_M + boundary, V, warp, lane);
+  }
   if (thread == 0) wait_stores_read();
 }
 
-template <class T, int K>
+template <class T, int K, bool has_momentum>
 __device__ inline void bring_channel_reverse(const ChannelReverseArguments<T, K>& in,
-                                             ChannelReverseShared<T, K>& shared, Document document,
-                                             int groups) {
+                                             ChannelReverseShared<T, K, has_momentum>& shared,
+                                             Document document, int groups) {
   Repair repair{&shared.repair};
   for (int i = 0; i < document.chunks; ++i) {
     const int c = document.first_chunk + document.chunks - 1 - i, slot = i % kReverseStages;
@@ -122,23 +176,26 @@ __device__ inline void bring_channel_reverse(const ChannelReverseArguments<T, K>
     auto& stage = shared.stage[slot];
     if (i >= kReverseStages) wait(&shared.empty[slot], (i / kReverseStages - 1) & 1);
     if (threadIdx.x % 32 == 0) shared.chunk[slot] = chunk;
-    bring(&shared.full[slot], repair, sizeof(stage.of) + groups * sizeof(stage.d_o[0]), stage.d_o, groups,
-          chunk.rows, [&](std::uint64_t* barrier) {
-            copy_bytes(&stage.of, in.operands + std::int64_t{blockIdx.y} * in.sizes.chunks + c,
-                       sizeof(stage.of), barrier);
-            for (int group = 0; group < groups; ++group) {
-              copy_panel(stage.d_o[group], in.d_o, 64 * (blockIdx.x * groups + group), blockIdx.y,
-                         chunk.token, barrier);
-            }
-          });
+    const std::int64_t index = std::int64_t{blockIdx.y} * in.sizes.chunks + c;
+    const int bytes =
+        sizeof(stage.of) + groups * sizeof(stage.d_o[0]) + (has_momentum ? sizeof(Coefficients) : 0);
+    bring(&shared.full[slot], repair, bytes, stage.d_o, groups, chunk.rows, [&](std::uint64_t* barrier) {
+      copy_bytes(&stage.of, in.operands + index, sizeof(stage.of), barrier);
+      if constexpr (has_momentum)
+        copy_bytes(&stage.coefficients, in.coefficients + index, sizeof(Coefficients), barrier);
+      for (int group = 0; group < groups; ++group) {
+        copy_panel(stage.d_o[group], in.d_o, 64 * (blockIdx.x * groups + group), blockIdx.y, chunk.token,
+                   barrier);
+      }
+    });
   }
 }
 
-// Grid (V/64/groups, H, N); (groups + 1)·128 threads, groups 1 or 2.
-template <class T, int K>
+// Grid (V/64/groups, H, N); (groups + 1)·128 threads, groups 1 or, without momentum, 2.
+template <class T, int K, bool has_momentum>
 __global__ __launch_bounds__((kReverseGroups + 1) * kWarpgroup, 1) void channel_reverse(
     const __grid_constant__ ChannelReverseArguments<T, K> in) {
-  using Shared = ChannelReverseShared<T, K>;
+  using Shared = ChannelReverseShared<T, K, has_momentum>;
   extern __shared__ unsigned char memory[];
   Shared& shared = shared_memory<Shared>(memory);
   const int groups = blockDim.x / kWarpgroup - 1;

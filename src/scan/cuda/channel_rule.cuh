@@ -1,6 +1,7 @@
 // From a ChunkScan to what the kernels of channel-wise decay are told.
 #pragma once
 
+#include "scan/cuda/channel_operands.cuh"
 #include "scan/cuda/channel_share.cuh"
 #include "scan/cuda/launch.cuh"
 
@@ -8,18 +9,26 @@ namespace mdnlab::scan::cuda {
 
 using ChannelElement = __nv_bfloat16;
 
-// Calls run(K) with a constant.
+// Calls run(K, has_momentum) with constants. Delta is no constant: without it the operands are 0.
 template <class Run>
-cudaError_t with_width(const ChunkScan& scan, Run&& run) {
-  return scan.key_width == 64 ? run(std::integral_constant<int, 64>{})
-                              : run(std::integral_constant<int, 128>{});
+cudaError_t with_channel_constants(const ChunkScan& scan, Run&& run) {
+  const auto with_width = [&](auto has_momentum) {
+    return scan.key_width == 64 ? run(std::integral_constant<int, 64>{}, has_momentum)
+                                : run(std::integral_constant<int, 128>{}, has_momentum);
+  };
+  return scan.has_momentum ? with_width(std::true_type{}) : with_width(std::false_type{});
 }
 
 inline ChannelInputs<ChannelElement> channel_inputs(const ChunkScan& scan) {
   const auto rows = [](const TokenRows& of) {
     return Rows<ChannelElement>{static_cast<const ChannelElement*>(of.data), of.token, of.head};
   };
-  return {rows(scan.q_rows), rows(scan.k_rows), scan.log_alpha, scan.beta, scan.chunk, scan.sizes};
+  const float* const beta = scan.has_momentum ? nullptr : scan.beta;  // with it β is in the coefficients
+  return {rows(scan.q_rows), rows(scan.k_rows), scan.log_alpha, beta, scan.chunk, scan.sizes};
+}
+
+inline HeadGates head_gates(const ChunkScan& scan) {
+  return {nullptr, scan.log_mu, scan.beta, scan.eta, scan.look_ahead, scan.sizes};
 }
 
 }  // namespace mdnlab::scan::cuda

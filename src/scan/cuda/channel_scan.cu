@@ -11,13 +11,18 @@ std::int64_t channel_operand_bytes(int key_width) {
                          : sizeof(ChannelOperands<ChannelElement, 128>);
 }
 
+std::int64_t channel_pair_bytes() { return sizeof(ChannelPairs<ChannelElement>); }
+
 cudaError_t launch_channel_prepare(const ChunkScan& scan, cudaStream_t stream) {
   using T = ChannelElement;
-  return with_width(scan, [&](auto K) {
+  const dim3 grid(scan.sizes.chunks, scan.sizes.heads);
+  return with_channel_constants(scan, [&](auto K, auto has_momentum) {
     const ChannelPrepareArguments<T, K()> arguments{
-        channel_inputs(scan), static_cast<ChannelOperands<T, K()>*>(scan.channel_operands)};
-    return launch<ChannelPrepareShared<T, K()>>(
-        channel_prepare<T, K()>, dim3(scan.sizes.chunks, scan.sizes.heads), 2 * K(), arguments, stream);
+        channel_inputs(scan), static_cast<ChannelOperands<T, K()>*>(scan.channel_operands),
+        scan.has_delta,       head_gates(scan),
+        scan.coefficients,    static_cast<ChannelPairs<T>*>(scan.channel_pairs)};
+    return launch<ChannelPrepareShared<T, K(), has_momentum()>>(channel_prepare<T, K(), has_momentum()>, grid,
+                                                                2 * K(), arguments, stream);
   });
 }
 
@@ -27,20 +32,23 @@ template <Result result>
 cudaError_t launch_channel_forward(const ChunkScan& scan, cudaStream_t stream) {
   using T = ChannelElement;
   const dim3 grid(scan.sizes.value_width / kPanel, scan.sizes.heads, scan.sizes.documents);
-  return with_width(scan, [&](auto K) {
+  return with_channel_constants(scan, [&](auto K, auto has_momentum) {
     const ChannelForwardArguments<T, K()> arguments{
         scan.v,
         scan.chunk,
         scan.document,
         scan.sizes,
         static_cast<const ChannelOperands<T, K()>*>(scan.channel_operands),
+        scan.coefficients,
         scan.initial_S,
+        scan.initial_M,
         scan.final_S,
+        scan.final_M,
         static_cast<T*>(scan.o),
         static_cast<T*>(scan.states),
         static_cast<T*>(scan.residuals)};
-    return launch<ChannelForwardShared<T, K()>>(channel_forward<T, K(), result>, grid, 3 * kWarpgroup,
-                                                arguments, stream);
+    return launch<ChannelForwardShared<T, K(), has_momentum()>>(
+        channel_forward<T, K(), result, has_momentum()>, grid, 3 * kWarpgroup, arguments, stream);
   });
 }
 
@@ -58,19 +66,22 @@ cudaError_t launch_channel_states(const ChunkScan& scan, cudaStream_t stream) {
 cudaError_t launch_channel_reverse(const ChunkScan& scan, cudaStream_t stream) {
   using T = ChannelElement;
   const dim3 grid(scan.sizes.value_width / kPanel, scan.sizes.heads, scan.sizes.documents);
-  return with_width(scan, [&](auto K) {
+  return with_channel_constants(scan, [&](auto K, auto has_momentum) {
     const ChannelReverseArguments<T, K()> arguments{
         scan.d_o,
         scan.chunk,
         scan.document,
         scan.sizes,
         static_cast<const ChannelOperands<T, K()>*>(scan.channel_operands),
+        scan.coefficients,
         scan.d_final_S,
+        scan.d_final_M,
         static_cast<T*>(scan.d_states),
         static_cast<T*>(scan.d_v),
-        scan.d_initial_S};
-    return launch<ChannelReverseShared<T, K()>>(channel_reverse<T, K()>, grid, 2 * kWarpgroup, arguments,
-                                                stream);
+        scan.d_initial_S,
+        scan.d_initial_M};
+    return launch<ChannelReverseShared<T, K(), has_momentum()>>(channel_reverse<T, K(), has_momentum()>, grid,
+                                                                2 * kWarpgroup, arguments, stream);
   });
 }
 

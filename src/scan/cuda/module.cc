@@ -28,6 +28,7 @@ extern "C" __attribute__((visibility("default"))) int mdnlab_cuda_register(const
                                  .forward = forward_hopper,
                                  .backward = backward_hopper,
                                  .step = step_on_gpu,
-                                 .step_refusal = refusal_of_gpu_step});
+                                 .step_refusal = refusal_of_gpu_step,
+                                 .takes_shared_mu = true});
   return 0;
 }

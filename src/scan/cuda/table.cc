@@ -31,8 +31,14 @@ constexpr KernelRow kRows[] = {
     {"hopper decay momentum K256 bf16", false, true, false, 256, 64, kAnyWidth, kBf16, 90},
     {"hopper delta K256 bf16", true, false, false, 256, 64, kAnyWidth, kBf16, 90},
     {"hopper delta momentum K256 bf16", true, true, false, 256, 64, kAnyWidth, kBf16, 90},
+    {"hopper channels K64 bf16", false, false, true, 64, 64, kAnyWidth, kBf16, 90},
+    {"hopper channels momentum K64 bf16", false, true, true, 64, 64, kAnyWidth, kBf16, 90},
     {"hopper delta channels K64 bf16", true, false, true, 64, 64, kAnyWidth, kBf16, 90},
-    {"hopper delta channels K128 bf16", true, false, true, 128, 64, kAnyWidth, kBf16, 90}};
+    {"hopper delta channels momentum K64 bf16", true, true, true, 64, 64, kAnyWidth, kBf16, 90},
+    {"hopper channels K128 bf16", false, false, true, 128, 64, kAnyWidth, kBf16, 90},
+    {"hopper channels momentum K128 bf16", false, true, true, 128, 64, kAnyWidth, kBf16, 90},
+    {"hopper delta channels K128 bf16", true, false, true, 128, 64, kAnyWidth, kBf16, 90},
+    {"hopper delta channels momentum K128 bf16", true, true, true, 128, 64, kAnyWidth, kBf16, 90}};
 static_assert(std::size(kRows) <= 40, "each row is compiled: the build stays short");
 
 std::string rule_text(bool has_delta, bool has_momentum, bool has_channel_decay) {

@@ -48,10 +48,8 @@ Tensor decay_NK(const Coefficients& gates) {
 // ν = μ/α (N); without decay, or where a scalar μ stands by itself, that is what the rule calls ν only under
 // escrow.
 Tensor share_N(const Coefficients& gates) {
-  const Tensor log_mu = gates.log_mu.dim() == 4 ? gates.log_mu.select(-1, 0) : gates.log_mu;
-  if (!gates.log_alpha.defined()) return log_mu.exp().reshape(-1);
-  const Tensor log_alpha = gates.log_alpha.dim() == 4 ? gates.log_alpha.select(-1, 0) : gates.log_alpha;
-  return (log_mu - log_alpha).exp().reshape(-1);
+  const bool is_nu = gates.mu_shares_alpha || !gates.log_alpha.defined();
+  return (is_nu ? gates.log_mu : gates.log_mu - gates.log_alpha).exp().reshape(-1);
 }
 
 // How much one step without values can lengthen (S − M, √c M), over that of the decay alone: the norm of
@@ -64,8 +62,8 @@ double worst_growth(const Coefficients& gates, double c) {
   const std::int64_t N = alpha.size(0);
   const Tensor k = unit_vectors(N);
   const auto scalar = [&](const Tensor& gate) { return gate.reshape({N, 1, 1}); };
-  const Tensor log_mu =
-      gates.log_mu.dim() == 4 ? gates.log_mu : gates.log_mu.unsqueeze(-1).expand({-1, -1, -1, K});
+  Tensor log_mu = gates.log_mu.unsqueeze(-1).expand({-1, -1, -1, K});
+  if (gates.mu_shares_alpha) log_mu = log_mu + gates.log_alpha;
   const Tensor mu = at::diag_embed(log_mu.exp().reshape({N, K}));
   const Tensor share = gates.erase_share.defined() ? gates.erase_share : at::ones_like(gates.beta);
   const Tensor write = scalar(gates.eta * share) * (k.unsqueeze(2) * (alpha * k).unsqueeze(1));
@@ -154,6 +152,7 @@ double worst_memory(const std::vector<std::string>& options) {
                                            .v_BTHV = first(values).contiguous(),
                                            .log_alpha = first(gates.log_alpha),
                                            .log_mu = first(gates.log_mu),
+                                           .mu_shares_alpha = gates.mu_shares_alpha,
                                            .beta_BTH = first(gates.beta),
                                            .eta_BTH = first(gates.eta)},
                                           {.want_state = true});

@@ -135,17 +135,21 @@ TEST_F(ScanGpu, ScansInSegmentsAsInOnePiece) {
   constexpr Rule kCompiled[] = {{.momentum = true},
                                 {.delta = true},
                                 {.delta = true, .momentum = true},
-                                {.delta = true, .channel_decay = true}};
+                                {.channel_decay = true},
+                                {.momentum = true, .channel_decay = true},
+                                {.delta = true, .channel_decay = true},
+                                {.delta = true, .momentum = true, .channel_decay = true}};
   for (const Rule& rule : kCompiled) {
     for (const std::int64_t K : {64, 128, 256}) {
       if (rule.channel_decay && K == 256) continue;
       SCOPED_TRACE(name(rule) + " K " + std::to_string(K));
-      const Inputs inputs = make_inputs({.shape = {.B = 2, .T = 64 * 7 + 5, .H = 2, .G = 1, .K = K, .V = 128},
-                                         .rule = rule,
-                                         .dtype = at::kBFloat16,
-                                         .log_alpha = -2e-3,
-                                         .log_mu = -0.2,
-                                         .largest_beta = 0.1});
+      Inputs inputs = make_inputs({.shape = {.B = 2, .T = 64 * 7 + 5, .H = 2, .G = 1, .K = K, .V = 128},
+                                   .rule = rule,
+                                   .dtype = at::kBFloat16,
+                                   .log_alpha = -2e-3,
+                                   .log_mu = -0.2,
+                                   .largest_beta = 0.1});
+      inputs.mu_shares_alpha = rule.momentum && rule.channel_decay;
       const std::vector<Named> whole = results_of_the_module(inputs, 1);
       for (const std::int64_t segments : {2, 3, 8}) {
         SCOPED_TRACE("segments " + std::to_string(segments));

@@ -1,6 +1,7 @@
 // What must hold exactly or nearly so, whatever the numbers: causality, splitting, forgetting, layout,
 // threads.
 #include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/zeros_like.h>
 #include <c10/core/GradMode.h>
@@ -138,6 +139,31 @@ TEST(Scan, EqualGatesInEveryChannelAreScalarGates) {
     const Outputs out = chunk(inputs, {.want_state = true}), expected = chunk(scalar, {.want_state = true});
     expect_agree(scalar, out, expected, 1e-13);  // autograd sums over the channels
   }
+}
+
+// Against the recurrence with μ written out, and every gradient through it.
+TEST(Scan, MuMayShareTheDecayOfTheChannels) {
+  constexpr Rule rule{.delta = true, .momentum = true, .channel_decay = true, .look_ahead = 0.5};
+  for (const std::string implementation : {"cpu", "batched"}) {
+    Inputs inputs = make_inputs({.rule = rule, .log_alpha = kRandomGates, .log_mu = kRandomGates});
+    inputs.mu_shares_alpha = true;
+    Inputs written_out = inputs;
+    written_out.log_mu = inputs.log_alpha.add(inputs.log_mu.unsqueeze(3));
+    written_out.mu_shares_alpha = false;
+    const Options options{.want_state = true, .implementation = implementation};
+    expect_agree(inputs, chunk(inputs, options), reference(written_out), 1e-12);
+    expect_agree(inputs, reference(inputs), reference(written_out), 1e-15);
+  }
+}
+
+TEST(Scan, AStepMayShareMuWithTheDecayOfTheChannels) {
+  constexpr Rule rule{.delta = true, .momentum = true, .channel_decay = true};
+  Inputs inputs = make_inputs({.shape = {.T = 1}, .rule = rule});
+  inputs.mu_shares_alpha = true;
+  const at::NoGradGuard no_grad;
+  const Outputs out = step(inputs), expected = reference(inputs);
+  expect_close("o", out.o_BTHV, expected.o_BTHV, 1e-12);
+  expect_close("M", out.final_M_NHKV, expected.final_M_NHKV, 1e-12);
 }
 
 TEST(Scan, AChannelOfMinusInfinityForgetsAlone) {

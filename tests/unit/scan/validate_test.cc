@@ -59,6 +59,9 @@ TEST(ScanInputs, WithAMistakeAreRefusedByName) {
        },
        "expected [B,T,H] = [2,6,4]; momentum is channel-wise only where log_alpha is"},
       {[](Inputs& in) { in.log_mu = in.log_mu.to(at::kFloat); }, "log_mu has the wrong dtype"},
+      {[](Inputs& in) { in.mu_shares_alpha = true; },
+       "mu_shares_alpha has the wrong gates; found log_alpha [2,6,4], log_mu [2,6,4], expected log_alpha "
+       "[B,T,H,K], log_mu [B,T,H]"},
       {[](Inputs& in) { in.beta_BTH = in.beta_BTH.slice(2, 1); }, "beta has the wrong shape"},
       {[](Inputs& in) { in.eta_BTH = in.eta_BTH.slice(1, 1); }, "eta has the wrong shape"},
       {[](Inputs& in) { in.p_BTHK = in.p_BTHK.slice(2, 0, 2); },
