@@ -270,6 +270,7 @@ __device__ inline void make_momentum_products(const ChannelMomentumProductArgume
       float sum = 0;
       for (int part = 0; part < 4 * kGroups; ++part) sum += shared.sums[thread][part];
       (thread == 0 ? terms.S_M : terms.M_M) = sum;
+    } else if (thread == 2) {
       terms.S_S = 0;
     }
   }
