@@ -24,7 +24,8 @@ class BoundScan {
   // What there is to cut, and how it is cut, before the kernels run.
   Load load() const;
   int multiprocessors() const { return scan_.multiprocessors; }
-  // Whether a segment's map (segments.h) is the same for all keys: without delta, but for channels that decay.
+  // Whether a segment's map (segments.h) is the same for all keys: without delta, but for channels that
+  // decay.
   bool has_equal_maps() const { return !scan_.has_delta && !scan_.has_channel_decay; }
   void lay_out(const Cut& cut);
 

@@ -18,7 +18,8 @@ struct TokenRows {
 struct ChunkScan {
   int key_width = 0;  // K
   bool has_delta = false, has_momentum = false;
-  bool has_channel_decay = false;  // without momentum beta alone, no eta; with it μ = ν∘α, and log_mu is log ν
+  // Then without momentum there is beta alone, no eta; with it μ = ν∘α, and log_mu is log ν.
+  bool has_channel_decay = false;
   Sizes sizes{};
   int multiprocessors = 0;
   const Chunk* chunk = nullptr;        // [chunks]
@@ -34,22 +35,22 @@ struct ChunkScan {
   void* o = nullptr;                                       // (tokens,H,V)
 
   // Between kernels, an entry for each head and chunk: head · chunks + chunk.
-  Coefficients* coefficients = nullptr;  // not with channel-wise decay without momentum
-  void *inverse = nullptr, *scores = nullptr;    // panels: T⁻¹ (with delta), L
+  Coefficients* coefficients = nullptr;        // not with channel-wise decay without momentum
+  void *inverse = nullptr, *scores = nullptr;  // panels: T⁻¹ (with delta), L
   // X before each chunk, w (with delta, or channel-wise decay): forward.cuh
   void *states = nullptr, *residuals = nullptr;
-  void* d_states = nullptr;                      // dX⁺ after each chunk, laid out as X
-  GateTerms* terms = nullptr;                    // adjoint_parts() of them; as coefficients
+  void* d_states = nullptr;          // dX⁺ after each chunk, laid out as X
+  GateTerms* terms = nullptr;        // adjoint_parts() of them; as coefficients
   void* channel_operands = nullptr;  // with channel-wise decay in place of inverse and scores
   void* channel_products = nullptr;
   void* channel_pairs = nullptr;  // with momentum besides; null: no backward pass follows
 
   // Adjoints, of the shapes above.
   const float *d_final_S = nullptr, *d_final_M = nullptr;  // null: 0
-  CUtensorMap d_r;                                         // of d_v, as d_o; with delta, or channel-wise decay
-  void *d_q = nullptr, *d_k = nullptr, *d_v = nullptr;     // (tokens,G,K), (tokens,H,V)
-  float* partial = nullptr;                                // partial_elements(), where H is not G
-  float *d_initial_S = nullptr, *d_initial_M = nullptr;    // null: not wanted
+  CUtensorMap d_r;                                       // of d_v, as d_o; with delta, or channel-wise decay
+  void *d_q = nullptr, *d_k = nullptr, *d_v = nullptr;   // (tokens,G,K), (tokens,H,V)
+  float* partial = nullptr;                              // partial_elements(), where H is not G
+  float *d_initial_S = nullptr, *d_initial_M = nullptr;  // null: not wanted
   float *d_log_alpha = nullptr, *d_log_mu = nullptr, *d_beta = nullptr, *d_eta = nullptr;  // likewise
 };
 
@@ -66,8 +67,8 @@ cudaError_t launch_outputs(const ChunkScan& scan, cudaStream_t stream);
 cudaError_t launch_states(const ChunkScan& scan, cudaStream_t stream);
 // d_v, d_states and the adjoints of the initial states, from d_o and those of the final ones.
 cudaError_t launch_reverse(const ChunkScan& scan, cudaStream_t stream);
-// d_q, d_k and the terms of the gates' adjoints; with channel-wise decay d_log_alpha itself, and without momentum
-// d_beta.
+// d_q, d_k and the terms of the gates' adjoints; with channel-wise decay d_log_alpha itself, and without
+// momentum d_beta.
 std::int64_t partial_elements(const ChunkScan& scan);
 cudaError_t launch_adjoints(const ChunkScan& scan, cudaStream_t stream);
 cudaError_t launch_gate_adjoints(const ChunkScan& scan, cudaStream_t stream);

@@ -4,8 +4,9 @@
 //     X_{s+1} = P_s X_s + R_s        dX_s = P_sᵀ dX_{s+1} + E_s
 //
 // With delta P is a matrix of the stacked state's rows (Z·K × Z·K, Z = 2 with momentum, else 1); without, K
-// equal ones of Z × Z, as all keys have one decay. (Where they have not, the scan is taken for one with delta.) A scan finds it like R, in further value columns, the
-// probes, whose v is 0 and whose initial state is the identity. Exact but for rounding, whatever the gates.
+// equal ones of Z × Z, as all keys have one decay. (Where they have not, the scan is taken for one with
+// delta.) A scan finds it like R, in further value columns, the probes, whose v is 0 and whose initial state
+// is the identity. Exact but for rounding, whatever the gates.
 //
 // States are [Z,s,N,H,K,W]: S then M, segments, documents, heads, keys, columns; float32 (float64 with
 // inputs of that dtype).
