@@ -15,7 +15,7 @@ struct Exponential;
 
 template <>
 struct Exponential<float> {
-  typedef std::int32_t Bits __attribute__((vector_size(kVectorBytes)));
+  typedef std::uint32_t Bits __attribute__((vector_size(kVectorBytes)));
   static constexpr int kDegree = 7, kMantissaBits = 23, kBias = 127;
   static constexpr float kRound = 0x1.8p23f;  // added, leaves the integer in the lowest bits
   static constexpr float kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;  // n · high is exact
@@ -24,7 +24,7 @@ struct Exponential<float> {
 
 template <>
 struct Exponential<double> {
-  typedef std::int64_t Bits __attribute__((vector_size(kVectorBytes)));
+  typedef std::uint64_t Bits __attribute__((vector_size(kVectorBytes)));
   static constexpr int kDegree = 13, kMantissaBits = 52, kBias = 1023;
   static constexpr double kRound = 0x1.8p52;
   static constexpr double kLn2High = 6.93145751953125e-1, kLn2Low = 1.42860682030941723212e-6;
