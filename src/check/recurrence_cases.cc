@@ -102,28 +102,32 @@ void check_against_reference(const Recurrence& recurrence, const Kernel& kernel,
     const Scan chunk = [&](const scan::Inputs& in) {
       return kernel.chunk(in, {.chunk_size = row.chunk_size, .segments = row.segments, .want_state = true});
     };
-    InputSettings judged_settings;
-    scan::Inputs inputs;
-    std::vector<Named> exact;
+    InputSettings drawn_settings;
+    std::vector<Draw> drawn;
     for (const at::ScalarType dtype : kernel.dtypes) {
       const auto settings = fitted(kernel.refusal_of_chunk, recurrence, row.inputs, dtype, verdict);
       if (!settings) continue;
-      if (exact.empty() || settings->K != judged_settings.K || settings->V != judged_settings.V) {
-        judged_settings = *settings;
-        inputs = make_inputs(recurrence, *settings, seed);
-        exact = results(scan::reference, inputs, seed);
+      const std::size_t count = is_low_precision(dtype) ? kDraws : 1;
+      if (drawn.size() < count || settings->K != drawn_settings.K || settings->V != drawn_settings.V) {
+        drawn_settings = *settings;
+        drawn = draws(recurrence, *settings, seed, count);
       }
+      const std::span<const Draw> judged(drawn.data(), count);
       const Where where{std::string("recurrence/") + row.group, row.variant, dtype};
       verdict.attempt(where, [&] {
-        const std::vector<Named> found = results(chunk, as(inputs, dtype), seed);
-        const auto tolerances = is_low_precision(dtype) ? low_precision_tolerances(inputs, exact, seed, dtype)
+        const auto tolerances = is_low_precision(dtype) ? low_precision_tolerances(judged, dtype)
                                                         : std::vector<std::vector<double>>();
-        for (std::size_t i = 0; i < exact.size(); ++i) {
+        std::vector<std::vector<Named>> found;
+        for (const Draw& draw : judged) found.push_back(results(chunk, as(draw.inputs, dtype), draw.seed));
+        for (std::size_t i = 0; i < judged[0].exact.size(); ++i) {
+          const auto& [name, exact, heads] = judged[0].exact[i];
           if (is_low_precision(dtype)) {
-            verdict.close_each(where, exact[i].name, found[i].tensor, exact[i].tensor,
-                               exact[i].head_dimension, tolerances[i]);
+            std::vector<Comparison> draws;
+            for (std::size_t n = 0; n < count; ++n)
+              draws.push_back({found[n][i].tensor, judged[n].exact[i].tensor});
+            verdict.close_each(where, name, std::move(draws), heads, tolerances[i]);
           } else {
-            verdict.close(where, exact[i].name, found[i].tensor, exact[i].tensor);
+            verdict.close(where, name, found[0][i].tensor, exact);
           }
         }
       });

@@ -25,6 +25,8 @@ constexpr double kLargestState = 1e3;
 
 bool is_row(std::size_t tensor) { return tensor < 3 || tensor == 7; }
 
+bool is_gate(std::size_t tensor) { return !is_row(tensor) && !is_state(tensor); }
+
 at::Tensor drawn(at::IntArrayRef shape, const Initial& initial, std::uint64_t seed, std::string_view name) {
   at::Tensor values = at::empty(shape, at::kFloat);
   fill(values, initial, seed, name);
@@ -167,7 +169,9 @@ scan::Inputs as(const scan::Inputs& inputs, at::ScalarType dtype) {
   const auto wide = dtype == at::kDouble ? at::kDouble : at::kFloat;
   for (std::size_t i = 0; i < scan::kTensors; ++i) {
     at::Tensor& tensor = *scan::tensors(out)[i];
-    if (tensor.defined()) tensor = tensor.to(is_row(i) ? dtype : wide);
+    if (!tensor.defined()) continue;
+    if (!is_gate(i)) tensor = tensor.to(dtype);
+    if (!is_row(i)) tensor = tensor.to(wide);
   }
   return out;
 }
@@ -181,20 +185,9 @@ scan::Inputs tokens(const scan::Inputs& inputs, std::int64_t begin, std::int64_t
   return part;
 }
 
-namespace {
-
-// To the nearest number of `dtype` times 1/scale.
-struct Rounding {
-  at::ScalarType dtype;
-  double scale = 1;
-
-  at::Tensor operator()(const at::Tensor& tensor) const {
-    return (tensor.to(at::kDouble) * scale).to(dtype).to(at::kDouble) / scale;
-  }
-};
-
 std::vector<Named> results(const Scan& scan, const scan::Inputs& inputs, std::uint64_t seed,
-                           const Rounding& rounding) {
+                           std::optional<at::ScalarType> rounded_to) {
+  const at::ScalarType dtype = rounded_to.value_or(inputs.q_BTGK.scalar_type());
   scan::Inputs leaves = inputs;
   std::vector<Named> list;
   std::vector<at::Tensor> variables;
@@ -203,17 +196,17 @@ std::vector<Named> results(const Scan& scan, const scan::Inputs& inputs, std::ui
     if (!tensor.defined()) continue;
     tensor = tensor.detach().requires_grad_(true);
     variables.push_back(tensor);
-    list.push_back({std::string("d_") + kNames[i], {}, is_state(i) ? 1 : 2, is_row(i)});
+    list.push_back({std::string("d_") + kNames[i], {}, is_state(i) ? 1 : 2});
   }
   const scan::Outputs out = scan(leaves);
-  std::vector<Named> outputs{{"o", out.o_BTHV, 2, true}, {"S", out.final_S_NHKV, 1, false}};
-  if (inputs.log_mu.defined()) outputs.push_back({"M", out.final_M_NHKV, 1, false});
+  std::vector<Named> outputs{{"o", out.o_BTHV, 2}, {"S", out.final_S_NHKV, 1}};
+  if (inputs.log_mu.defined()) outputs.push_back({"M", out.final_M_NHKV, 1});
   std::vector<at::Tensor> roots, adjoints;
   for (const Named& output : outputs) {
     if (!output.tensor.defined() || !output.tensor.requires_grad()) continue;
     roots.push_back(output.tensor);
     const at::Tensor adjoint = normal(output.tensor.sizes(), seed, "adjoint of " + output.name);
-    adjoints.push_back((output.is_row ? rounding(adjoint) : adjoint).to(output.tensor.scalar_type()));
+    adjoints.push_back(adjoint.to(dtype).to(output.tensor.scalar_type()));
   }
   if (!roots.empty()) {
     const auto gradients =
@@ -225,35 +218,33 @@ std::vector<Named> results(const Scan& scan, const scan::Inputs& inputs, std::ui
   return list;
 }
 
-}  // namespace
-
-std::vector<Named> results(const Scan& scan, const scan::Inputs& inputs, std::uint64_t seed) {
-  return results(scan, inputs, seed, Rounding{inputs.q_BTGK.scalar_type()});
-}
-
 bool is_low_precision(at::ScalarType dtype) { return dtype == at::kBFloat16 || dtype == at::kHalf; }
 
-std::vector<std::vector<double>> low_precision_tolerances(const scan::Inputs& inputs,
-                                                          const std::vector<Named>& exact, std::uint64_t seed,
-                                                          at::ScalarType dtype) {
-  constexpr int kRoundings = 4;
-  std::vector<std::vector<double>> squares(exact.size());
-  for (int i = 0; i < kRoundings; ++i) {
-    const Rounding rounding{dtype, std::pow(2, static_cast<double>(i) / kRoundings)};
-    scan::Inputs rounded = inputs;
-    for (std::size_t tensor = 0; tensor < scan::kTensors; ++tensor) {
-      at::Tensor& value = *scan::tensors(rounded)[tensor];
-      if (value.defined() && is_row(tensor)) value = rounding(value);
-    }
-    const std::vector<Named> best = results(scan::reference, rounded, seed, rounding);
-    for (std::size_t n = 0; n < exact.size(); ++n) {
-      const at::Tensor& of = exact[n].tensor;
-      squares[n].resize(of.defined() ? of.size(exact[n].head_dimension) : 0);
+std::vector<Draw> draws(const Recurrence& recurrence, const InputSettings& settings, std::uint64_t seed,
+                        std::size_t count) {
+  std::vector<Draw> list;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::uint64_t own = seed + (std::uint64_t{i} << 32);
+    scan::Inputs inputs = make_inputs(recurrence, settings, own);
+    std::vector<Named> exact = results(scan::reference, inputs, own);
+    list.push_back({own, std::move(inputs), std::move(exact)});
+  }
+  return list;
+}
+
+std::vector<std::vector<double>> low_precision_tolerances(std::span<const Draw> draws, at::ScalarType dtype) {
+  std::vector<std::vector<double>> squares(draws[0].exact.size());
+  for (const Draw& draw : draws) {
+    const std::vector<Named> best =
+        results(scan::reference, as(as(draw.inputs, dtype), at::kDouble), draw.seed, dtype);
+    for (std::size_t n = 0; n < best.size(); ++n) {
+      const auto& [name, exact, dimension] = draw.exact[n];
+      squares[n].resize(exact.defined() ? exact.size(dimension) : 0);
       for (std::size_t h = 0; h < squares[n].size(); ++h) {
-        const at::Tensor head = best[n].tensor.select(exact[n].head_dimension, static_cast<std::int64_t>(h));
-        const double error = relative_error(exact[n].is_row ? rounding(head) : head,
-                                            of.select(exact[n].head_dimension, static_cast<std::int64_t>(h)));
-        squares[n][h] += error * error / kRoundings;
+        const auto head = static_cast<std::int64_t>(h);
+        const double error = relative_error(best[n].tensor.select(dimension, head).to(dtype).to(at::kDouble),
+                                            exact.select(dimension, head));
+        squares[n][h] += error * error / static_cast<double>(draws.size());
       }
     }
   }

@@ -4,6 +4,7 @@
 #include <array>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -40,33 +41,42 @@ scan::Inputs make_inputs(const Recurrence& recurrence, const InputSettings& sett
 std::optional<InputSettings> fitted(const Kernel::Refusal& refusal, const Recurrence& recurrence,
                                     const InputSettings& settings, at::ScalarType dtype, Verdict& verdict);
 
-// q, k, v, p in `dtype`, gates and states in float32 (float64 for float64).
+// q, k, v, p in `dtype`, states rounded to it, gates and states in float32 (float64 for float64).
 scan::Inputs as(const scan::Inputs& inputs, at::ScalarType dtype);
 
 struct Named {
   std::string name;
   at::Tensor tensor;
   std::int64_t head_dimension;
-  bool is_row;  // has the dtype of q; else that of the gates
 };
 
 using Scan = std::function<scan::Outputs(const scan::Inputs&)>;
 
 // o, S, M and the gradients of ⟨o, dO⟩ + ⟨S, dS⟩ + ⟨M, dM⟩ with regard to every tensor given, with the same
-// random dO, dS, dM for one seed. Undefined where there is none.
-std::vector<Named> results(const Scan& scan, const scan::Inputs& inputs, std::uint64_t seed);
-
-// How far a kernel in bf16 or f16 may be from `exact`, the float64 answer to `inputs`: for each result, head
-// by head, twice as far as the float64 answer to rounded inputs, rounded itself (tensors that are float32 in
-// such a call are not), and float32's own tolerance on top. The distance is the root mean square over four
-// roundings of equal fineness (of the inputs themselves, and of them times 2^¼, 2^½ and 2^¾): a tensor of few
-// numbers, or with one that outweighs the others, can come out of a single one unscathed by chance, and no
-// kernel can be held to that.
-std::vector<std::vector<double>> low_precision_tolerances(const scan::Inputs& inputs,
-                                                          const std::vector<Named>& exact, std::uint64_t seed,
-                                                          at::ScalarType dtype);
+// random dO, dS, dM for one seed, rounded to the dtype of q or to another. Undefined where there is none.
+std::vector<Named> results(const Scan& scan, const scan::Inputs& inputs, std::uint64_t seed,
+                           std::optional<at::ScalarType> rounded_to = {});
 
 bool is_low_precision(at::ScalarType dtype);  // bf16, f16
+
+// Inputs as drawn from a seed, and the float64 answer to them.
+struct Draw {
+  std::uint64_t seed;
+  scan::Inputs inputs;
+  std::vector<Named> exact;
+};
+
+// The first is of `seed` itself. Low precision is judged by several: in a single one a tensor of few numbers,
+// or with one that outweighs the others, may come out of its rounding unscathed by chance, and no kernel can
+// be held to that.
+inline constexpr std::size_t kDraws = 16;
+std::vector<Draw> draws(const Recurrence& recurrence, const InputSettings& settings, std::uint64_t seed,
+                        std::size_t count);
+
+// How far such a kernel may be from the exact answers, as the root mean square over the draws: for each
+// result, head by head, twice as far as the float64 answer to rounded inputs (all but the gates), rounded
+// itself; float32's own tolerance on top.
+std::vector<std::vector<double>> low_precision_tolerances(std::span<const Draw> draws, at::ScalarType dtype);
 
 // Tokens begin..end of every row; states as they are.
 scan::Inputs tokens(const scan::Inputs& inputs, std::int64_t begin, std::int64_t end);

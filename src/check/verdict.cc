@@ -86,32 +86,33 @@ Case& Verdict::add(const Where& where, const std::string& quantity) {
 
 void Verdict::close(const Where& where, const std::string& quantity, const at::Tensor& found,
                     const at::Tensor& expected, double tolerance) {
-  close_each(where, quantity, found, expected, -1, {tolerance});
+  close_each(where, quantity, {{found, expected}}, -1, {tolerance});
 }
 
-void Verdict::close_each(const Where& where, const std::string& quantity, const at::Tensor& found_as_is,
-                         const at::Tensor& expected_as_is, std::int64_t dimension,
-                         const std::vector<double>& tolerances) {
+void Verdict::close_each(const Where& where, const std::string& quantity, std::vector<Comparison> draws,
+                         std::int64_t dimension, const std::vector<double>& tolerances) {
   Case& row = add(where, quantity);
   row.tolerance = tolerances.front();
-  at::Tensor found = found_as_is, expected = expected_as_is;
-  if (!prepare(row, found, expected)) {
-    row.passed = false;
-    return;
+  for (Comparison& draw : draws) {
+    row.passed = row.passed && prepare(row, draw.found, draw.expected);
   }
+  if (!row.passed) return;
   double worst = -1;
   for (std::size_t i = 0; i < tolerances.size(); ++i) {
     const auto part = [&](const at::Tensor& whole) {
       return dimension < 0 ? whole : whole.select(dimension, static_cast<std::int64_t>(i));
     };
-    const double error = relative_error(part(found), part(expected));
+    double squares = 0;
+    for (const auto& [found, expected] : draws)
+      squares += std::pow(relative_error(part(found), part(expected)), 2);
+    const double error = std::sqrt(squares / static_cast<double>(draws.size()));
     if (error / tolerances[i] <= worst) continue;
     worst = error / tolerances[i];
     row.error = error;
     row.tolerance = tolerances[i];
   }
   row.passed = row.error <= row.tolerance;
-  point_at_worst(row, found, expected);
+  point_at_worst(row, draws.front().found, draws.front().expected);
 }
 
 void Verdict::equal(const Where& where, const std::string& quantity, const at::Tensor& found_as_is,

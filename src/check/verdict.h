@@ -28,6 +28,10 @@ struct Where {
   at::ScalarType dtype;
 };
 
+struct Comparison {
+  at::Tensor found, expected;
+};
+
 double tolerance(at::ScalarType dtype);  // of a whole tensor: 1e-5 in float32, 1e-12 in float64
 std::string dtype_word(at::ScalarType dtype);
 
@@ -41,9 +45,10 @@ class Verdict {
              const at::Tensor& expected) {
     close(where, quantity, found, expected, check::tolerance(where.dtype));
   }
-  // The same along one dimension (heads), each index with a tolerance of its own; the worst is the row.
-  void close_each(const Where& where, const std::string& quantity, const at::Tensor& found,
-                  const at::Tensor& expected, std::int64_t dimension, const std::vector<double>& tolerances);
+  // The same along one dimension (heads), each index with a tolerance of its own; the worst is the row. Of
+  // several draws the root mean square of their errors.
+  void close_each(const Where& where, const std::string& quantity, std::vector<Comparison> draws,
+                  std::int64_t dimension, const std::vector<double>& tolerances);
   // Bit for bit, and finite.
   void equal(const Where& where, const std::string& quantity, const at::Tensor& found,
              const at::Tensor& expected);

@@ -60,10 +60,12 @@ TEST(RulesCheck, OfABrokenModuleFailsAndNamesTheCase) {
   EXPECT_EQ(text.code, 1) << text.err;
   EXPECT_THAT(
       text.out,
-      AllOf(StartsWith("wrong_state_size, seed 1, "),
-            HasSubstr("FAILED layer/state/f32/S\n"
-                      "       error inf, limit exact: (3,1,16,16) Float on cpu, declared (3,1,17,16) Float, x on cpu\n"),
-            EndsWith(" cases passed, 3 failed; seed 1\n")));
+      AllOf(
+          StartsWith("wrong_state_size, seed 1, "),
+          HasSubstr(
+              "FAILED layer/state/f32/S\n"
+              "       error inf, limit exact: (3,1,16,16) Float on cpu, declared (3,1,17,16) Float, x on cpu\n"),
+          EndsWith(" cases passed, 3 failed; seed 1\n")));
   const Finished json = run_mdnlab({"rules", "check", broken("kept_state"), "--json"});
   EXPECT_EQ(json.code, 1) << json.err;
   EXPECT_GT(nlohmann::json::parse(json.out)["failed"], 0);

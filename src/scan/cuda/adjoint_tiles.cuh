@@ -68,7 +68,7 @@ struct AdjointShared {
   float rows[groups][6][kChunk];
   float sums[3][4 * groups];
   std::uint64_t keys_full, keys_empty, tokens_full[kTokenSlots], tokens_empty[kTokenSlots];
-  std::uint64_t states_full[kStateSlots], states_empty[kStateSlots], keys_repair, tokens_repair;
+  std::uint64_t states_full[kStateSlots], states_empty[kStateSlots], keys_landed, tokens_landed;
   std::uint64_t gates_full, gates_empty;
 };
 
@@ -117,7 +117,7 @@ __device__ inline void bring_operands(const AdjointArguments<T>& in, Shared& sha
   const int tiles = in.sizes.value_width / kPanel, lane = threadIdx.x % 32;
   Ring<kTokenSlots> tokens_ring;
   Ring<kStateSlots> states_ring;
-  Repair repair{kind == 0 ? &shared.keys_repair : &shared.tokens_repair};
+  Landing landing{kind == 0 ? &shared.keys_landed : &shared.tokens_landed};
   constexpr int kAllGroups = Shared::parts * kGroups;
   const int first_group = Shared::part() * kGroups;
   Item item;
@@ -126,7 +126,7 @@ __device__ inline void bring_operands(const AdjointArguments<T>& in, Shared& sha
     const std::int64_t index = std::int64_t{item.head} * in.sizes.chunks + item.chunk;
     if (kind == 0) {
       if (n > 0) wait(&shared.keys_empty, (n - 1) & 1);
-      bring(&shared.keys_full, repair, sizeof(shared.keys), shared.keys.q, 2 * kGroups, chunk.rows,
+      bring(&shared.keys_full, landing, sizeof(shared.keys), shared.keys.q, 2 * kGroups, chunk.rows,
             [&](std::uint64_t* barrier) {
               for (int panel = 0; panel < kGroups; ++panel) {
                 copy_panel(shared.keys.q[panel], in.q, (first_group + panel) * kPanel, item.key_head,
@@ -140,8 +140,8 @@ __device__ inline void bring_operands(const AdjointArguments<T>& in, Shared& sha
         const int slot = tokens_ring.slot(), tile = i % tiles;
         auto& tokens = shared.tokens[slot];
         if (tokens_ring.is_used()) wait(&shared.tokens_empty[slot], tokens_ring.parity() ^ 1);
-        bring(&shared.tokens_full[slot], repair, sizeof(T) * kPanelElements * (has_delta ? 3 : 2), tokens.d_o,
-              2, chunk.rows, [&](std::uint64_t* barrier) {
+        bring(&shared.tokens_full[slot], landing, sizeof(T) * kPanelElements * (has_delta ? 3 : 2),
+              tokens.d_o, 2, chunk.rows, [&](std::uint64_t* barrier) {
                 copy_panel(tokens.d_o, in.d_o, tile * kPanel, item.head, chunk.token, barrier);
                 copy_panel(tokens.other, has_delta ? in.d_r : in.v, tile * kPanel, item.head, chunk.token,
                            barrier);

@@ -258,18 +258,18 @@ __global__ __launch_bounds__(3 * kWarpgroup,
   Shared& shared = shared_memory<Shared>(memory);
   constexpr int kThreads = Shared::groups * kWarpgroup;
   if (threadIdx.x == 0) {
-    init_barrier(&shared.keys_full, 1);
+    init_barrier(&shared.keys_full, 32);
     init_barrier(&shared.keys_empty, kThreads);
     for (int i = 0; i < kTokenSlots; ++i) {
-      init_barrier(&shared.tokens_full[i], 1);
+      init_barrier(&shared.tokens_full[i], 32);
       init_barrier(&shared.tokens_empty[i], kThreads);
     }
     for (int i = 0; i < kStateSlots; ++i) {
       init_barrier(&shared.states_full[i], 1);
       init_barrier(&shared.states_empty[i], kThreads);
     }
-    init_barrier(&shared.keys_repair, 1);
-    init_barrier(&shared.tokens_repair, 1);
+    init_barrier(&shared.keys_landed, 1);
+    init_barrier(&shared.tokens_landed, 1);
     init_barrier(&shared.gates_full, 32);
     init_barrier(&shared.gates_empty, kThreads);
     fence_barrier_init();

@@ -5,7 +5,7 @@
 //   rounded,
 //               into shared memory for the other.
 //   warpgroup 1 makes what leaves the kernel, a step behind: o = Q̂X + Lw, or, for the backward pass, X and w.
-//   warpgroup 2 brings tiles, one of its warps with the copy engine.
+//   warpgroup 2 brings tiles: two of its warps v, another the operands.
 #pragma once
 
 #include "scan/cuda/channel_operands.cuh"
@@ -36,13 +36,13 @@ struct ChannelForwardShared {
   static constexpr int copies = has_momentum ? 1 : 2;  // of X: there is no room for two of S and M
   struct Stage {
     alignas(1024) ChannelOperands<T, K> of;
-    alignas(1024) T v[kPanelElements];
     alignas(16) Coefficients coefficients;
   } stage[kStages];
+  alignas(1024) T v[kStages][kPanelElements];
   alignas(1024) T x[copies][halves * kChunk * K];
   T w[2][kPanelElements];
   T o[kPanelElements];
-  std::uint64_t full[kStages], empty[kStages], repair;
+  std::uint64_t full[kStages], empty[kStages], v_landed[kStages], v_full[kStages], v_empty[kStages];
   std::uint64_t x_full[copies], w_full[2], x_empty[copies];
 };
 
@@ -76,6 +76,7 @@ __device__ inline void hold_channel_state(const ChannelForwardArguments<T, K>& i
     const Coefficients& of = stage.coefficients;
     constexpr int copies = Shared::copies;
     wait(&shared.full[c % kStages], c / kStages & 1);
+    wait(&shared.v_full[c % kStages], c / kStages & 1);  // then L is mended too, for the other as well
     if (c >= copies) wait(&shared.x_empty[c % copies], (c / copies - 1) & 1);
 
     // V − DX, transposed. For the outputs a panel of S and one of M make one operand of 128 rows.
@@ -106,7 +107,8 @@ __device__ inline void hold_channel_state(const ChannelForwardArguments<T, K>& i
         }
       }
     }
-    subtract_from_transposed<T>(z, shared_address(stage.v), warp, lane);
+    subtract_from_transposed<T>(z, shared_address(shared.v[c % kStages]), warp, lane);
+    arrive(&shared.v_empty[c % kStages]);
 
     // w, and under its product the decay of the state.
     std::uint32_t a[16];
@@ -170,8 +172,8 @@ __device__ inline void make_channel_outputs(const ChannelForwardArguments<T, K>&
     // Q̂ and L in registers: two operands in shared memory would take all of its bandwidth from warpgroup 0.
     std::uint32_t query[K / 4], score[16];
     load_operand<K / 16>(query, shared_address(stage.of.out), warp, lane);
-    if constexpr (!has_momentum) load_operand<4>(score, shared_address(stage.of.scores), warp, lane);
     wait(&shared.x_full[c % copies], c / copies & 1);
+    if constexpr (!has_momentum) load_operand<4>(score, shared_address(stage.of.scores), warp, lane);
     float o[32], of_state[has_momentum ? 64 : 1];
     const std::uint64_t x = operand<Major::k>(shared_address(shared.x[c % copies])),
                         w = operand<Major::k>(shared_address(shared.w[c % 2]));
@@ -253,23 +255,53 @@ __device__ inline void store_channel_states(const ChannelForwardArguments<T, K>&
 }
 
 template <class T, int K, bool has_momentum>
-__device__ inline void bring_channel_tiles(const ChannelForwardArguments<T, K>& in,
-                                           ChannelForwardShared<T, K, has_momentum>& shared,
-                                           Document document) {
-  if (threadIdx.x % kWarpgroup >= 32) return;
-  Repair repair{&shared.repair};
+__device__ inline void bring_channel_operands(const ChannelForwardArguments<T, K>& in,
+                                              ChannelForwardShared<T, K, has_momentum>& shared,
+                                              Document document) {
   for (int c = 0; c < document.chunks; ++c) {
     auto& stage = shared.stage[c % kStages];
-    const Chunk chunk = in.chunk[document.first_chunk + c];
+    std::uint64_t* const full = &shared.full[c % kStages];
     const std::int64_t index = std::int64_t{blockIdx.y} * in.sizes.chunks + document.first_chunk + c;
     if (c >= kStages) wait(&shared.empty[c % kStages], (c / kStages - 1) & 1);
-    const int bytes = sizeof(stage.of) + sizeof(stage.v) + (has_momentum ? sizeof(Coefficients) : 0);
-    bring(&shared.full[c % kStages], repair, bytes, stage.v, 1, chunk.rows, [&](std::uint64_t* barrier) {
-      copy_bytes(&stage.of, in.operands + index, sizeof(stage.of), barrier);
-      if constexpr (has_momentum)
-        copy_bytes(&stage.coefficients, in.coefficients + index, sizeof(Coefficients), barrier);
-      copy_panel(stage.v, in.v, 64 * blockIdx.x, blockIdx.y, chunk.token, barrier);
-    });
+    if (threadIdx.x % 32 != 0) continue;
+    arrive_expecting(full, sizeof(stage.of) + (has_momentum ? sizeof(Coefficients) : 0));
+    copy_bytes(&stage.of, in.operands + index, sizeof(stage.of), full);
+    if constexpr (has_momentum)
+      copy_bytes(&stage.coefficients, in.coefficients + index, sizeof(Coefficients), full);
+  }
+}
+
+// v, a chunk earlier than the rest. For the outputs two warps look through it.
+template <class T, int K, Result result, bool has_momentum>
+__device__ inline void bring_channel_values(const ChannelForwardArguments<T, K>& in,
+                                            ChannelForwardShared<T, K, has_momentum>& shared,
+                                            Document document, int half) {
+  constexpr int bytes = sizeof(T) * kPanelElements;
+  Landing landing{&shared.v_landed[0]};
+  for (int c = 0; c < document.chunks; ++c) {
+    const int slot = c % kStages;
+    auto& stage = shared.stage[slot];
+    const Chunk chunk = in.chunk[document.first_chunk + c];
+    if (c >= kStages) wait(&shared.v_empty[slot], (c / kStages - 1) & 1);
+    const auto issue = [&](std::uint64_t* barrier) {
+      copy_panel(shared.v[slot], in.v, 64 * blockIdx.x, blockIdx.y, chunk.token, barrier);
+    };
+    if constexpr (result == Result::states) {
+      bring(&shared.v_full[slot], landing, bytes, shared.v[slot], 1, chunk.rows, issue);
+    } else {
+      if (half == 0 && threadIdx.x % 32 == 0) {
+        arrive_expecting(&shared.v_landed[slot], bytes);
+        issue(&shared.v_landed[slot]);
+      }
+      wait(&shared.v_landed[slot], c / kStages & 1);
+      mend_values(shared.v[slot], half, chunk.rows, [&](int row) {
+        wait(&shared.full[slot], c / kStages & 1);
+        fill_rows(stage.of.scores, 1, row, kNaNs);
+        for (int channel = threadIdx.x % 32; channel < K; channel += 32) stage.of.keep[channel] = nanf("");
+      });
+      fence_shared();
+      arrive(&shared.v_full[slot]);
+    }
   }
 }
 
@@ -284,9 +316,11 @@ __global__ __launch_bounds__(3 * kWarpgroup, 1) void channel_forward(
     constexpr bool outputs = result == Result::outputs;
     for (int i = 0; i < kStages; ++i) {
       init_barrier(&shared.full[i], 1);
+      init_barrier(&shared.v_landed[i], 1);
+      init_barrier(&shared.v_full[i], outputs ? 64 : 32);
+      init_barrier(&shared.v_empty[i], kWarpgroup);
       init_barrier(&shared.empty[i], outputs ? 2 * kWarpgroup : kWarpgroup);
     }
-    init_barrier(&shared.repair, 1);
     for (int i = 0; i < 2; ++i) init_barrier(&shared.w_full[i], kWarpgroup);
     for (int i = 0; i < Shared::copies; ++i) {
       init_barrier(&shared.x_full[i], kWarpgroup);
@@ -308,7 +342,10 @@ __global__ __launch_bounds__(3 * kWarpgroup, 1) void channel_forward(
     }
   } else {
     lower_registers<kBringerRegisters>();
-    bring_channel_tiles(in, shared, document);
+    const int warp = threadIdx.x % kWarpgroup / 32;
+    if (warp == 0) bring_channel_operands(in, shared, document);
+    if (warp == 1 || (result == Result::outputs && warp == 2))
+      bring_channel_values<T, K, result>(in, shared, document, warp - 1);
   }
 }
 

@@ -50,7 +50,7 @@ struct ChannelMomentumProductShared {
   Gamma gamma;
   alignas(16) Coefficients coefficients;
   std::uint64_t tiles_full, tiles_empty, tokens_full[kTokenSlots], tokens_empty[kTokenSlots];
-  std::uint64_t states_full[kStateSlots], states_empty[kStateSlots], gates_full, gates_empty, tokens_repair;
+  std::uint64_t states_full[kStateSlots], states_empty[kStateSlots], gates_full, gates_empty, tokens_landed;
 };
 
 // dL from the product dO wᵀ, or dA from dr wᵀ, in the place of the chunk's pairs, and in `terms` what they
@@ -285,7 +285,7 @@ __device__ inline void bring_momentum_operands(const ChannelMomentumProductArgum
   const int tiles = in.sizes.value_width / kPanel, lane = threadIdx.x % 32;
   Ring<kTokenSlots> tokens_ring;
   Ring<kStateSlots> states_ring;
-  Repair repair{&shared.tokens_repair};
+  Landing landing{&shared.tokens_landed};
   Item item;
   for (int turn = 0; has_item(in.sizes, turn, item); ++turn) {
     const Chunk chunk = in.chunk[item.chunk];
@@ -304,7 +304,7 @@ __device__ inline void bring_momentum_operands(const ChannelMomentumProductArgum
         const int slot = tokens_ring.slot(), tile = i % tiles;
         auto& tokens = shared.tokens[slot];
         if (tokens_ring.is_used()) wait(&shared.tokens_empty[slot], tokens_ring.parity() ^ 1);
-        bring(&shared.tokens_full[slot], repair, sizeof(tokens), tokens.d_o, 2, chunk.rows,
+        bring(&shared.tokens_full[slot], landing, sizeof(tokens), tokens.d_o, 2, chunk.rows,
               [&](std::uint64_t* barrier) {
                 copy_panel(tokens.d_o, in.d_o, tile * kPanel, item.head, chunk.token, barrier);
                 copy_panel(tokens.d_r, in.d_r, tile * kPanel, item.head, chunk.token, barrier);
@@ -349,14 +349,14 @@ __global__ __launch_bounds__(3 * kWarpgroup, 1) void channel_momentum_products(
     init_barrier(&shared.tiles_full, 1);
     init_barrier(&shared.tiles_empty, 1);
     for (int i = 0; i < kTokenSlots; ++i) {
-      init_barrier(&shared.tokens_full[i], 1);
+      init_barrier(&shared.tokens_full[i], 32);
       init_barrier(&shared.tokens_empty[i], kThreads);
     }
     for (int i = 0; i < kStateSlots; ++i) {
       init_barrier(&shared.states_full[i], 1);
       init_barrier(&shared.states_empty[i], kThreads);
     }
-    init_barrier(&shared.tokens_repair, 1);
+    init_barrier(&shared.tokens_landed, 1);
     init_barrier(&shared.gates_full, 32);
     init_barrier(&shared.gates_empty, kThreads);
     fence_barrier_init();

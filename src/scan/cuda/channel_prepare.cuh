@@ -39,12 +39,57 @@ struct ChannelPrepareShared {
   float2 total[kChunk / kQuarter][K / 2];
   float beta[kChunk];
   float diagonal[K / kPanel][kChunk];  // ⟨q_t, k_t⟩ in parts
+  int rows;
+  float after_rows;
   std::conditional_t<has_momentum, Gamma, None> gamma;
   float query_key[has_momentum ? kChunk : 1][kStride];  // as `a`, for L
 };
 
 // Where row t, column j of a panel is.
 __device__ inline int place_in_panel(int t, int j) { return t * kPanel + (j / 8 ^ (t & 7)) * 8 + j % 8; }
+
+// 0, or NaN where k or α of a row is not finite.
+template <class T>
+__device__ inline float zero_of(const Share<T>& share, int row) {
+  const float2 k = widened<T>(share.k[row]), alpha = share.alpha[row];
+  return 0 * k.x + 0 * k.y + 0 * alpha.x + 0 * alpha.y;
+}
+
+// From the first row on that is not finite there are no tokens, and what comes after them is NaN, as in the
+// coefficients of scalar decay (problem.h). For all threads of the block.
+template <class T, int K, bool has_momentum>
+__device__ inline void end_tokens(ChannelPrepareShared<T, K, has_momentum>& shared, Share<T>& share,
+                                  const ChannelPrepareArguments<T, K>& arguments, int quarter) {
+  const int thread = threadIdx.x;
+  if (thread < kChunk) {
+    bool is_finite = isfinite(shared.beta[thread]);
+    if constexpr (has_momentum) {
+      const Gamma& gamma = shared.gamma;
+      is_finite = isfinite(gamma.alpha[thread]) && isfinite(gamma.mu[thread]) &&
+                  isfinite(gamma.beta[thread]) && isfinite(gamma.eta[thread]);
+    }
+    if (!is_finite) atomicMin(&shared.rows, thread);
+  }
+#pragma unroll
+  for (int i = 0; i < kQuarter; ++i) {
+    if (zero_of(share, i) != 0) atomicMin(&shared.rows, kQuarter * quarter + i);
+  }
+  __syncthreads();
+#pragma unroll
+  for (int i = 0; i < kQuarter; ++i) {
+    if (kQuarter * quarter + i < shared.rows) continue;
+    share.alpha[i] = float2{1, 1};
+    share.k[i] = 0;
+  }
+  if (thread == 0 && shared.rows < arguments.in.chunk[blockIdx.x].rows) shared.after_rows = nanf("");
+  if (thread < kChunk && thread >= shared.rows) {
+    shared.beta[thread] = 0;
+    if constexpr (has_momentum) {
+      const std::int64_t index = std::int64_t{blockIdx.y} * arguments.in.sizes.chunks + blockIdx.x;
+      shared.gamma.eta[thread] = arguments.coefficients[index].read_M[thread] = 0;
+    }
+  }
+}
 
 // The element pair `pair` of row `row` of panels of `rows` rows.
 template <class T>
@@ -112,6 +157,8 @@ __device__ inline void weigh_pairs(ChannelPrepareShared<T, K, true>& shared, flo
   const GammaRow row(shared.gamma, look_ahead, t);
   float diagonal = 0;
   for (int part = 0; part < K / kPanel; ++part) diagonal += shared.diagonal[part][t];
+  const bool is_token = t < shared.rows;
+  const float none = is_token ? 0.0f : shared.after_rows;
   for (int j = thread % kOfRow; j < kChunk; j += kOfRow) {
     const auto [out, before] = row[j];
     const float query_key = j < t    ? shared.query_key[t][j]
@@ -121,13 +168,13 @@ __device__ inline void weigh_pairs(ChannelPrepareShared<T, K, true>& shared, flo
     const int at = place_in_panel(t, j);
     shared.pairs.query_key[at] = T(query_key);
     shared.pairs.key_key[at] = T(shared.a[t][j]);
-    shared.scores[at] = T(out * eta * query_key);
-    shared.a[t][j] *= before * eta;
+    shared.scores[at] = T(out * eta * query_key + none);
+    shared.a[t][j] = is_token ? shared.a[t][j] * (before * eta) : 0.0f;
   }
 }
 
 template <class T, int K, bool has_momentum>
-__global__ __launch_bounds__(2 * K, 256 / K) void channel_prepare(
+__global__ __launch_bounds__(2 * K, has_momentum ? 2 : 256 / K) void channel_prepare(
     const __grid_constant__ ChannelPrepareArguments<T, K> arguments) {
   using Shared = ChannelPrepareShared<T, K, has_momentum>;
   extern __shared__ unsigned char memory[];
@@ -151,11 +198,27 @@ __global__ __launch_bounds__(2 * K, 256 / K) void channel_prepare(
   }
   Share<T> share;
   load_share<T, K>(share, in, chunk, head, pair, quarter);
-  if (thread < kChunk) shared.beta[thread] = load_beta(in, chunk, head, thread);
+  float zero = 0;  // or NaN, where something is not finite
+  if (thread < kChunk) {
+    const float beta = load_beta(in, chunk, head, thread);
+    shared.beta[thread] = beta;
+    zero = 0 * beta;
+    if constexpr (has_momentum) {
+      const Gamma& gamma = shared.gamma;
+      zero *= gamma.alpha[thread] + gamma.mu[thread] + gamma.beta[thread] + gamma.eta[thread];
+    }
+  }
+  if (thread == 0) {
+    shared.rows = chunk.rows;
+    shared.after_rows = 0;
+  }
   for (int i = thread; i < kPanelElements / 8; i += kThreads)
     reinterpret_cast<uint4*>(shared.scores)[i] = uint4{};
   for (int i = thread; i < kChunk * kStride / 4; i += kThreads)
     reinterpret_cast<float4*>(shared.a[0])[i] = float4{};
+#pragma unroll
+  for (int i = 0; i < kQuarter; ++i) zero += zero_of(share, i);
+  if (__syncthreads_or(zero != 0)) end_tokens(shared, share, arguments, quarter);
   shared.total[quarter][pair] = product_of(share.alpha);
 #pragma unroll
   for (int i = 0; i < kQuarter; ++i) {
@@ -180,7 +243,9 @@ __global__ __launch_bounds__(2 * K, 256 / K) void channel_prepare(
     const int t = kQuarter * quarter + i;
     pair_of_row(out.write, kChunk, t, pair) = pack<T>(shared.beta[t] * (f * widened<T>(share.k[i])));
   });
-  if (quarter == 0) reinterpret_cast<float2*>(out.keep)[pair] = shared.total[0][pair] * after;
+  if (quarter == 0)
+    reinterpret_cast<float2*>(out.keep)[pair] =
+        shared.total[0][pair] * after + shared.after_rows * float2{1, 1};
 
   // Scores, two levels at a time.
   constexpr float2 one{1, 1};
@@ -210,7 +275,8 @@ __global__ __launch_bounds__(2 * K, 256 / K) void channel_prepare(
   } else if (thread < kChunk) {
     float sum = 0;
     for (int part = 0; part < K / kPanel; ++part) sum += shared.diagonal[part][thread];
-    shared.scores[place_in_panel(thread, thread)] = T(shared.beta[thread] * sum);
+    shared.scores[place_in_panel(thread, thread)] =
+        T(shared.beta[thread] * sum + (thread < shared.rows ? 0.0f : shared.after_rows));
   }
   fence_shared();
   __syncthreads();

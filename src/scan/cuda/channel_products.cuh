@@ -48,7 +48,7 @@ struct ChannelProductShared {
   } states[kStateSlots][groups];
   float keep[groups][kWarpgroup / 32][kPanel];
   std::uint64_t tokens_full[kTokenSlots], tokens_empty[kTokenSlots];
-  std::uint64_t states_full[kStateSlots], states_empty[kStateSlots], tokens_repair;
+  std::uint64_t states_full[kStateSlots], states_empty[kStateSlots], tokens_landed;
 };
 
 // sum += x∘y of eight elements.
@@ -179,7 +179,7 @@ __device__ inline void bring_channel_tokens(const ChannelProductArguments<T, K>&
                                             ChannelProductShared<T, K>& shared) {
   const int H = in.sizes.heads, tiles = in.sizes.value_width / kPanel;
   Ring<kTokenSlots> ring;
-  Repair repair{&shared.tokens_repair};
+  Landing landing{&shared.tokens_landed};
   for (int item = blockIdx.x; item < in.sizes.chunks * H; item += gridDim.x) {
     const int head = item % H;
     const Chunk chunk = in.chunk[item / H];
@@ -189,7 +189,7 @@ __device__ inline void bring_channel_tokens(const ChannelProductArguments<T, K>&
       const int slot = ring.slot();
       auto& tokens = shared.tokens[slot];
       if (ring.is_used()) wait(&shared.tokens_empty[slot], ring.parity() ^ 1);
-      bring(&shared.tokens_full[slot], repair, sizeof(tokens), tokens.d_o, 2, chunk.rows,
+      bring(&shared.tokens_full[slot], landing, sizeof(tokens), tokens.d_o, 2, chunk.rows,
             [&](std::uint64_t* barrier) {
               copy_panel(tokens.d_o, in.d_o, tile * kPanel, head, chunk.token, barrier);
               copy_panel(tokens.d_r, in.d_r, tile * kPanel, head, chunk.token, barrier);
@@ -234,14 +234,14 @@ __global__ __launch_bounds__(3 * kWarpgroup, 1) void channel_products(
   constexpr int kThreads = Shared::groups * kWarpgroup;
   if (threadIdx.x == 0) {
     for (int i = 0; i < kTokenSlots; ++i) {
-      init_barrier(&shared.tokens_full[i], 1);
+      init_barrier(&shared.tokens_full[i], 32);
       init_barrier(&shared.tokens_empty[i], kThreads);
     }
     for (int i = 0; i < kStateSlots; ++i) {
       init_barrier(&shared.states_full[i], 1);
       init_barrier(&shared.states_empty[i], kThreads);
     }
-    init_barrier(&shared.tokens_repair, 1);
+    init_barrier(&shared.tokens_landed, 1);
     fence_barrier_init();
   }
   __syncthreads();

@@ -44,7 +44,7 @@ struct ChannelReverseShared {
   alignas(1024) T x[most_groups][(has_momentum ? 2 : 1) * kChunk * K];
   T d_r[most_groups][kPanelElements];
   Chunk chunk[kReverseStages];
-  std::uint64_t full[kReverseStages], empty[kReverseStages], repair;
+  std::uint64_t full[kReverseStages], empty[kReverseStages], landed;
 };
 
 template <class T, int K, bool has_momentum>
@@ -169,7 +169,7 @@ template <class T, int K, bool has_momentum>
 __device__ inline void bring_channel_reverse(const ChannelReverseArguments<T, K>& in,
                                              ChannelReverseShared<T, K, has_momentum>& shared,
                                              Document document, int groups) {
-  Repair repair{&shared.repair};
+  Landing landing{&shared.landed};
   for (int i = 0; i < document.chunks; ++i) {
     const int c = document.first_chunk + document.chunks - 1 - i, slot = i % kReverseStages;
     const Chunk chunk = in.chunk[c];
@@ -179,7 +179,7 @@ __device__ inline void bring_channel_reverse(const ChannelReverseArguments<T, K>
     const std::int64_t index = std::int64_t{blockIdx.y} * in.sizes.chunks + c;
     const int bytes =
         sizeof(stage.of) + groups * sizeof(stage.d_o[0]) + (has_momentum ? sizeof(Coefficients) : 0);
-    bring(&shared.full[slot], repair, bytes, stage.d_o, groups, chunk.rows, [&](std::uint64_t* barrier) {
+    bring(&shared.full[slot], landing, bytes, stage.d_o, groups, chunk.rows, [&](std::uint64_t* barrier) {
       copy_bytes(&stage.of, in.operands + index, sizeof(stage.of), barrier);
       if constexpr (has_momentum)
         copy_bytes(&stage.coefficients, in.coefficients + index, sizeof(Coefficients), barrier);
@@ -201,10 +201,10 @@ __global__ __launch_bounds__((kReverseGroups + 1) * kWarpgroup, 1) void channel_
   const int groups = blockDim.x / kWarpgroup - 1;
   if (threadIdx.x == 0) {
     for (int i = 0; i < kReverseStages; ++i) {
-      init_barrier(&shared.full[i], 1);
+      init_barrier(&shared.full[i], 32);
       init_barrier(&shared.empty[i], groups * kWarpgroup);
     }
-    init_barrier(&shared.repair, 1);
+    init_barrier(&shared.landed, 1);
     fence_barrier_init();
   }
   __syncthreads();

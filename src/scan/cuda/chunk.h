@@ -36,7 +36,7 @@ struct ChunkScan {
 
   // Between kernels, an entry for each head and chunk: head · chunks + chunk.
   Coefficients* coefficients = nullptr;        // not with channel-wise decay without momentum
-  void *inverse = nullptr, *scores = nullptr;  // panels: T⁻¹ (with delta), L
+  void *inverse = nullptr, *scores = nullptr;  // panels: T⁻¹ − I (with delta), L
   // X before each chunk, w (with delta, or channel-wise decay): forward.cuh
   void *states = nullptr, *residuals = nullptr;
   void* d_states = nullptr;          // dX⁺ after each chunk, laid out as X

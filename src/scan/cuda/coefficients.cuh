@@ -22,8 +22,9 @@ struct Gamma {
 };
 
 // The gates of `chunk`, from in.log_alpha, log_mu, beta and eta: (tokens, H), null as in scan::Inputs.
+// Whether those that this thread brings of row thread % 64 are finite.
 template <class Gates, class Arguments>
-__device__ inline void load_gates(Gates& gamma, const Arguments& in, Chunk chunk, int head, int thread) {
+__device__ inline bool load_gates(Gates& gamma, const Arguments& in, Chunk chunk, int head, int thread) {
   const int row = thread % kChunk;
   const bool is_token = row < chunk.rows, is_first = thread < kChunk;
   const std::int64_t at = (std::int64_t{chunk.token} + row) * in.sizes.heads + head;
@@ -36,6 +37,7 @@ __device__ inline void load_gates(Gates& gamma, const Arguments& in, Chunk chunk
   if (!is_first && !log_gate) gate = 0;
   (is_first ? gamma.alpha : gamma.mu)[row] = gate;
   (is_first ? gamma.beta : gamma.eta)[row] = is_token ? step : 0.0f;
+  return isfinite(gate) && isfinite(step);
 }
 
 // Sixteen adjacent floats.
@@ -114,7 +116,6 @@ __device__ inline void coefficients(Gamma& gamma, Coefficients& out, float look_
       out.keep_S = a_bar;
       out.cross = b;
       out.keep_M = m_bar;
-      out.unused = 0;
     }
   }
   wait_for_others();

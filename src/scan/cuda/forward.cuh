@@ -4,12 +4,13 @@
 //   warpgroup 0 holds Xᵀ = [Sᵀ; Mᵀ] (64×2K float32) in registers and is the only one on the critical path:
 //               w = T⁻¹(V − DX), X ← ΦX + Ψᵀw. It lays X and w, rounded, into shared memory for the other.
 //   warpgroup 1 makes what leaves the kernel, a step behind: o = Q̂X + Lw, or, for the backward pass, X and w.
-//   warpgroup 2 brings tiles, one of its warps with the copy engine.
+//   warpgroup 2 brings tiles: two of its warps v, another the rest.
 #pragma once
 
 #include "scan/cuda/problem.h"
 #include "scan/cuda/sm90.cuh"
 #include "scan/cuda/state.cuh"
+#include "scan/cuda/tail.cuh"
 
 namespace mdnlab::scan::cuda {
 
@@ -33,24 +34,27 @@ struct ForwardArguments {
 };
 
 constexpr int kStages = 2;
-constexpr int kHolderRegisters = 240, kMakerRegisters = 152, kBringerRegisters = 24;
+constexpr int kHolderRegisters = 248, kMakerRegisters = 152, kBringerRegisters = 40;
 
 template <class T, int K, bool has_delta, bool has_momentum, Result result>
 struct ForwardShared {
   static constexpr int halves = has_momentum ? 2 : 1;
   static constexpr bool has_outputs = result == Result::outputs;
+  // With delta v is soon in registers; else its slot is taken until the outputs are made.
+  static constexpr int value_slots = has_delta ? 2 : 4;
   struct Stage {
     alignas(1024) T k[kChunk * K];
     alignas(1024) T q[has_outputs ? kChunk * K : 8];
-    alignas(1024) T v[kPanelElements];
     alignas(1024) T inverse[has_delta ? kPanelElements : 8];
     alignas(1024) T scores[has_outputs ? kPanelElements : 8];
     alignas(16) Coefficients coefficients;
   } stage[kStages];
+  alignas(1024) T v[value_slots][kPanelElements];
   alignas(1024) T x[2][halves * kChunk * K];
   alignas(1024) T w[2][has_delta ? kPanelElements : 8];
   alignas(1024) T o[has_outputs ? kPanelElements : 8];
-  std::uint64_t full[kStages], empty[kStages], whole;
+  std::uint64_t full[kStages], empty[kStages], landed;
+  std::uint64_t v_landed[value_slots], v_full[value_slots], v_empty[value_slots];
   std::uint64_t x_full[2], w_full[2], x_empty[2];
 };
 
@@ -68,7 +72,10 @@ __device__ inline void hold_state(const ForwardArguments<T>& in, Shared& shared,
   }
   for (int c = 0; c < document.chunks; ++c) {
     auto& stage = shared.stage[c % kStages];
+    const int slot = c % Shared::value_slots;
+    const std::uint32_t v = shared_address(shared.v[slot]);
     wait(&shared.full[c % kStages], c / kStages & 1);
+    wait(&shared.v_full[slot], c / Shared::value_slots & 1);  // then L is mended too, for the other as well
     if (c >= 2) wait(&shared.x_empty[c % 2], (c / 2 - 1) & 1);
     const std::uint32_t x = shared_address(shared.x[c % 2]);
     const std::uint32_t k_address = shared_address(stage.k);
@@ -105,7 +112,8 @@ __device__ inline void hold_state(const ForwardArguments<T>& in, Shared& shared,
           }
         }
       }
-      subtract_from_transposed<T>(z, shared_address(stage.v), warp, lane);
+      subtract_from_transposed<T>(z, v, warp, lane);
+      arrive(&shared.v_empty[slot]);
       std::uint32_t r[16];
       pack_fragment<T>(z, r);
       const std::uint64_t inverse = operand<Major::k>(shared_address(stage.inverse));
@@ -113,7 +121,7 @@ __device__ inline void hold_state(const ForwardArguments<T>& in, Shared& shared,
       begin_products();
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
-        product<Major::k>(z, static_cast<const T*>(nullptr), &r[4 * i], inverse + step<Major::k>(i), i > 0);
+        product<Major::k>(z, static_cast<const T*>(nullptr), &r[4 * i], inverse + step<Major::k>(i), true);
       }
       commit_products();
     }
@@ -129,7 +137,8 @@ __device__ inline void hold_state(const ForwardArguments<T>& in, Shared& shared,
       fence_shared();
       arrive(&shared.w_full[c % 2]);
     } else {
-      load_transposed<T>(z, shared_address(stage.v), warp, lane);
+      load_transposed<T>(z, v, warp, lane);
+      arrive(&shared.v_empty[slot]);
     }
 #pragma unroll
     for (int n = 0; n < 8; ++n) {
@@ -198,8 +207,9 @@ __device__ inline void make_outputs(const ForwardArguments<T>& in, Shared& share
     fence_fragment(sum);
     if constexpr (has_delta) wait(&shared.w_full[c % 2], c / 2 & 1);
     begin_products();
+    const int slot = c % Shared::value_slots;
     constexpr Major along = has_delta ? Major::k : Major::mn;
-    const std::uint64_t w = operand<along>(shared_address(has_delta ? shared.w[c % 2] : stage.v));
+    const std::uint64_t w = operand<along>(shared_address(has_delta ? shared.w[c % 2] : shared.v[slot]));
 #pragma unroll
     for (int i = 0; i < 4; ++i) product<along>(sum, element, &a[4 * i], w + step<along>(i), true);
     commit_products();
@@ -207,6 +217,7 @@ __device__ inline void make_outputs(const ForwardArguments<T>& in, Shared& share
     fence_fragment(sum);
     arrive(&shared.x_empty[c % 2]);
     arrive(&shared.empty[c % kStages]);
+    if constexpr (!has_delta) arrive(&shared.v_empty[slot]);
 
     sync(1, kWarpgroup);  // everyone has stored the tile before
     lay_fragment(sum, shared.o, warp, lane);
@@ -244,48 +255,69 @@ __device__ inline void store_states(const ForwardArguments<T>& in, Shared& share
   }
 }
 
+// All but v.
 template <class T, int K, bool has_delta, Result result, class Shared>
 __device__ inline void bring_tiles(const ForwardArguments<T>& in, Shared& shared, Document document) {
-  const int lane = threadIdx.x % 32;
-  if (threadIdx.x % kWarpgroup >= 32) return;
+  constexpr bool outputs = result == Result::outputs;
   const int key_head = blockIdx.y / (in.sizes.heads / in.sizes.key_heads);
+  Landing landing{&shared.landed};
   for (int c = 0; c < document.chunks; ++c) {
     auto& stage = shared.stage[c % kStages];
-    const Chunk chunk = in.chunk[document.first_chunk + c];
+    const int token = in.chunk[document.first_chunk + c].token;
     const std::int64_t index = std::int64_t{blockIdx.y} * in.sizes.chunks + document.first_chunk + c;
+    const int rows = in.coefficients[index].rows;
     if (c >= kStages) wait(&shared.empty[c % kStages], (c / kStages - 1) & 1);
-    std::uint64_t* const barrier = chunk.rows == kChunk ? &shared.full[c % kStages] : &shared.whole;
-    if (lane == 0) {
-      constexpr bool outputs = result == Result::outputs;
-      arrive_expecting(
-          barrier, sizeof(T) * (kChunk * K * (outputs ? 2 : 1) + kPanelElements * (1 + has_delta + outputs)) +
-                       sizeof(Coefficients));
-      for (int panel = 0; panel < K / kPanel; ++panel) {
-        copy_panel(stage.k + panel * kPanelElements, in.k, panel * kPanel, key_head, chunk.token, barrier);
-        if constexpr (outputs)
-          copy_panel(stage.q + panel * kPanelElements, in.q, panel * kPanel, key_head, chunk.token, barrier);
+    bring(&shared.full[c % kStages], landing,
+          sizeof(T) * (kChunk * K * (1 + outputs) + kPanelElements * (has_delta + outputs)) +
+              sizeof(Coefficients),
+          stage.k, K / kPanel, rows, [&](std::uint64_t* barrier) {
+            for (int panel = 0; panel < K / kPanel; ++panel) {
+              copy_panel(stage.k + panel * kPanelElements, in.k, panel * kPanel, key_head, token, barrier);
+              if constexpr (outputs)
+                copy_panel(stage.q + panel * kPanelElements, in.q, panel * kPanel, key_head, token, barrier);
+            }
+            copy_bytes(&stage.coefficients, in.coefficients + index, sizeof(Coefficients), barrier);
+            if constexpr (has_delta)
+              copy_bytes(stage.inverse, in.inverse + index * kPanelElements, sizeof(T) * kPanelElements,
+                         barrier);
+            if constexpr (outputs)
+              copy_bytes(stage.scores, in.scores + index * kPanelElements, sizeof(T) * kPanelElements,
+                         barrier);
+          });
+  }
+}
+
+// v, a chunk earlier than the rest where there is delta. For the outputs two warps look through it.
+template <class T, Result result, class Shared>
+__device__ inline void bring_values(const ForwardArguments<T>& in, Shared& shared, Document document,
+                                    int half) {
+  constexpr int slots = Shared::value_slots, bytes = sizeof(T) * kPanelElements;
+  Landing landing{&shared.v_landed[0]};
+  for (int c = 0; c < document.chunks; ++c) {
+    auto& stage = shared.stage[c % kStages];
+    const int token = in.chunk[document.first_chunk + c].token, slot = c % slots;
+    const std::int64_t index = std::int64_t{blockIdx.y} * in.sizes.chunks + document.first_chunk + c;
+    const int rows = in.coefficients[index].rows;
+    if (c >= slots) wait(&shared.v_empty[slot], (c / slots - 1) & 1);
+    const auto issue = [&](std::uint64_t* barrier) {
+      copy_panel(shared.v[slot], in.v, 64 * blockIdx.x, blockIdx.y, token, barrier);
+    };
+    if constexpr (result == Result::states) {
+      bring(&shared.v_full[slot], landing, bytes, shared.v[slot], 1, rows, issue);
+    } else {
+      if (half == 0 && threadIdx.x % 32 == 0) {
+        arrive_expecting(&shared.v_landed[slot], bytes);
+        issue(&shared.v_landed[slot]);
       }
-      copy_panel(stage.v, in.v, 64 * blockIdx.x, blockIdx.y, chunk.token, barrier);
-      copy_bytes(&stage.coefficients, in.coefficients + index, sizeof(Coefficients), barrier);
-      if constexpr (has_delta)
-        copy_bytes(stage.inverse, in.inverse + index * kPanelElements, sizeof(T) * kPanelElements, barrier);
-      if constexpr (outputs)
-        copy_bytes(stage.scores, in.scores + index * kPanelElements, sizeof(T) * kPanelElements, barrier);
+      wait(&shared.v_landed[slot], c / slots & 1);
+      mend_values(shared.v[slot], half, rows, [&](int row) {
+        wait(&shared.full[c % kStages], c / kStages & 1);
+        fill_rows(stage.scores, 1, row, kNaNs);
+        if (threadIdx.x % 32 == 0) stage.coefficients.keep_S = stage.coefficients.keep_M = nanf("");
+      });
+      fence_shared();
+      arrive(&shared.v_full[slot]);
     }
-    if (chunk.rows == kChunk) {
-      if (lane != 0) arrive(barrier);
-      continue;
-    }
-    // The last chunk of a document: rows beyond it are another's and may hold anything.
-    wait(&shared.whole, 0);
-    const uint4 zero{};
-    for (int piece = lane + 8 * chunk.rows; piece < 8 * kChunk; piece += 32) {
-      reinterpret_cast<uint4*>(stage.v)[piece] = zero;
-      for (int panel = 0; panel < K / kPanel; ++panel)
-        reinterpret_cast<uint4*>(stage.k + panel * kPanelElements)[piece] = zero;
-    }
-    fence_shared();
-    arrive(&shared.full[c % kStages]);
   }
 }
 
@@ -300,7 +332,12 @@ __global__ __launch_bounds__(3 * kWarpgroup, 1) void forward(const __grid_consta
       init_barrier(&shared.full[i], 32);
       init_barrier(&shared.empty[i], outputs ? 2 * kWarpgroup : kWarpgroup);
     }
-    init_barrier(&shared.whole, 1);
+    for (int i = 0; i < Shared::value_slots; ++i) {
+      init_barrier(&shared.v_landed[i], 1);
+      init_barrier(&shared.v_full[i], outputs ? 64 : 32);
+      init_barrier(&shared.v_empty[i], outputs && !has_delta ? 2 * kWarpgroup : kWarpgroup);
+    }
+    init_barrier(&shared.landed, 1);
     for (int i = 0; i < 2; ++i) {
       init_barrier(&shared.x_full[i], kWarpgroup);
       init_barrier(&shared.w_full[i], kWarpgroup);
@@ -322,7 +359,10 @@ __global__ __launch_bounds__(3 * kWarpgroup, 1) void forward(const __grid_consta
     }
   } else {
     lower_registers<kBringerRegisters>();
-    bring_tiles<T, K, has_delta, result>(in, shared, document);
+    const int warp = threadIdx.x % kWarpgroup / 32;
+    if (warp == 0) bring_tiles<T, K, has_delta, result>(in, shared, document);
+    if (warp == 1 || (result == Result::outputs && warp == 2))
+      bring_values<T, result>(in, shared, document, warp - 1);
   }
 }
 

@@ -36,10 +36,10 @@ struct GateShared {
 // wait for shared memory.
 constexpr int kRun = 8;
 
-// to[i] = from[i · stride].
-__device__ inline void load_run(float (&to)[kRun], const float* from, int stride = 1) {
+// to[i] = from[i · stride] for i ≥ begin: what is before may be another thread's.
+__device__ inline void load_run(float (&to)[kRun], const float* from, int stride = 1, int begin = 0) {
 #pragma unroll
-  for (int i = 0; i < kRun; ++i) to[i] = from[i * stride];
+  for (int i = 0; i < kRun; ++i) to[i] = i >= begin ? from[i * stride] : 0;
 }
 
 // Column j; returns the adjoint of η_j. Without momentum R_{tj} is 0 but for t = j.
@@ -72,10 +72,11 @@ __device__ inline float adjoint_of_column(GateShared& shared, float look_ahead, 
     load_run(alpha, shared.alpha + first);
     load_run(mu, shared.mu + first);
     load_run(beta, shared.beta + first);
-    load_run(query, &shared.within[first][j], row);
-    if constexpr (has_delta) load_run(key, &shared.within[j][first]);
-    load_run(G, &shared.gamma[first][j], row);
-    if constexpr (has_momentum) load_run(R, &shared.gamma[j][first]);
+    const int begin = j - first;
+    load_run(query, &shared.within[first][j], row, begin);
+    if constexpr (has_delta) load_run(key, &shared.within[j][first], 1, begin);
+    load_run(G, &shared.gamma[first][j], row, begin);
+    if constexpr (has_momentum) load_run(R, &shared.gamma[j][first], 1, begin);
     const bool has_before = first > j;  // the row before the run
     const float G_first = has_before ? shared.gamma[first - 1][j] : 0;
     const float R_first = has_momentum && has_before ? shared.gamma[j][first - 1] : 0;

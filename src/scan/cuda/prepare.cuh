@@ -17,7 +17,7 @@ struct PrepareArguments {
   const Chunk* chunk;  // [chunks]
   Sizes sizes;
   Coefficients* coefficients;  // [H·chunks]
-  T* inverse;                  // [H·chunks] panels: T⁻¹; unused without delta
+  T* inverse;                  // [H·chunks] panels: T⁻¹ − I; unused without delta
   T* scores;                   // [H·chunks] panels: L
 };
 
@@ -35,8 +35,26 @@ struct PrepareShared {
     };
   };
   Gamma gamma;
+  int rows;
   std::uint64_t loaded;
 };
+
+// The first row of the chunk, up to `rows`, where `has_finite_gates` is not so or k is not finite, which the
+// diagonal of K Kᵀ tells. For all threads of the block.
+__device__ inline int finite_rows(int& shared, int rows, bool has_finite_gates, const float (&kk)[32],
+                                  int thread) {
+  const int warp = thread / 32, lane = thread % 32;
+  if (thread == 0) shared = rows;
+  __syncthreads();
+  if (!has_finite_gates) atomicMin(&shared, thread % kChunk);
+#pragma unroll
+  for (int i = 0; i < 32; ++i) {
+    const int t = 16 * warp + lane / 4 + i / 2 % 2 * 8, j = i / 4 * 8 + 2 * (lane % 4) + i % 2;
+    if (t == j && !isfinite(kk[i])) atomicMin(&shared, t);
+  }
+  __syncthreads();
+  return shared;
+}
 
 template <class T, int K, bool has_delta>
 __global__ __launch_bounds__(kWarpgroup, 4) void prepare(const __grid_constant__ PrepareArguments<T> in) {
@@ -59,7 +77,7 @@ __global__ __launch_bounds__(kWarpgroup, 4) void prepare(const __grid_constant__
                  &shared.loaded);
     }
   }
-  load_gates(shared.gamma, in, chunk, head, thread);
+  const bool has_finite_gates = load_gates(shared.gamma, in, chunk, head, thread);
   __syncthreads();
   coefficients(shared.gamma, in.coefficients[index], in.look_ahead, thread, [] { __syncthreads(); });
   wait(&shared.loaded, 0);
@@ -82,7 +100,23 @@ __global__ __launch_bounds__(kWarpgroup, 4) void prepare(const __grid_constant__
   fence_fragment(kk);
   fence_fragment(qk);
 
-  __syncthreads();  // nobody reads q and k any more
+  bool is_finite = true;
+  if constexpr (has_delta) {
+    float zero = 0;
+#pragma unroll
+    for (int i = 0; i < 32; ++i) zero += 0 * kk[i];
+    is_finite = has_finite_gates && zero == 0;
+  }
+  int rows = chunk.rows;
+  if (__syncthreads_or(!is_finite))  // and nobody reads q and k any more
+    rows = finite_rows(shared.rows, rows, has_finite_gates, kk, thread);
+  const float after_rows = rows < chunk.rows ? nanf("") : 0.0f;
+  if (thread == 0) in.coefficients[index].rows = rows;
+  if (rows < chunk.rows) {
+    if (thread == 0) in.coefficients[index].keep_S = in.coefficients[index].keep_M = after_rows;
+    if (thread >= rows && thread < kChunk)
+      in.coefficients[index].read_S[thread] = in.coefficients[index].read_M[thread] = 0;
+  }
   const auto& within_out = in.look_ahead == 0 ? shared.gamma.within_G : shared.gamma.within_O;
   const int low = lane / 4;  // of this thread's two rows
   float a_bar[2], b[2], m_bar[2], alpha[2], a_before[2], b_before[2];
@@ -92,7 +126,7 @@ __global__ __launch_bounds__(kWarpgroup, 4) void prepare(const __grid_constant__
     const bool is_first = low + 8 * h == 0;
     a_bar[h] = shared.gamma.a_bar[t], b[h] = shared.gamma.b[t],
     m_bar[h] = shared.gamma.m_bar[t] * in.look_ahead;
-    alpha[h] = t < chunk.rows ? shared.gamma.alpha[t] : 0.0f;
+    alpha[h] = t < rows ? shared.gamma.alpha[t] : 0.0f;
     a_before[h] = is_first ? 1 : shared.gamma.a_bar[t - 1],
     b_before[h] = is_first ? 0 : shared.gamma.b[t - 1];
   }
@@ -108,7 +142,8 @@ __global__ __launch_bounds__(kWarpgroup, 4) void prepare(const __grid_constant__
 #pragma unroll
     for (int h = 0; h < 2; ++h) {
       const int t = warp * kBlock + low + 8 * h, i = 4 * n + 2 * h;
-      const bool is_token = t < chunk.rows;
+      const bool is_token = t < rows;
+      const float none = is_token ? 0.0f : after_rows;
       float2 out{a_bar[h] * last_G.x + b[h] * last_R.x + m_bar[h] * last_R.x,
                  a_bar[h] * last_G.y + b[h] * last_R.y + m_bar[h] * last_R.y};
       float2 before{a_before[h] * last_G.x + b_before[h] * last_R.x,
@@ -119,8 +154,8 @@ __global__ __launch_bounds__(kWarpgroup, 4) void prepare(const __grid_constant__
         if (within > 0)
           before = float2{shared.gamma.within_G[j][within - 1], shared.gamma.within_G[j + 1][within - 1]};
       }
-      qk[i] = is_token && j <= t ? out.x * qk[i] * eta.x : 0.0f;
-      qk[i + 1] = is_token && j + 1 <= t ? out.y * qk[i + 1] * eta.y : 0.0f;
+      qk[i] = is_token && j <= t ? out.x * qk[i] * eta.x : none;
+      qk[i + 1] = is_token && j + 1 <= t ? out.y * qk[i + 1] * eta.y : none;
       if (has_delta) {
         *reinterpret_cast<float2*>(&shared.a[t][j]) =
             float2{is_token && j < t ? alpha[h] * before.x * kk[i] * eta.x : 0.0f,
@@ -141,9 +176,11 @@ __global__ __launch_bounds__(kWarpgroup, 4) void prepare(const __grid_constant__
     unsigned char* const inverse = reinterpret_cast<unsigned char*>(in.inverse + index * kPanelElements);
     for (int piece = thread; piece < kChunk * 8; piece += kWarpgroup) {
       const int row = piece / 8, column = piece % 8 * 8;
-      const float* const from = &shared.a[row][column];
-      const uint4 packed{Element<T>::pack(from[0], from[1]), Element<T>::pack(from[2], from[3]),
-                         Element<T>::pack(from[4], from[5]), Element<T>::pack(from[6], from[7])};
+      float x[8];  // less I, so that what is added to it is rounded, and not the sum
+#pragma unroll
+      for (int i = 0; i < 8; ++i) x[i] = row == column + i ? 0.0f : shared.a[row][column + i];
+      const uint4 packed{Element<T>::pack(x[0], x[1]), Element<T>::pack(x[2], x[3]),
+                         Element<T>::pack(x[4], x[5]), Element<T>::pack(x[6], x[7])};
       *reinterpret_cast<uint4*>(inverse + row * kRowBytes + ((piece % 8 ^ (row & 7)) << 4)) = packed;
     }
   }

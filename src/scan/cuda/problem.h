@@ -22,14 +22,20 @@ struct Document {
 
 // The coefficients of one chunk and head (recurrences.md, section 2), for row t = 1..64 of the chunk. Rows
 // that are no tokens have α = μ = 1, β = η = 0.
+//
+// With delta a NaN or infinity in k or a gate of a row would reach the rows before it, through the zeros of
+// T⁻¹ in a product. So the row and what follows are no tokens to T⁻¹ and to what r reads, and the states
+// after the chunk and these rows of L are NaN. What v does to its own column the forward scan sees
+// (tail.cuh).
 struct Coefficients {
-  float read_S[kChunk];                 // ā_t: what r_t reads of the incoming S along k_t (p = αk)
-  float read_M[kChunk];                 // α_t b_{t−1}: minus what it reads of M
-  float out_S[kChunk];                  // ā_t: what o_t reads of S along q_t
-  float out_M[kChunk];                  // b_t + ω m̄_t: minus what it reads of M
-  float write_S[kChunk];                // G_{Cj} η_j: what w_j leaves in S along k_j
-  float write_M[kChunk];                // R_{Cj} η_j: minus what it leaves in M
-  float keep_S, cross, keep_M, unused;  // S ← keep_S S − cross M, M ← keep_M M: ā_C, b_C, m̄_C
+  float read_S[kChunk];         // ā_t: what r_t reads of the incoming S along k_t (p = αk)
+  float read_M[kChunk];         // α_t b_{t−1}: minus what it reads of M
+  float out_S[kChunk];          // ā_t: what o_t reads of S along q_t
+  float out_M[kChunk];          // b_t + ω m̄_t: minus what it reads of M
+  float write_S[kChunk];        // G_{Cj} η_j: what w_j leaves in S along k_j
+  float write_M[kChunk];        // R_{Cj} η_j: minus what it leaves in M
+  float keep_S, cross, keep_M;  // S ← keep_S S − cross M, M ← keep_M M: ā_C, b_C, m̄_C
+  int rows;                     // of the chunk's tokens, up to the first such row
 };
 static_assert(sizeof(Coefficients) % 16 == 0);
 

@@ -46,7 +46,7 @@ struct ReverseShared {
   alignas(1024) T d_r[kReverseGroups][kPanelElements];
   alignas(16) Coefficients coefficients[kReverseStages];
   Chunk chunk[kReverseStages];
-  std::uint64_t full[kReverseStages], empty[kReverseStages], repair;
+  std::uint64_t full[kReverseStages], empty[kReverseStages], landed;
 };
 
 template <class T, int K, bool has_delta, bool has_momentum, class Shared>
@@ -132,7 +132,7 @@ __device__ inline void hold_adjoints(const ReverseArguments<T>& in, Shared& shar
       begin_products();
 #pragma unroll
       for (int j = 0; j < 4; ++j)
-        product<Major::mn>(z, element, &d_w[4 * j], inverse + step<Major::mn>(j), j > 0);
+        product<Major::mn>(z, element, &d_w[4 * j], inverse + step<Major::mn>(j), true);
       commit_products();
     }
 
@@ -186,7 +186,7 @@ template <class T, int K, bool has_delta, class Shared>
 __device__ inline void bring_reverse(const ReverseArguments<T>& in, Shared& shared, Document document,
                                      int groups) {
   const int head = blockIdx.y, key_head = head / (in.sizes.heads / in.sizes.key_heads);
-  Repair repair{&shared.repair};
+  Landing landing{&shared.landed};
   for (int i = 0; i < document.chunks; ++i) {
     const int c = document.first_chunk + document.chunks - 1 - i;
     const Chunk chunk = in.chunk[c];
@@ -197,7 +197,7 @@ __device__ inline void bring_reverse(const ReverseArguments<T>& in, Shared& shar
     if (threadIdx.x % 32 == 0) shared.chunk[s] = chunk;
     const int bytes =
         sizeof(T) * (2 * kChunk * K + kPanelElements * (groups + 1 + has_delta)) + sizeof(Coefficients);
-    bring(&shared.full[s], repair, bytes, stage.q, 2 * K / kPanel + groups, chunk.rows,
+    bring(&shared.full[s], landing, bytes, stage.q, 2 * K / kPanel + groups, chunk.rows,
           [&](std::uint64_t* barrier) {
             for (int panel = 0; panel < K / kPanel; ++panel) {
               copy_panel(stage.k + panel * kPanelElements, in.k, panel * kPanel, key_head, chunk.token,
@@ -231,10 +231,10 @@ __global__ __launch_bounds__((kReverseGroups + 1) * kWarpgroup,
   const int groups = blockDim.x / kWarpgroup - 1;
   if (threadIdx.x == 0) {
     for (int i = 0; i < kReverseStages; ++i) {
-      init_barrier(&shared.full[i], 1);
+      init_barrier(&shared.full[i], 32);
       init_barrier(&shared.empty[i], groups * kWarpgroup);
     }
-    init_barrier(&shared.repair, 1);
+    init_barrier(&shared.landed, 1);
     fence_barrier_init();
   }
   __syncthreads();

@@ -1,5 +1,5 @@
-// What Hopper adds to CUDA C++, one instruction a function: barriers in shared memory, the copy engine, matrix
-// products of a warpgroup (128 threads), and moves between their fragments and shared memory.
+// What Hopper adds to CUDA C++, one instruction a function: barriers in shared memory, the copy engine,
+// matrix products of a warpgroup (128 threads), and moves between their fragments and shared memory.
 //
 // Tiles in shared memory are rows of 64 two-byte elements (128 bytes), swizzled: the 16-byte piece c of row r
 // lies at piece c ^ (r & 7). A wider matrix is several such panels one after the other. Each tile begins at a
@@ -15,15 +15,15 @@
 namespace mdnlab::scan::cuda {
 
 constexpr int kWarpgroup = 128;
-constexpr int kPanel = 64;        // columns of a panel
-constexpr int kRowBytes = 128;    // of a panel
+constexpr int kPanel = 64;      // columns of a panel
+constexpr int kRowBytes = 128;  // of a panel
 
 __device__ inline std::uint32_t shared_address(const void* pointer) {
   return static_cast<std::uint32_t>(__cvta_generic_to_shared(pointer));
 }
 
-// The shared memory of a launch, from its first multiple of 1024 bytes on. (Not through an integer: the compiler
-// would forget that it is shared memory.)
+// The shared memory of a launch, from its first multiple of 1024 bytes on. (Not through an integer: the
+// compiler would forget that it is shared memory.)
 constexpr int kAlignment = 1024;
 template <class Shared>
 __device__ inline Shared& shared_memory(unsigned char* memory) {
@@ -37,7 +37,9 @@ __device__ inline void init_barrier(std::uint64_t* barrier, int arrivals) {
 }
 
 // Makes initialised barriers visible to the copy engine.
-__device__ inline void fence_barrier_init() { asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory"); }
+__device__ inline void fence_barrier_init() {
+  asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+}
 
 __device__ inline void arrive(std::uint64_t* barrier) {
   asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(barrier)) : "memory");
@@ -45,7 +47,8 @@ __device__ inline void arrive(std::uint64_t* barrier) {
 
 // Arrives, and has the phase last until the copy engine has brought `bytes`.
 __device__ inline void arrive_expecting(std::uint64_t* barrier, int bytes) {
-  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(barrier)), "r"(bytes)
+  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(barrier)),
+               "r"(bytes)
                : "memory");
 }
 
@@ -73,25 +76,26 @@ __device__ inline void sync(int name, int threads) {
 
 // `bytes` (a multiple of 16) from global memory as they lie.
 __device__ inline void copy_bytes(void* shared, const void* global, int bytes, std::uint64_t* barrier) {
-  asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(
-                   shared_address(shared)),
-               "l"(global), "r"(bytes), "r"(shared_address(barrier))
-               : "memory");
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(
+          shared_address(shared)),
+      "l"(global), "r"(bytes), "r"(shared_address(barrier))
+      : "memory");
 }
 
 // A panel of 64 rows from (column, head, token) on, swizzled; zeros beyond the tensor.
 __device__ inline void copy_panel(void* shared, const CUtensorMap& map, int column, int head, int token,
                                   std::uint64_t* barrier) {
   asm volatile(
-      "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4}], [%5];" ::"r"(
-          shared_address(shared)),
+      "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4}], [%5];" ::
+          "r"(shared_address(shared)),
       "l"(&map), "r"(column), "r"(head), "r"(token), "r"(shared_address(barrier))
       : "memory");
 }
 
 __device__ inline void store_bytes(void* global, const void* shared, int bytes) {
-  asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;" ::"l"(global), "r"(shared_address(shared)),
-               "r"(bytes)
+  asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;" ::"l"(global),
+               "r"(shared_address(shared)), "r"(bytes)
                : "memory");
   asm volatile("cp.async.bulk.commit_group;");
 }
@@ -123,6 +127,7 @@ struct Element<__nv_bfloat16> {
     const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
     return reinterpret_cast<const std::uint32_t&>(pair);
   }
+  using Pair = __nv_bfloat162;
   __device__ static float low(std::uint32_t pair) { return __uint_as_float(pair << 16); }
   __device__ static float high(std::uint32_t pair) { return __uint_as_float(pair & 0xffff0000u); }
 };
@@ -132,8 +137,13 @@ struct Element<__half> {
     const __half2 pair = __floats2half2_rn(low, high);
     return reinterpret_cast<const std::uint32_t&>(pair);
   }
-  __device__ static float low(std::uint32_t pair) { return __low2float(reinterpret_cast<const __half2&>(pair)); }
-  __device__ static float high(std::uint32_t pair) { return __high2float(reinterpret_cast<const __half2&>(pair)); }
+  using Pair = __half2;
+  __device__ static float low(std::uint32_t pair) {
+    return __low2float(reinterpret_cast<const __half2&>(pair));
+  }
+  __device__ static float high(std::uint32_t pair) {
+    return __high2float(reinterpret_cast<const __half2&>(pair));
+  }
 };
 
 // The address of the 16-byte piece `piece` of row `row` of a panel.
@@ -151,33 +161,37 @@ __device__ inline void load_matrices(std::uint32_t address, std::uint32_t* r) {
                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
                : "r"(address));
 }
-__device__ inline void store_matrices(std::uint32_t address, std::uint32_t a, std::uint32_t b, std::uint32_t c,
-                                      std::uint32_t d) {
-  asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(address), "r"(a), "r"(b),
-               "r"(c), "r"(d)
+__device__ inline void store_matrices(std::uint32_t address, std::uint32_t a, std::uint32_t b,
+                                      std::uint32_t c, std::uint32_t d) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(address), "r"(a),
+               "r"(b), "r"(c), "r"(d)
                : "memory");
 }
 __device__ inline void store_matrices_transposed(std::uint32_t address, std::uint32_t a, std::uint32_t b,
                                                  std::uint32_t c, std::uint32_t d) {
-  asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(address), "r"(a),
-               "r"(b), "r"(c), "r"(d)
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(address),
+               "r"(a), "r"(b), "r"(c), "r"(d)
                : "memory");
 }
 
 // ---- matrix products of a warpgroup ----
 //
-// A fragment D of 64 rows × N columns, thread of lane l in warp w: D[4n + 2h + e] is row 16w + l/4 + 8h, column
-// 8n + 2(l mod 4) + e. As an operand A (two elements a register, 16 columns a step) it has the same order.
+// A fragment D of 64 rows × N columns, thread of lane l in warp w: D[4n + 2h + e] is row 16w + l/4 + 8h,
+// column 8n + 2(l mod 4) + e. As an operand A (two elements a register, 16 columns a step) it has the same
+// order.
 
-enum class Major { k, mn };  // which index of an operand lies along the rows of its panels: the summed one, or the other
+enum class Major {
+  k,
+  mn
+};  // which index of an operand lies along the rows of its panels: the summed one, or the other
 
-// Where an operand lies. Along k: 16 columns a step, 8-row groups 1024 bytes apart. Along m or n: the panels are
-// `panel_bytes` apart, 16 rows a step.
+// Where an operand lies. Along k: 16 columns a step, 8-row groups 1024 bytes apart. Along m or n: the panels
+// are `panel_bytes` apart, 16 rows a step.
 template <Major major>
 __device__ inline std::uint64_t operand(std::uint32_t address, int panel_bytes = 8192) {
   const std::uint64_t leading = major == Major::k ? 1 : panel_bytes >> 4;
-  return static_cast<std::uint64_t>((address & 0x3ffff) >> 4) | leading << 16 | std::uint64_t{1024 >> 4} << 32 |
-         std::uint64_t{1} << 62;
+  return static_cast<std::uint64_t>((address & 0x3ffff) >> 4) | leading << 16 |
+         std::uint64_t{1024 >> 4} << 32 | std::uint64_t{1} << 62;
 }
 
 // What step k of 16 adds to the descriptor of `operand`.
@@ -203,65 +217,74 @@ __device__ inline void wait_products() {
 // One step of 16: D (64×64 or 64×128) = A·B, or += with `accumulate`; B in shared memory, A there or in 4
 // registers, where D may also be 64×32. The unused pointer names the type of the elements.
 
-#define MDNLAB_D8(d, i) "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]), "+f"(d[i + 6]), "+f"(d[i + 7])
+#define MDNLAB_D8(d, i)                                                                       \
+  "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]), \
+      "+f"(d[i + 6]), "+f"(d[i + 7])
 #define MDNLAB_D32(d, i) MDNLAB_D8(d, i), MDNLAB_D8(d, i + 8), MDNLAB_D8(d, i + 16), MDNLAB_D8(d, i + 24)
 #define MDNLAB_NAMES16 "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15}"
-#define MDNLAB_NAMES32                                                                                            \
+#define MDNLAB_NAMES32                                                                                         \
   "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, " \
   "%23, %24, %25, %26, %27, %28, %29, %30, %31}"
-#define MDNLAB_NAMES64                                                                                            \
+#define MDNLAB_NAMES64                                                                                         \
   "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, " \
   "%23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, "  \
   "%44, %45, %46, %47, %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}"
 
-#define MDNLAB_PRODUCTS(TYPE, NAME)                                                                                 \
-  template <Major major_a, Major major_b>                                                                           \
-  __device__ inline void product(float (&d)[32], const TYPE*, std::uint64_t a, std::uint64_t b, bool accumulate) {   \
-    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %34, 0;\n"                                                        \
-                 "wgmma.mma_async.sync.aligned.m64n64k16.f32." NAME "." NAME " " MDNLAB_NAMES32                       \
-                 ", %32, %33, p, 1, 1, %35, %36;\n}"                                                                 \
-                 : MDNLAB_D32(d, 0)                                                                                  \
-                 : "l"(a), "l"(b), "r"(int(accumulate)), "n"(int(major_a == Major::mn)),                             \
-                   "n"(int(major_b == Major::mn)));                                                                  \
-  }                                                                                                                  \
-  template <Major major_a, Major major_b>                                                                           \
-  __device__ inline void product(float (&d)[64], const TYPE*, std::uint64_t a, std::uint64_t b, bool accumulate) {   \
-    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %66, 0;\n"                                                        \
-                 "wgmma.mma_async.sync.aligned.m64n128k16.f32." NAME "." NAME " " MDNLAB_NAMES64                      \
-                 ", %64, %65, p, 1, 1, %67, %68;\n}"                                                                 \
-                 : MDNLAB_D32(d, 0), MDNLAB_D32(d, 32)                                                               \
-                 : "l"(a), "l"(b), "r"(int(accumulate)), "n"(int(major_a == Major::mn)),                             \
-                   "n"(int(major_b == Major::mn)));                                                                  \
-  }                                                                                                                  \
-  template <Major major_b>                                                                                          \
-  __device__ inline void product(float (&d)[16], const TYPE*, const std::uint32_t* a, std::uint64_t b,               \
-                                 bool accumulate) {                                                                  \
-    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %21, 0;\n"                                                        \
-                 "wgmma.mma_async.sync.aligned.m64n32k16.f32." NAME "." NAME " " MDNLAB_NAMES16                       \
-                 ", {%16, %17, %18, %19}, %20, p, 1, 1, %22;\n}"                                                     \
-                 : MDNLAB_D8(d, 0), MDNLAB_D8(d, 8)                                                                  \
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(int(accumulate)),                         \
-                   "n"(int(major_b == Major::mn)));                                                                  \
-  }                                                                                                                  \
-  template <Major major_b>                                                                                          \
-  __device__ inline void product(float (&d)[32], const TYPE*, const std::uint32_t* a, std::uint64_t b,               \
-                                 bool accumulate) {                                                                  \
-    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %37, 0;\n"                                                        \
-                 "wgmma.mma_async.sync.aligned.m64n64k16.f32." NAME "." NAME " " MDNLAB_NAMES32                       \
-                 ", {%32, %33, %34, %35}, %36, p, 1, 1, %38;\n}"                                                     \
-                 : MDNLAB_D32(d, 0)                                                                                  \
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(int(accumulate)),                         \
-                   "n"(int(major_b == Major::mn)));                                                                  \
-  }                                                                                                                  \
-  template <Major major_b>                                                                                          \
-  __device__ inline void product(float (&d)[64], const TYPE*, const std::uint32_t* a, std::uint64_t b,               \
-                                 bool accumulate) {                                                                  \
-    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %69, 0;\n"                                                        \
-                 "wgmma.mma_async.sync.aligned.m64n128k16.f32." NAME "." NAME " " MDNLAB_NAMES64                      \
-                 ", {%64, %65, %66, %67}, %68, p, 1, 1, %70;\n}"                                                     \
-                 : MDNLAB_D32(d, 0), MDNLAB_D32(d, 32)                                                               \
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(int(accumulate)),                         \
-                   "n"(int(major_b == Major::mn)));                                                                  \
+#define MDNLAB_PRODUCTS(TYPE, NAME)                                                                   \
+  template <Major major_a, Major major_b>                                                             \
+  __device__ inline void product(float(&d)[32], const TYPE*, std::uint64_t a, std::uint64_t b,        \
+                                 bool accumulate) {                                                   \
+    asm volatile(                                                                                     \
+        "{\n.reg .pred p;\nsetp.ne.b32 p, %34, 0;\n"                                                  \
+        "wgmma.mma_async.sync.aligned.m64n64k16.f32." NAME "." NAME " " MDNLAB_NAMES32                \
+        ", %32, %33, p, 1, 1, %35, %36;\n}"                                                           \
+        : MDNLAB_D32(d, 0)                                                                            \
+        : "l"(a), "l"(b), "r"(int(accumulate)), "n"(int(major_a == Major::mn)),                       \
+          "n"(int(major_b == Major::mn)));                                                            \
+  }                                                                                                   \
+  template <Major major_a, Major major_b>                                                             \
+  __device__ inline void product(float(&d)[64], const TYPE*, std::uint64_t a, std::uint64_t b,        \
+                                 bool accumulate) {                                                   \
+    asm volatile(                                                                                     \
+        "{\n.reg .pred p;\nsetp.ne.b32 p, %66, 0;\n"                                                  \
+        "wgmma.mma_async.sync.aligned.m64n128k16.f32." NAME "." NAME " " MDNLAB_NAMES64               \
+        ", %64, %65, p, 1, 1, %67, %68;\n}"                                                           \
+        : MDNLAB_D32(d, 0), MDNLAB_D32(d, 32)                                                         \
+        : "l"(a), "l"(b), "r"(int(accumulate)), "n"(int(major_a == Major::mn)),                       \
+          "n"(int(major_b == Major::mn)));                                                            \
+  }                                                                                                   \
+  template <Major major_b>                                                                            \
+  __device__ inline void product(float(&d)[16], const TYPE*, const std::uint32_t* a, std::uint64_t b, \
+                                 bool accumulate) {                                                   \
+    asm volatile(                                                                                     \
+        "{\n.reg .pred p;\nsetp.ne.b32 p, %21, 0;\n"                                                  \
+        "wgmma.mma_async.sync.aligned.m64n32k16.f32." NAME "." NAME " " MDNLAB_NAMES16                \
+        ", {%16, %17, %18, %19}, %20, p, 1, 1, %22;\n}"                                               \
+        : MDNLAB_D8(d, 0), MDNLAB_D8(d, 8)                                                            \
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(int(accumulate)),                   \
+          "n"(int(major_b == Major::mn)));                                                            \
+  }                                                                                                   \
+  template <Major major_b>                                                                            \
+  __device__ inline void product(float(&d)[32], const TYPE*, const std::uint32_t* a, std::uint64_t b, \
+                                 bool accumulate) {                                                   \
+    asm volatile(                                                                                     \
+        "{\n.reg .pred p;\nsetp.ne.b32 p, %37, 0;\n"                                                  \
+        "wgmma.mma_async.sync.aligned.m64n64k16.f32." NAME "." NAME " " MDNLAB_NAMES32                \
+        ", {%32, %33, %34, %35}, %36, p, 1, 1, %38;\n}"                                               \
+        : MDNLAB_D32(d, 0)                                                                            \
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(int(accumulate)),                   \
+          "n"(int(major_b == Major::mn)));                                                            \
+  }                                                                                                   \
+  template <Major major_b>                                                                            \
+  __device__ inline void product(float(&d)[64], const TYPE*, const std::uint32_t* a, std::uint64_t b, \
+                                 bool accumulate) {                                                   \
+    asm volatile(                                                                                     \
+        "{\n.reg .pred p;\nsetp.ne.b32 p, %69, 0;\n"                                                  \
+        "wgmma.mma_async.sync.aligned.m64n128k16.f32." NAME "." NAME " " MDNLAB_NAMES64               \
+        ", {%64, %65, %66, %67}, %68, p, 1, 1, %70;\n}"                                               \
+        : MDNLAB_D32(d, 0), MDNLAB_D32(d, 32)                                                         \
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(int(accumulate)),                   \
+          "n"(int(major_b == Major::mn)));                                                            \
   }
 
 MDNLAB_PRODUCTS(__nv_bfloat16, "bf16")
@@ -289,7 +312,8 @@ __device__ inline void lay_fragment(const float (&d)[32], T* to, int warp, int l
   for (int n = 0; n < 8; n += 2) {
     store_matrices(piece_address(panel, 16 * warp + lane % 16, n + lane / 16),
                    Element<T>::pack(d[4 * n], d[4 * n + 1]), Element<T>::pack(d[4 * n + 2], d[4 * n + 3]),
-                   Element<T>::pack(d[4 * n + 4], d[4 * n + 5]), Element<T>::pack(d[4 * n + 6], d[4 * n + 7]));
+                   Element<T>::pack(d[4 * n + 4], d[4 * n + 5]),
+                   Element<T>::pack(d[4 * n + 6], d[4 * n + 7]));
   }
 }
 

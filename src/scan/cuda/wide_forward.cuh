@@ -34,7 +34,7 @@ struct WideForwardShared {
   Parked<16> half_of_o[kParts];
   Coefficients coefficients[kKeySlots];
   std::uint64_t keys_full[kKeySlots], keys_empty[kKeySlots], others_full, others_empty;
-  std::uint64_t x_full, w_full, x_empty, repair;
+  std::uint64_t x_full, w_full, x_empty, landed;
 };
 
 template <class T, bool has_delta, bool has_momentum, class Shared>
@@ -113,8 +113,7 @@ __device__ inline void hold_part(const ForwardArguments<T>& in, Shared& shared, 
       fence_fragment(z);
       begin_products();
 #pragma unroll
-      for (int i = 0; i < 4; ++i)
-        product<Major::k>(z, element, &r[4 * i], inverse + step<Major::k>(i), i > 0);
+      for (int i = 0; i < 4; ++i) product<Major::k>(z, element, &r[4 * i], inverse + step<Major::k>(i), true);
       commit_products();
     } else {
       load_transposed<T>(z, v, warp, lane);
@@ -195,42 +194,52 @@ template <class T, bool has_delta, class Shared>
 __device__ inline void bring_wide_tiles(const ForwardArguments<T>& in, Shared& shared, Document document) {
   constexpr bool has_outputs = Shared::has_outputs;
   const int key_head = blockIdx.y / (in.sizes.heads / in.sizes.key_heads);
-  Repair repair{&shared.repair};
+  Landing landing{&shared.landed};
 #pragma unroll 1  // 24 registers
   for (int c = 0; c < document.chunks; ++c) {
-    const Chunk chunk = in.chunk[document.first_chunk + c];
+    const int token = in.chunk[document.first_chunk + c].token;
     const std::int64_t index = std::int64_t{blockIdx.y} * in.sizes.chunks + document.first_chunk + c;
     const int slot = c % kKeySlots;
     auto& keys = shared.keys[slot];
     auto& others = shared.others;
+    const int rows = in.coefficients[index].rows;
     if (c >= kKeySlots) wait(&shared.keys_empty[slot], (c / kKeySlots - 1) & 1);
-    bring(
-        &shared.keys_full[slot], repair,
-        sizeof(T) * kChunk * kWideWidth * (1 + has_outputs) + sizeof(Coefficients), keys.k,
-        kWideWidth / kPanel, chunk.rows, [&](std::uint64_t* barrier) {
+    bring(&shared.keys_full[slot], landing,
+          sizeof(T) * kChunk * kWideWidth * (1 + has_outputs) + sizeof(Coefficients), keys.k,
+          kWideWidth / kPanel, rows, [&](std::uint64_t* barrier) {
 #pragma unroll 1
-          for (int panel = 0; panel < kWideWidth / kPanel; ++panel) {
-            copy_panel(keys.k + panel * kPanelElements, in.k, panel * kPanel, key_head, chunk.token, barrier);
-          }
-          copy_bytes(&shared.coefficients[slot], in.coefficients + index, sizeof(Coefficients), barrier);
-#pragma unroll 1
-          for (int panel = 0; has_outputs && panel < kWideWidth / kPanel; ++panel) {
-            copy_panel(keys.q + panel * kPanelElements, in.q, panel * kPanel, key_head, chunk.token, barrier);
-          }
-        });
-    if (c > 0) wait(&shared.others_empty, (c - 1) & 1);
-    bring(&shared.others_full, repair, sizeof(T) * kPanelElements * (1 + has_delta + has_outputs), others.v,
-          1, chunk.rows, [&](std::uint64_t* barrier) {
-            copy_panel(others.v, in.v, 64 * blockIdx.x, blockIdx.y, chunk.token, barrier);
-            if constexpr (has_delta) {
-              copy_bytes(others.inverse, in.inverse + index * kPanelElements, sizeof(T) * kPanelElements,
-                         barrier);
+            for (int panel = 0; panel < kWideWidth / kPanel; ++panel) {
+              copy_panel(keys.k + panel * kPanelElements, in.k, panel * kPanel, key_head, token, barrier);
             }
-            if constexpr (has_outputs) {
-              copy_bytes(others.scores, in.scores + index * kPanelElements, sizeof(T) * kPanelElements,
-                         barrier);
+            copy_bytes(&shared.coefficients[slot], in.coefficients + index, sizeof(Coefficients), barrier);
+#pragma unroll 1
+            for (int panel = 0; has_outputs && panel < kWideWidth / kPanel; ++panel) {
+              copy_panel(keys.q + panel * kPanelElements, in.q, panel * kPanel, key_head, token, barrier);
             }
           });
+    if (c > 0) wait(&shared.others_empty, (c - 1) & 1);
+    constexpr int bytes = sizeof(T) * kPanelElements * (1 + has_delta + has_outputs);
+    const auto issue = [&](std::uint64_t* barrier) {
+      copy_panel(others.v, in.v, 64 * blockIdx.x, blockIdx.y, token, barrier);
+      if constexpr (has_delta)
+        copy_bytes(others.inverse, in.inverse + index * kPanelElements, sizeof(T) * kPanelElements, barrier);
+      if constexpr (has_outputs)
+        copy_bytes(others.scores, in.scores + index * kPanelElements, sizeof(T) * kPanelElements, barrier);
+    };
+    if constexpr (has_outputs) {
+      bring_mended(&shared.others_full, landing, bytes, issue, [&] {
+        for (int half = 0; half < 2; ++half) {
+          mend_values(others.v, half, rows, [&](int row) {
+            fill_rows(others.scores, 1, row, kNaNs);
+            wait(&shared.keys_full[slot], c / kKeySlots & 1);
+            if (threadIdx.x % 32 == 0)
+              shared.coefficients[slot].keep_S = shared.coefficients[slot].keep_M = nanf("");
+          });
+        }
+      });
+    } else {
+      bring(&shared.others_full, landing, bytes, others.v, 1, rows, issue);
+    }
   }
 }
 
@@ -243,15 +252,15 @@ __global__ __launch_bounds__(kWideThreads,
   Shared& shared = shared_memory<Shared>(memory);
   if (threadIdx.x == 0) {
     for (int i = 0; i < kKeySlots; ++i) {
-      init_barrier(&shared.keys_full[i], 1);
+      init_barrier(&shared.keys_full[i], 32);
       init_barrier(&shared.keys_empty[i], kHoldingThreads);
     }
-    init_barrier(&shared.others_full, 1);
+    init_barrier(&shared.others_full, 32);
     init_barrier(&shared.others_empty, kHoldingThreads);
     init_barrier(&shared.x_full, kHoldingThreads);
     init_barrier(&shared.w_full, kWarpgroup);
     init_barrier(&shared.x_empty, 1);
-    init_barrier(&shared.repair, 1);
+    init_barrier(&shared.landed, 1);
     fence_barrier_init();
   }
   __syncthreads();

@@ -25,7 +25,7 @@ struct WideReverseShared {
   };
   alignas(16) Coefficients coefficients[kKeySlots];
   std::uint64_t keys_full[kKeySlots], keys_empty[kKeySlots], others_full, others_empty, x_full, x_empty,
-      repair;
+      parked, landed;
 };
 
 template <class T, bool has_delta, bool has_momentum, class Shared>
@@ -62,7 +62,8 @@ __device__ inline void hold_part_of_adjoint(const ReverseArguments<T>& in, Share
     park(shared.z[part], z, thread);
     fence_shared();
     arrive(&shared.x_full);
-    sync(1, kHoldingThreads);
+    arrive(&shared.parked);
+    wait(&shared.parked, i & 1);
     add_parked(z, shared.z[1 - part], thread);
     wait(&shared.others_full, i & 1);
 
@@ -90,7 +91,7 @@ __device__ inline void hold_part_of_adjoint(const ReverseArguments<T>& in, Share
       begin_products();
 #pragma unroll
       for (int j = 0; j < 4; ++j)
-        product<Major::mn>(z, element, &d_w[4 * j], inverse + step<Major::mn>(j), j > 0);
+        product<Major::mn>(z, element, &d_w[4 * j], inverse + step<Major::mn>(j), true);
       commit_products();
     }
 
@@ -165,7 +166,7 @@ __device__ inline void store_wide_adjoints(const ReverseArguments<T>& in, Shared
 template <class T, bool has_delta, class Shared>
 __device__ inline void bring_wide_reverse(const ReverseArguments<T>& in, Shared& shared, Document document) {
   const int head = blockIdx.y, key_head = head / (in.sizes.heads / in.sizes.key_heads);
-  Repair repair{&shared.repair};
+  Landing landing{&shared.landed};
 #pragma unroll 1  // 24 registers
   for (int i = 0; i < document.chunks; ++i) {
     const int c = document.first_chunk + document.chunks - 1 - i, slot = i % kKeySlots;
@@ -174,7 +175,7 @@ __device__ inline void bring_wide_reverse(const ReverseArguments<T>& in, Shared&
     T* const k = shared.k[slot];
     auto& others = shared.others;
     if (i >= kKeySlots) wait(&shared.keys_empty[slot], (i / kKeySlots - 1) & 1);
-    bring(&shared.keys_full[slot], repair, sizeof(T) * kChunk * kWideWidth + sizeof(Coefficients), k,
+    bring(&shared.keys_full[slot], landing, sizeof(T) * kChunk * kWideWidth + sizeof(Coefficients), k,
           kWideWidth / kPanel, chunk.rows, [&](std::uint64_t* barrier) {
 #pragma unroll 1
             for (int panel = 0; panel < kWideWidth / kPanel; ++panel) {
@@ -183,7 +184,7 @@ __device__ inline void bring_wide_reverse(const ReverseArguments<T>& in, Shared&
             copy_bytes(&shared.coefficients[slot], in.coefficients + index, sizeof(Coefficients), barrier);
           });
     if (i > 0) wait(&shared.others_empty, (i - 1) & 1);
-    bring(&shared.others_full, repair, sizeof(T) * (kChunk * kWideWidth + kPanelElements * (2 + has_delta)),
+    bring(&shared.others_full, landing, sizeof(T) * (kChunk * kWideWidth + kPanelElements * (2 + has_delta)),
           others.q, kWideWidth / kPanel + 1, chunk.rows, [&](std::uint64_t* barrier) {
             copy_panel(others.d_o, in.d_o, 64 * blockIdx.x, head, chunk.token, barrier);
             copy_bytes(others.scores, in.scores + index * kPanelElements, sizeof(T) * kPanelElements,
@@ -210,14 +211,15 @@ __global__ __launch_bounds__(kWideThreads,
   Shared& shared = shared_memory<Shared>(memory);
   if (threadIdx.x == 0) {
     for (int i = 0; i < kKeySlots; ++i) {
-      init_barrier(&shared.keys_full[i], 1);
+      init_barrier(&shared.keys_full[i], 32);
       init_barrier(&shared.keys_empty[i], kHoldingThreads);
     }
-    init_barrier(&shared.others_full, 1);
+    init_barrier(&shared.others_full, 32);
     init_barrier(&shared.others_empty, kHoldingThreads);
     init_barrier(&shared.x_full, kHoldingThreads);
     init_barrier(&shared.x_empty, 1);
-    init_barrier(&shared.repair, 1);
+    init_barrier(&shared.parked, kHoldingThreads);
+    init_barrier(&shared.landed, 1);
     fence_barrier_init();
   }
   __syncthreads();

@@ -103,8 +103,8 @@ TEST(Verdict, JudgesEachHeadByItsOwnTolerance) {
   const at::Tensor expected = at::ones({4, 2}), found = expected.clone();
   found.select(1, 1).fill_(1.1);
   Verdict verdict;
-  verdict.close_each(here, "o", found, expected, 1, {1e-3, 0.2});
-  verdict.close_each(here, "o", found, expected, 1, {0.2, 1e-3});
+  verdict.close_each(here, "o", {{found, expected}}, 1, {1e-3, 0.2});
+  verdict.close_each(here, "o", {{found, expected}}, 1, {0.2, 1e-3});
   EXPECT_TRUE(verdict.cases()[0].passed);
   EXPECT_FALSE(verdict.cases()[1].passed);
   EXPECT_EQ(verdict.cases()[1].tolerance, 1e-3);

@@ -7,4 +7,4 @@ extern "C" struct Head {
 };
 
 extern "C" __attribute__((visibility("default"))) constexpr Head mdnlab_plugin = {
-    3, "mdnlab interface 3, libtorch 1.13.0"};
+    4, "mdnlab interface 4, libtorch 1.13.0"};
