@@ -69,7 +69,7 @@ struct Draw {
 // The first is of `seed` itself. Low precision is judged by several: in a single one a tensor of few numbers,
 // or with one that outweighs the others, may come out of its rounding unscathed by chance, and no kernel can
 // be held to that.
-inline constexpr std::size_t kDraws = 16;
+inline constexpr std::size_t kDraws = 4;
 std::vector<Draw> draws(const Recurrence& recurrence, const InputSettings& settings, std::uint64_t seed,
                         std::size_t count);
 
