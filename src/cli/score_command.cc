@@ -74,6 +74,7 @@ int run(std::span<const std::string> words) {
            "Prints the log-probability (natural) that the model gives to each next token; without --json, their "
            "mean by sequence. MODEL is a checkpoint, a model folder of another project, or run:KEYPREFIX.",
        .examples = "  mdnlab score run:3f2a --text experiments/data/tinyshakespeare.txt\n"
+                   "  mdnlab score downloads/mdn-400M --tokens ids.json --json\n"
                    "  mdnlab score downloads/mdn-400M --tokens ids.json --device cuda --dtype bf16\n"
                    "  mdnlab score mdn-400M --text page.txt --tokenizer gpt2:experiments/data/gpt2\n"});
   arguments.positional("MODEL", "a checkpoint, a model folder, or run:KEYPREFIX");
