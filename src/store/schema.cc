@@ -19,10 +19,12 @@ std::span<const Migration> schema_migrations() {
 }
 
 int schema_version(Connection& connection, std::span<const Migration> migrations) {
+  // Another process may be creating the file just now. It commits tables, version and id at once, and in this
+  // order whoever sees one of them sees the id after it.
+  const bool has_tables = connection.integer("select count(*) from sqlite_master") > 0;
   const auto version = static_cast<int>(connection.integer("pragma user_version"));
   const bool ours = connection.integer("pragma application_id") == application_id;
-  const bool empty = version == 0 && connection.integer("select count(*) from sqlite_master") == 0;
-  if (!ours && !empty) {
+  if (!ours && (has_tables || version != 0)) {
     throw Error(Code::store, {.place = {.file = connection.file().string()},
                               .what = "the database belongs to another program",
                               .expected = "a database of mdnlab",
