@@ -4,8 +4,8 @@
 //
 // x and sum (B,T,C), weight (W,C) with the present first (back = 0), of one dtype, float32 or float64, and
 // contiguous. A tap never reaches past its document's start: back ≤ position_{b,t}, or t where position is
-// undefined. Two ways to the same numbers, up to the order of the sums in dweight; and on GPUs with our
-// kernels a third, of which bias and silu are a part.
+// undefined. Two ways to the same numbers, up to the order of the sums in dweight; a third, with bias and
+// silu, is in fused.h.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -28,24 +28,14 @@ at::Tensor convolve_by_tensors(const at::Tensor& x_BTC, const at::Tensor& weight
 ConvolutionGradients convolve_backward_by_tensors(const at::Tensor& x_BTC, const at::Tensor& weight_WC,
                                                   const at::Tensor& position_BT, const at::Tensor& dsum_BTC);
 
-struct FusedGradients {
-  at::Tensor dx_BTC, dweight_WC, dbias_C;
-};
+// x behind the inputs that `carried` holds (undefined: none), which are replaced by the last `past` inputs of
+// both, with zeros before the first one ever; null: x.
+at::Tensor behind_carried(const at::Tensor& x_BTC, std::int64_t past, at::Tensor* carried);
 
-// y = silu(sum + bias) in one pass over memory, in the dtype of x; the weight is float32, the bias too or
-// undefined.
-struct FusedConvolution {
-  bool (*takes)(const at::Tensor& x_BTC, const at::Tensor& weight_WC);
-  at::Tensor (*forward)(const at::Tensor& x_BTC, const at::Tensor& weight_WC, const at::Tensor& bias_C,
-                        const at::Tensor& position_BT);
-  FusedGradients (*backward)(const at::Tensor& x_BTC, const at::Tensor& weight_WC, const at::Tensor& bias_C,
-                             const at::Tensor& position_BT, const at::Tensor& dy_BTC);
-};
+// The outputs of the last `tokens` inputs.
+at::Tensor last_tokens(const at::Tensor& y_BTC, std::int64_t tokens);
 
-// Of libmdnlab_cuda.so (scan/cuda_module.h), by the symbol below; null on other devices and where there is
-// none.
-const FusedConvolution* fused_convolution(at::Device device);
-
-#define MDNLAB_CUDA_CONVOLUTION "mdnlab_cuda_convolution"
+// (C,1,W) as a checkpoint has it → (W,C), the present first.
+at::Tensor by_tap(const at::Tensor& weight, at::ScalarType dtype);
 
 }  // namespace mdnlab::ops

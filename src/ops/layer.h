@@ -25,9 +25,23 @@ at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up);
 
 // Depthwise causal convolution, then silu: y_t = silu(bias + Σ_i weight[:,0,i] · x_{t−W+1+i}), weight
 // (C,1,W). `carried` holds the W−1 inputs before x (B,W−1,C) and is replaced by the last W−1 when it is
-// defined. A tap never reaches past its document's start. bias may be undefined.
+// defined. A tap never reaches past its document's start. bias may be undefined, and the weight: silu(x).
 at::Tensor short_convolution(const at::Tensor& x_BTC, const at::Tensor& weight, const at::Tensor& bias,
                              const Documents& documents, at::Tensor* carried);
+
+// What a short_convolution without bias takes.
+struct Stream {
+  at::Tensor x_BTC, weight;
+  at::Tensor* carried = nullptr;
+};
+struct QueryKey {
+  at::Tensor q_BTGK, k_BTGK;
+};
+
+// q and k as the scan reads them, from their projections (B,T,G·K): each through its short_convolution, then
+// q ← q − exp(D_log)·k where D_log (G) is defined, then l2_norm of each head, and q · K^−½.
+QueryKey query_key(const Stream& q, const Stream& k, std::int64_t heads, const at::Tensor& D_log,
+                   const Documents& documents);
 
 // Rotary positions on pairs (i, i + K/2) with angle position · theta^(−2i/K).
 at::Tensor rotary(const at::Tensor& x_BTHK, const at::Tensor& position_BT, double theta);

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "ops/convolution.h"
+#include "ops/fused.h"
 #include "ops/layer.h"
 
 namespace mdnlab::ops {
@@ -33,21 +34,21 @@ class Convolution : public torch::autograd::Function<Convolution> {
   }
 };
 
-class Fused : public torch::autograd::Function<Fused> {
+class Whole : public torch::autograd::Function<Whole> {
  public:
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x_BTC,
                             const at::Tensor& weight_WC, const std::optional<at::Tensor>& bias,
                             const Documents& documents) {
     const at::Tensor bias_C = bias.value_or(at::Tensor());
     context->save_for_backward({x_BTC, weight_WC, bias_C, documents.position_BT});
-    return fused_convolution(x_BTC.device())->forward(x_BTC, weight_WC, bias_C, documents.position_BT);
+    return fused(x_BTC.device())->convolution.forward(x_BTC, weight_WC, bias_C, documents.position_BT);
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  torch::autograd::variable_list gradients) {
     const auto saved = context->get_saved_variables();
     const auto [dx, dweight, dbias] =
-        fused_convolution(saved[0].device())->backward(saved[0], saved[1], saved[2], saved[3], gradients[0]);
+        fused(saved[0].device())->convolution.backward(saved[0], saved[1], saved[2], saved[3], gradients[0]);
     return {dx, dweight, dbias, at::Tensor()};
   }
 };
@@ -61,27 +62,36 @@ at::Tensor by_parts(const at::Tensor& x_BTC, const at::Tensor& weight_WC, const 
 
 }  // namespace
 
+at::Tensor behind_carried(const at::Tensor& x_BTC, std::int64_t past, at::Tensor* carried) {
+  if (!carried) return x_BTC;
+  const at::Tensor x = carried->defined() ? at::cat({*carried, x_BTC}, 1) : x_BTC;
+  const std::int64_t missing = std::max<std::int64_t>(0, past - x.size(1));
+  at::Tensor last = x.narrow(1, x.size(1) - (past - missing), past - missing);
+  if (missing > 0) last = at::cat({at::zeros({x.size(0), missing, x.size(2)}, x.options()), last}, 1);
+  *carried = last.contiguous();
+  return x;
+}
+
+at::Tensor last_tokens(const at::Tensor& y_BTC, std::int64_t tokens) {
+  return y_BTC.size(1) == tokens ? y_BTC : y_BTC.narrow(1, y_BTC.size(1) - tokens, tokens);
+}
+
+at::Tensor by_tap(const at::Tensor& weight, at::ScalarType dtype) {
+  return weight.to(dtype).squeeze(1).flip(1).t().contiguous();
+}
+
 at::Tensor short_convolution(const at::Tensor& x_BTC, const at::Tensor& weight, const at::Tensor& bias,
                              const Documents& documents, at::Tensor* carried) {
-  const std::int64_t tokens = x_BTC.size(1), past = weight.size(2) - 1;
-  const at::ScalarType dtype = x_BTC.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-  at::Tensor x = x_BTC;
-  const bool resumes = carried && carried->defined();
-  if (resumes) x = at::cat({*carried, x}, 1);
-  const at::Tensor weight_WC = weight.to(dtype).squeeze(1).flip(1).t().contiguous();
-  const FusedConvolution* fused = fused_convolution(x.device());
+  if (!weight.defined()) return at::silu(x_BTC);
+  const at::Tensor weight_WC = by_tap(weight, x_BTC.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
+  const std::int64_t tokens = x_BTC.size(1), past = weight_WC.size(0) - 1;
+  const at::Tensor x = behind_carried(x_BTC, past, carried);
+  const Fused* module = fused(x.device());
   const at::Tensor y =
-      fused && fused->takes(x, weight_WC)
-          ? Fused::apply(x, weight_WC, bias.defined() ? std::optional(bias) : std::nullopt, documents)
+      module && module->convolution.takes(x, weight_WC)
+          ? Whole::apply(x, weight_WC, bias.defined() ? std::optional(bias) : std::nullopt, documents)
           : by_parts(x, weight_WC, bias, documents);
-  if (carried) {
-    const std::int64_t missing =
-        std::max<std::int64_t>(0, past - x.size(1));  // before the first token: zeros
-    at::Tensor last = x.narrow(1, x.size(1) - (past - missing), past - missing);
-    if (missing > 0) last = at::cat({at::zeros({x.size(0), missing, x.size(2)}, x.options()), last}, 1);
-    *carried = last.contiguous();
-  }
-  return resumes ? y.narrow(1, past, tokens) : y;
+  return last_tokens(y, tokens);
 }
 
 }  // namespace mdnlab::ops

@@ -119,22 +119,17 @@ class LinearMixer final : public Rule {
       for (std::size_t i = 0; i < 3; ++i) carried[i] = state->tensors[scan_states + i];
     }
 
-    const auto stream = [&](const std::string& name, std::int64_t heads, std::int64_t width,
-                            at::Tensor* past) {
-      at::Tensor y = ops::linear(x_BTD, weights[name + "_proj.weight"]);
-      y = taps_ > 0 ? ops::short_convolution(y, weights[name + "_conv1d.weight"], {}, documents,
-                                             state ? past : nullptr)
-                    : at::silu(y);
-      return y.view({batch, tokens, heads, width});
+    const auto stream = [&](const std::string& name, at::Tensor* past) {
+      return ops::Stream{.x_BTC = ops::linear(x_BTD, weights[name + "_proj.weight"]),
+                         .weight = taps_ > 0 ? weights[name + "_conv1d.weight"] : at::Tensor(),
+                         .carried = state ? past : nullptr};
     };
-    at::Tensor q = stream("q", key_heads_, key_width_, &carried[0]);
-    at::Tensor k = stream("k", key_heads_, key_width_, &carried[1]);
-    at::Tensor v = stream("v", heads_, value_width_, &carried[2]);
-    if (needs_.shell.output_correction) {
-      q = q - weights["D_log"].exp().to(q.scalar_type()).unsqueeze(-1) * k;
-    }
-    q = ops::l2_norm(q) * (1 / std::sqrt(static_cast<double>(key_width_)));
-    k = ops::l2_norm(k);
+    const auto [q, k] =
+        ops::query_key(stream("q", &carried[0]), stream("k", &carried[1]), key_heads_,
+                       needs_.shell.output_correction ? weights["D_log"] : at::Tensor(), documents);
+    const ops::Stream values = stream("v", &carried[2]);
+    const at::Tensor v = ops::short_convolution(values.x_BTC, values.weight, {}, documents, values.carried)
+                             .view({batch, tokens, heads_, value_width_});
 
     const Coefficients gates = gates_of(x_BTD, weights);
     scan::Inputs inputs{.q_BTGK = q,

@@ -1,33 +1,21 @@
-#include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 
 #include <limits>
 
-#include "ops/convolution.h"
-#include "ops/cuda/convolution.h"
+#include "ops/cuda/bind.h"
 #include "scan/cuda/device.h"
 
-namespace mdnlab::ops {
+namespace mdnlab::ops::cuda {
 
 namespace {
 
-constexpr std::uintptr_t kAlignment = 16;
-
-at::Tensor aligned(const at::Tensor& value) {
-  const at::Tensor whole = value.contiguous();
-  return reinterpret_cast<std::uintptr_t>(whole.const_data_ptr()) % kAlignment == 0 ? whole : whole.clone();
-}
-
-cuda::Element element_of(const at::Tensor& x) {
-  return x.scalar_type() == at::kBFloat16 ? cuda::Element::bf16 : cuda::Element::f32;
-}
-
 // A problem, and what keeps its memory.
-class Problem {
+class Convolution {
  public:
-  Problem(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& position)
+  Convolution(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+              const at::Tensor& position)
       : x_(aligned(x)), weight_(aligned(weight)) {
     problem.T = x.size(1);
     problem.C = x.size(2);
@@ -39,54 +27,126 @@ class Problem {
       problem.position_BT = (position_ = aligned(position)).const_data_ptr<std::int64_t>();
   }
 
-  cuda::ShortConvolution problem{};
+  at::Tensor forward() {
+    const at::Tensor y = at::empty(x_.sizes(), x_.options());
+    problem.y_BTC = y.mutable_data_ptr();
+    return y;
+  }
+
+  // dx, and what each run adds to the gradient of the weights and, behind them, of something a channel.
+  void backward(const at::Tensor& dy) {
+    dy_ = aligned(dy);
+    dx = at::empty(x_.sizes(), x_.options());
+    shares_ = at::empty({(taps() + 1) * problem.runs, problem.C}, weight_.options());
+    problem.dy_BTC = dy_.const_data_ptr();
+    problem.dx_BTC = dx.mutable_data_ptr();
+    problem.dweight_RWC = shares_.mutable_data_ptr<float>();
+  }
+  float* more_shares() { return problem.dweight_RWC + taps() * problem.runs * problem.C; }
+
+  std::int64_t taps() const { return weight_.size(0); }
+  at::Tensor dweight_WC() const {
+    return shares_.narrow(0, 0, taps() * problem.runs).view({problem.runs, taps(), problem.C}).sum(0);
+  }
+  at::Tensor sum_of_more() const { return shares_.narrow(0, taps() * problem.runs, problem.runs).sum(0); }
+
+  ShortConvolution problem{};
+  at::Tensor dx;
 
  private:
-  at::Tensor x_, weight_, bias_, position_;
+  at::Tensor x_, weight_, bias_, position_, dy_, shares_;
 };
 
-bool takes(const at::Tensor& x, const at::Tensor& weight) {
-  const bool has_dtype = x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kFloat;
-  return has_dtype && weight.size(0) <= cuda::kMostTaps && x.size(2) % cuda::kChannels == 0 &&
-         x.numel() > 0 && x.numel() < std::numeric_limits<int>::max() * std::int64_t{cuda::kTokens} &&
-         scan::refusal_of_gpu(scan::gpu_properties(x.device())).empty();
+bool takes_convolution(const at::Tensor& x, const at::Tensor& weight) {
+  return is_for_us(x) && weight.size(0) <= kMostTaps && x.size(2) % kChannels == 0 &&
+         x.numel() < std::numeric_limits<int>::max() * std::int64_t{kTokens};
 }
 
-at::Tensor forward(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                   const at::Tensor& position) {
+at::Tensor convolve_forward(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                            const at::Tensor& position) {
   const c10::cuda::CUDAGuard guard(x.device());
-  Problem call(x, weight, bias, position);
-  const at::Tensor y = at::empty(x.sizes(), x.options());
-  call.problem.y_BTC = y.mutable_data_ptr();
-  scan::check_cuda(cuda::convolve(call.problem, static_cast<int>(weight.size(0)), element_of(x),
-                                  c10::cuda::getCurrentCUDAStream()),
-                   "the short convolution");
+  Convolution call(x, weight, bias, position);
+  const at::Tensor y = call.forward();
+  scan::check_cuda(
+      convolve(call.problem, static_cast<int>(call.taps()), element_of(x), c10::cuda::getCurrentCUDAStream()),
+      "the short convolution");
   return y;
 }
 
-FusedGradients backward(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                        const at::Tensor& position, const at::Tensor& given_dy) {
+FusedConvolution::Gradients convolution_gradients(const at::Tensor& x, const at::Tensor& weight,
+                                                  const at::Tensor& bias, const at::Tensor& position,
+                                                  const at::Tensor& dy) {
   const c10::cuda::CUDAGuard guard(x.device());
-  Problem call(x, weight, bias, position);
-  const at::Tensor dy = aligned(given_dy), dx = at::empty(x.sizes(), x.options());
-  const std::int64_t taps = weight.size(0);
-  const at::Tensor shares = at::empty({call.problem.runs, taps + 1, x.size(2)}, weight.options());
-  call.problem.dy_BTC = dy.const_data_ptr();
-  call.problem.dx_BTC = dx.mutable_data_ptr();
-  call.problem.dweight_RWC = shares.mutable_data_ptr<float>();
-  scan::check_cuda(cuda::convolve_backward(call.problem, static_cast<int>(taps), element_of(x),
-                                           c10::cuda::getCurrentCUDAStream()),
+  Convolution call(x, weight, bias, position);
+  call.backward(dy);
+  if (bias.defined()) call.problem.dbias_RC = call.more_shares();
+  scan::check_cuda(convolve_backward(call.problem, static_cast<int>(call.taps()), element_of(x),
+                                     c10::cuda::getCurrentCUDAStream()),
                    "the short convolution's gradients");
-  const at::Tensor sums = shares.sum(0);
-  return {dx, sums.narrow(0, 0, taps), bias.defined() ? sums[taps] : at::Tensor()};
+  return {call.dx, call.dweight_WC(), bias.defined() ? call.sum_of_more() : at::Tensor()};
+}
+
+class QueryKeyCall {
+ public:
+  explicit QueryKeyCall(const FusedQueryKey::Inputs& in)
+      : q(in.q_BTC, in.q_weight_WC, {}, in.position_BT),
+        k(in.k_BTC, in.k_weight_WC, {}, in.position_BT),
+        taps(static_cast<int>(q.taps())),
+        element(element_of(in.q_BTC)) {
+    problem.width = static_cast<int>(q.problem.C / in.heads);
+    if (in.correction_G.defined())
+      problem.correction_G = (correction_ = aligned(in.correction_G)).const_data_ptr<float>();
+  }
+
+  QueryKey whole() {
+    problem.q = q.problem;
+    problem.k = k.problem;
+    return problem;
+  }
+
+  Convolution q, k;
+  QueryKey problem{};
+  int taps;
+  Element element;
+
+ private:
+  at::Tensor correction_;
+};
+
+bool takes_query_key(const FusedQueryKey::Inputs& in) {
+  const std::int64_t width = in.q_BTC.size(2) / in.heads;
+  return takes_convolution(in.q_BTC, in.q_weight_WC) && (width == 64 || width == 128 || width == 256);
+}
+
+FusedQueryKey::Outputs query_key_forward(const FusedQueryKey::Inputs& in) {
+  const c10::cuda::CUDAGuard guard(in.q_BTC.device());
+  QueryKeyCall call(in);
+  const at::Tensor q = call.q.forward(), k = call.k.forward();
+  scan::check_cuda(query_key(call.whole(), call.taps, call.element, c10::cuda::getCurrentCUDAStream()),
+                   "q and k");
+  return {q, k};
+}
+
+FusedQueryKey::Gradients query_key_gradients(const FusedQueryKey::Inputs& in,
+                                             const FusedQueryKey::Outputs& adjoints) {
+  const c10::cuda::CUDAGuard guard(in.q_BTC.device());
+  QueryKeyCall call(in);
+  call.q.backward(adjoints.q_BTC);
+  call.k.backward(adjoints.k_BTC);
+  call.problem.dcorrection_RC = call.q.more_shares();
+  scan::check_cuda(
+      query_key_backward(call.whole(), call.taps, call.element, c10::cuda::getCurrentCUDAStream()),
+      "the gradients of q and k");
+  at::Tensor dcorrection;
+  if (in.correction_G.defined()) dcorrection = call.q.sum_of_more().view({in.heads, -1}).sum(1);
+  return {call.q.dx, call.k.dx, call.q.dweight_WC(), call.k.dweight_WC(), dcorrection};
 }
 
 }  // namespace
 
-}  // namespace mdnlab::ops
+const FusedConvolution fused_convolution{
+    .takes = takes_convolution, .forward = convolve_forward, .backward = convolution_gradients};
+const FusedQueryKey fused_query_key{
+    .takes = takes_query_key, .forward = query_key_forward, .backward = query_key_gradients};
 
-extern "C" {
-__attribute__((visibility("default"))) extern const mdnlab::ops::FusedConvolution mdnlab_cuda_convolution;
-const mdnlab::ops::FusedConvolution mdnlab_cuda_convolution{
-    .takes = mdnlab::ops::takes, .forward = mdnlab::ops::forward, .backward = mdnlab::ops::backward};
-}
+}  // namespace mdnlab::ops::cuda

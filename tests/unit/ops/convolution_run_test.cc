@@ -10,10 +10,9 @@
 #include <ATen/ops/silu_backward.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <cmath>
 #include <limits>
 
+#include "cpu_threads.h"
 #include "ops/convolution.h"
 #include "ops/documents.h"
 
@@ -21,12 +20,6 @@ namespace mdnlab::ops {
 namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-
-struct Memory {
-  static cuda::Quad load(const float* p) { return {p[0], p[1], p[2], p[3]}; }
-  static void store(float* p, const cuda::Quad& quad) { std::copy_n(quad.value, 4, p); }
-  static float exp(float z) { return std::exp(z); }
-};
 
 struct Results {
   at::Tensor y, dx, dweight, dbias;
@@ -38,7 +31,7 @@ Results run_threads(const at::Tensor& x, const at::Tensor& weight, const at::Ten
   const std::int64_t B = x.size(0), T = x.size(1), C = x.size(2);
   cuda::ShortConvolution in{.T = T, .C = C};
   in.runs = B * in.runs_of_row();
-  const at::Tensor partial = at::full({in.runs, W + 1, C}, kNaN);
+  const at::Tensor weights = at::full({in.runs, W, C}, kNaN), biases = at::full({in.runs, C}, kNaN);
   const Results out{at::full_like(x, kNaN), at::full_like(x, kNaN), {}, {}};
   in.x_BTC = x.const_data_ptr();
   in.weight_WC = weight.const_data_ptr<float>();
@@ -47,15 +40,15 @@ Results run_threads(const at::Tensor& x, const at::Tensor& weight, const at::Ten
   in.y_BTC = out.y.mutable_data_ptr();
   in.dy_BTC = dy.const_data_ptr();
   in.dx_BTC = out.dx.mutable_data_ptr();
-  in.dweight_RWC = partial.mutable_data_ptr<float>();
+  in.dweight_RWC = weights.mutable_data_ptr<float>();
+  in.dbias_RC = biases.mutable_data_ptr<float>();
   for (std::int64_t run = 0; run < in.runs; ++run) {
     for (std::int64_t channel = 0; channel < C; channel += cuda::kChannels) {
-      cuda::ConvolutionRun<W, float, Memory>(in, run, channel).forward();
-      cuda::ConvolutionRun<W, float, Memory>(in, run, channel).backward(run);
+      cuda::convolve_run<W, float, cuda::Cpu>(in, run, channel);
+      cuda::convolve_run_backward<W, float, cuda::Cpu>(in, run, channel);
     }
   }
-  const at::Tensor sums = partial.sum(0);
-  return {out.y, out.dx, sums.narrow(0, 0, W), sums[W]};
+  return {out.y, out.dx, weights.sum(0), biases.sum(0)};
 }
 
 template <int W>

@@ -1,24 +1,25 @@
+#include "ops/fused.h"
+
 #include <dlfcn.h>
 
-#include "ops/convolution.h"
 #include "scan/cuda_module.h"
 
 namespace mdnlab::ops {
 
 namespace {
 
-const FusedConvolution* of_the_module() {
+const Fused* of_the_module() {
   const scan::CudaModule& module = scan::cuda_module();
   if (!module.trouble.empty()) return nullptr;
   void* const loaded = dlopen(module.file.c_str(), RTLD_NOW | RTLD_NOLOAD);
-  return loaded ? static_cast<const FusedConvolution*>(dlsym(loaded, MDNLAB_CUDA_CONVOLUTION)) : nullptr;
+  return loaded ? static_cast<const Fused*>(dlsym(loaded, MDNLAB_CUDA_OPERATIONS)) : nullptr;
 }
 
 }  // namespace
 
-const FusedConvolution* fused_convolution(at::Device device) {
+const Fused* fused(at::Device device) {
   if (!device.is_cuda()) return nullptr;
-  static const FusedConvolution* const found = of_the_module();
+  static const Fused* const found = of_the_module();
   return found;
 }
 

@@ -1,4 +1,4 @@
-// What the short convolution's kernels pass over memory.
+// What the kernels of this folder pass over memory. All arrays are contiguous and 16-byte aligned.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@ inline constexpr int kChannels = 4;  // of a thread: 8 bytes of bf16, 16 of floa
 inline constexpr int kTokens = 32;   // of a run
 inline constexpr int kMostTaps = 4;
 
-// B rows of T tokens of C channels (C a multiple of four), all contiguous and 16-byte aligned.
+// B rows of T tokens of C channels, C a multiple of four.
 struct ShortConvolution {
   std::int64_t T, C;
   std::int64_t runs;                // of all rows: B · runs_of_row()
@@ -20,9 +20,18 @@ struct ShortConvolution {
   void* y_BTC;                      // forward
   const void* dy_BTC;               // backward
   void* dx_BTC;
-  float* dweight_RWC;  // [runs][W + 1][C]: what each run adds, the bias's last
+  float* dweight_RWC;  // [runs][W]: what each run adds
+  float* dbias_RC;     // null: not wanted
 
   constexpr std::int64_t runs_of_row() const { return (T + kTokens - 1) / kTokens; }
+};
+
+// q and k, convolutions without bias, of the same sizes: C = G · width.
+struct QueryKey {
+  ShortConvolution q, k;
+  int width;                  // K: 64, 128 or 256
+  const float* correction_G;  // null: none
+  float* dcorrection_RC;      // what each run adds in each channel
 };
 
 }  // namespace mdnlab::ops::cuda

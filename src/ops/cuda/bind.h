@@ -1,0 +1,24 @@
+// From tensors to the kernels' problems.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "ops/cuda/kernels.h"
+#include "ops/fused.h"
+
+namespace mdnlab::ops::cuda {
+
+// The tensor itself, or a copy where its memory is not as problem.h says.
+at::Tensor aligned(const at::Tensor& value);
+
+// float32 or bf16, on a GPU that our machine code is for, with something in it.
+bool is_for_us(const at::Tensor& x);
+
+inline Element element_of(const at::Tensor& x) {
+  return x.scalar_type() == at::kBFloat16 ? Element::bf16 : Element::f32;
+}
+
+extern const FusedConvolution fused_convolution;
+extern const FusedQueryKey fused_query_key;
+
+}  // namespace mdnlab::ops::cuda

@@ -1,0 +1,76 @@
+// How the bodies of threads read and write four channels, compute, and add over neighbouring threads on a
+// GPU.
+#pragma once
+
+#include <cuda_bf16.h>
+
+#include "ops/cuda/quad.cuh"
+
+namespace mdnlab::ops::cuda {
+
+inline constexpr int kThreads = 128;  // of a block
+
+struct Gpu {
+  // Through the read-only path, so that loads of later tokens may pass stores of earlier ones.
+  static __device__ float4 fetch(const float* p) { return __ldg(reinterpret_cast<const float4*>(p)); }
+  static __device__ uint2 fetch(const __nv_bfloat16* p) { return __ldg(reinterpret_cast<const uint2*>(p)); }
+  static __device__ Quad widen(const float4& value) { return {value.x, value.y, value.z, value.w}; }
+  static __device__ Quad widen(const uint2& bits) {
+    const float2 low = __bfloat1622float2(reinterpret_cast<const __nv_bfloat162&>(bits.x)),
+                 high = __bfloat1622float2(reinterpret_cast<const __nv_bfloat162&>(bits.y));
+    return {low.x, low.y, high.x, high.y};
+  }
+  static __device__ void store(float* p, const Quad& quad) {
+    *reinterpret_cast<float4*>(p) = make_float4(quad.value[0], quad.value[1], quad.value[2], quad.value[3]);
+  }
+  static __device__ void store(__nv_bfloat16* p, const Quad& quad) {
+    const __nv_bfloat162 low = __floats2bfloat162_rn(quad.value[0], quad.value[1]),
+                         high = __floats2bfloat162_rn(quad.value[2], quad.value[3]);
+    *reinterpret_cast<uint2*>(p) =
+        make_uint2(reinterpret_cast<const unsigned&>(low), reinterpret_cast<const unsigned&>(high));
+  }
+  // The fast forms: a few units in the last place of float32, where results are bf16 more often than not.
+  static __device__ float exp(float z) { return __expf(z); }
+  static __device__ float quotient(float a, float b) { return __fdividef(a, b); }
+  static __device__ float rsqrt(float z) { return rsqrtf(z); }
+
+  // Sums over the `lanes` threads of a group, 16, 32 or 64, in place; all of the group call it. Each thread
+  // gets the same bits.
+  class Group {
+   public:
+    explicit __device__ Group(int lanes) : lanes_(lanes) {}
+
+    template <int N>
+    __device__ void sum(float (&values)[N]) {
+      const unsigned lane = threadIdx.x % 32, mask = lanes_ == 16 ? 0xffffu << (lane & 16) : 0xffffffffu;
+#pragma unroll
+      for (int n = 0; n < N; ++n) {
+#pragma unroll
+        for (int step = 1; step < 16; step *= 2) values[n] += __shfl_xor_sync(mask, values[n], step);
+        if (lanes_ > 16) values[n] += __shfl_xor_sync(mask, values[n], 16);
+      }
+      if (lanes_ == 64) add_other_warp(values);
+    }
+
+   private:
+    // One barrier a sum: the next one writes to the other half.
+    template <int N>
+    __device__ void add_other_warp(float (&values)[N]) {
+      __shared__ float slots[2][kThreads / 32][4];
+      static_assert(N <= 4);
+      const unsigned warp = threadIdx.x / 32;
+      half_ ^= 1;
+      if (threadIdx.x % 32 == 0) {
+#pragma unroll
+        for (int n = 0; n < N; ++n) slots[half_][warp][n] = values[n];
+      }
+      asm volatile("bar.sync %0, 64;" ::"r"(1 + warp / 2) : "memory");
+#pragma unroll
+      for (int n = 0; n < N; ++n) values[n] += slots[half_][warp ^ 1][n];
+    }
+
+    int lanes_, half_ = 0;
+  };
+};
+
+}  // namespace mdnlab::ops::cuda

@@ -1,0 +1,22 @@
+// The kernels of this folder as functions. All are deterministic.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include "ops/cuda/problem.h"
+
+namespace mdnlab::ops::cuda {
+
+enum class Element { f32, bf16 };
+
+// y = silu(convolution + bias). `taps` is W, 1 … kMostTaps. Forward writes y, backward dx, dweight_RWC,
+// dbias_RC.
+cudaError_t convolve(const ShortConvolution& problem, int taps, Element element, cudaStream_t stream);
+cudaError_t convolve_backward(const ShortConvolution& problem, int taps, Element element,
+                              cudaStream_t stream);
+
+// q and k from their projections to the scan (query_key_run.cuh), likewise.
+cudaError_t query_key(const QueryKey& problem, int taps, Element element, cudaStream_t stream);
+cudaError_t query_key_backward(const QueryKey& problem, int taps, Element element, cudaStream_t stream);
+
+}  // namespace mdnlab::ops::cuda

@@ -1,0 +1,43 @@
+// Four channels, what a thread reads or writes at once. Bodies of threads are plain C++ but for the attribute
+// here, so that tests run them on the CPU; how a GPU reads, and adds over threads, is a parameter (gpu.cuh).
+#pragma once
+
+#include "ops/cuda/problem.h"
+
+#ifdef __CUDACC__
+#define MDNLAB_DEVICE __device__ __forceinline__
+#else
+#define MDNLAB_DEVICE inline
+#endif
+
+namespace mdnlab::ops::cuda {
+
+struct Quad {
+  float value[kChannels];
+};
+
+// fetch asks memory for four channels, widen waits for them: what lies between runs meanwhile.
+template <class Machine, class T>
+using Fetched = decltype(Machine::fetch(static_cast<const T*>(nullptr)));
+
+template <class Machine, class T>
+MDNLAB_DEVICE Quad load(const T* p) {
+  return Machine::widen(Machine::fetch(p));
+}
+
+template <class Machine>
+MDNLAB_DEVICE float sigmoid(float z) {
+  return Machine::quotient(1, 1 + Machine::exp(-z));
+}
+
+// silu(z) = z·σ(z), and its derivative σ(1 + z(1 − σ)).
+struct Silu {
+  float value, slope;
+};
+template <class Machine>
+MDNLAB_DEVICE Silu silu(float z) {
+  const float s = sigmoid<Machine>(z);
+  return {z * s, s * (1 + z * (1 - s))};
+}
+
+}  // namespace mdnlab::ops::cuda

@@ -1,0 +1,54 @@
+// Operations of a layer that our CUDA module (scan/cuda_module.h) does in one pass over memory forward and
+// one backward. Each says by `takes` what it takes; the rest, other GPUs and other devices are for the
+// operations of LibTorch.
+//
+// x, y and their gradients are float32 or bf16, of one dtype where nothing else is said; what is learned is
+// float32, with float32 gradients.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+namespace mdnlab::ops {
+
+// y = silu(sums of the short convolution + bias) (convolution.h); bias may be undefined, as its gradient then
+// is.
+struct FusedConvolution {
+  struct Gradients {
+    at::Tensor dx_BTC, dweight_WC, dbias_C;
+  };
+  bool (*takes)(const at::Tensor& x_BTC, const at::Tensor& weight_WC);
+  at::Tensor (*forward)(const at::Tensor& x_BTC, const at::Tensor& weight_WC, const at::Tensor& bias_C,
+                        const at::Tensor& position_BT);
+  Gradients (*backward)(const at::Tensor& x_BTC, const at::Tensor& weight_WC, const at::Tensor& bias_C,
+                        const at::Tensor& position_BT, const at::Tensor& dy_BTC);
+};
+
+// query_key() of layer.h. The width of a head is that of q's convolution divided by G; correction,
+// exp(D_log), may be undefined.
+struct FusedQueryKey {
+  struct Inputs {
+    at::Tensor q_BTC, k_BTC, q_weight_WC, k_weight_WC, correction_G, position_BT;
+    std::int64_t heads;
+  };
+  struct Outputs {
+    at::Tensor q_BTC, k_BTC;
+  };
+  struct Gradients {
+    at::Tensor dq_BTC, dk_BTC, dq_weight_WC, dk_weight_WC, dcorrection_G;
+  };
+  bool (*takes)(const Inputs& in);
+  Outputs (*forward)(const Inputs& in);
+  Gradients (*backward)(const Inputs& in, const Outputs& adjoints);
+};
+
+struct Fused {
+  FusedConvolution convolution;
+  FusedQueryKey query_key;
+};
+
+// Of libmdnlab_cuda.so, by the symbol below; null on other devices and where there is none.
+const Fused* fused(at::Device device);
+
+#define MDNLAB_CUDA_OPERATIONS "mdnlab_cuda_operations"
+
+}  // namespace mdnlab::ops

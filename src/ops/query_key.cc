@@ -1,0 +1,80 @@
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/exp.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <cmath>
+#include <optional>
+
+#include "ops/convolution.h"
+#include "ops/fused.h"
+#include "ops/layer.h"
+
+namespace mdnlab::ops {
+
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+class Whole : public torch::autograd::Function<Whole> {
+ public:
+  static variable_list forward(AutogradContext* context, const at::Tensor& q_BTC, const at::Tensor& k_BTC,
+                               const at::Tensor& q_weight_WC, const at::Tensor& k_weight_WC,
+                               const std::optional<at::Tensor>& correction_G, const Documents& documents,
+                               std::int64_t heads) {
+    const FusedQueryKey::Inputs in{
+        q_BTC, k_BTC, q_weight_WC, k_weight_WC, correction_G.value_or(at::Tensor()), documents.position_BT,
+        heads};
+    context->save_for_backward(
+        {in.q_BTC, in.k_BTC, in.q_weight_WC, in.k_weight_WC, in.correction_G, in.position_BT});
+    context->saved_data["heads"] = heads;
+    const auto [q, k] = fused(q_BTC.device())->query_key.forward(in);
+    return {q, k};
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list adjoints) {
+    const variable_list saved = context->get_saved_variables();
+    const FusedQueryKey::Inputs in{
+        saved[0], saved[1], saved[2], saved[3], saved[4], saved[5], context->saved_data["heads"].toInt()};
+    const FusedQueryKey::Gradients of =
+        fused(saved[0].device())->query_key.backward(in, {adjoints[0], adjoints[1]});
+    return {of.dq_BTC, of.dk_BTC, of.dq_weight_WC, of.dk_weight_WC, of.dcorrection_G, {}, {}};
+  }
+};
+
+QueryKey by_parts(const Stream& q_stream, const Stream& k_stream, std::int64_t heads, const at::Tensor& D_log,
+                  const Documents& documents) {
+  const auto by_head = [&](const Stream& stream) {
+    return short_convolution(stream.x_BTC, stream.weight, {}, documents, stream.carried)
+        .unflatten(-1, {heads, -1});
+  };
+  at::Tensor q = by_head(q_stream);
+  const at::Tensor k = by_head(k_stream);
+  if (D_log.defined()) q = q - D_log.exp().to(q.scalar_type()).unsqueeze(-1) * k;
+  return {l2_norm(q) * (1 / std::sqrt(static_cast<double>(q.size(-1)))), l2_norm(k)};
+}
+
+}  // namespace
+
+QueryKey query_key(const Stream& q, const Stream& k, std::int64_t heads, const at::Tensor& D_log,
+                   const Documents& documents) {
+  const Fused* module = fused(q.x_BTC.device());
+  if (!module || !q.weight.defined()) return by_parts(q, k, heads, D_log, documents);
+  // The sizes alone decide: before anything is carried over.
+  const std::int64_t tokens = q.x_BTC.size(1), past = q.weight.size(2) - 1;
+  FusedQueryKey::Inputs in{.q_BTC = q.x_BTC,
+                           .k_BTC = k.x_BTC,
+                           .q_weight_WC = by_tap(q.weight, at::kFloat),
+                           .k_weight_WC = by_tap(k.weight, at::kFloat),
+                           .heads = heads};
+  if (!module->query_key.takes(in)) return by_parts(q, k, heads, D_log, documents);
+  const variable_list y = Whole::apply(
+      behind_carried(q.x_BTC, past, q.carried), behind_carried(k.x_BTC, past, k.carried), in.q_weight_WC,
+      in.k_weight_WC, D_log.defined() ? std::optional(D_log.exp()) : std::nullopt, documents, heads);
+  const auto by_head = [&](const at::Tensor& whole) {
+    return last_tokens(whole, tokens).unflatten(-1, {heads, -1});
+  };
+  return {by_head(y[0]), by_head(y[1])};
+}
+
+}  // namespace mdnlab::ops

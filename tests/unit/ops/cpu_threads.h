@@ -1,0 +1,73 @@
+// A machine for the bodies of the GPU's threads (ops/cuda/*.cuh) on the CPU.
+#pragma once
+
+#include <algorithm>
+#include <barrier>
+#include <cmath>
+#include <thread>
+#include <vector>
+
+#include "ops/cuda/quad.cuh"
+
+namespace mdnlab::ops::cuda {
+
+// Threads of a group, as threads of the CPU that meet at every sum.
+class Team {
+ public:
+  explicit Team(int lanes) : slots_(static_cast<std::size_t>(lanes)), meeting_(lanes) {}
+
+  // body(lane) in every one of them.
+  template <class Body>
+  void run(const Body& body) {
+    std::vector<std::jthread> threads;
+    for (std::size_t lane = 0; lane < slots_.size(); ++lane) {
+      threads.emplace_back([this, lane, &body] {
+        current_ = {this, lane};
+        body(static_cast<std::int64_t>(lane));
+      });
+    }
+  }
+
+  static void sum(float* values, std::size_t count) {
+    Team& team = *current_.team;
+    team.slots_[current_.lane].assign(values, values + count);
+    team.meeting_.arrive_and_wait();
+    std::fill_n(values, count, 0.F);
+    for (const std::vector<float>& slot : team.slots_) {
+      for (std::size_t n = 0; n < count; ++n) values[n] += slot.at(n);
+    }
+    team.meeting_.arrive_and_wait();
+  }
+
+  static std::size_t size() { return current_.team->slots_.size(); }
+
+ private:
+  struct Place {
+    Team* team;
+    std::size_t lane;
+  };
+  static inline thread_local Place current_{};
+  std::vector<std::vector<float>> slots_;
+  std::barrier<> meeting_;
+};
+
+struct Cpu {
+  static Quad fetch(const float* p) { return {p[0], p[1], p[2], p[3]}; }
+  static Quad widen(const Quad& fetched) { return fetched; }
+  static void store(float* p, const Quad& quad) { std::copy_n(quad.value, kChannels, p); }
+  static float exp(float z) { return std::exp(z); }
+  static float quotient(float a, float b) { return a / b; }
+  static float rsqrt(float z) { return 1 / std::sqrt(z); }
+
+  struct Group {
+    explicit Group(int lanes) {
+      if (static_cast<std::size_t>(lanes) != Team::size()) std::abort();
+    }
+    template <int N>
+    void sum(float (&values)[N]) {
+      Team::sum(values, N);
+    }
+  };
+};
+
+}  // namespace mdnlab::ops::cuda

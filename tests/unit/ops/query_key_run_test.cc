@@ -1,0 +1,115 @@
+// The GPU's threads that have a head of q and k, on the CPU, against the operations of LibTorch in float64.
+#include "ops/cuda/query_key_run.cuh"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/exp.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/randn.h>
+#include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <limits>
+
+#include "cpu_threads.h"
+#include "ops/convolution.h"
+#include "ops/layer.h"
+
+namespace mdnlab::ops {
+namespace {
+
+constexpr std::int64_t kHeads = 2;
+
+at::Tensor unwritten(at::IntArrayRef shape) {
+  return at::full(shape, std::numeric_limits<double>::quiet_NaN(), at::kFloat);
+}
+
+// One of q and k: what goes in (all float32), and what the threads leave.
+struct Side {
+  at::Tensor x, weight, dy;  // weight (C,1,W)
+  at::Tensor y, dx, shares, weight_WC;
+
+  Side(std::int64_t tokens, std::int64_t channels, std::int64_t taps)
+      : x(at::randn({2, tokens, channels})),
+        weight(at::randn({channels, 1, taps})),
+        dy(at::randn({2, tokens, channels})),
+        y(unwritten(x.sizes())),
+        dx(unwritten(x.sizes())),
+        weight_WC(by_tap(weight, at::kFloat)) {}
+
+  cuda::ShortConvolution problem(const at::Tensor& position) {
+    cuda::ShortConvolution in{.T = x.size(1), .C = x.size(2)};
+    in.runs = x.size(0) * in.runs_of_row();
+    shares = unwritten({in.runs, weight.size(2), in.C});
+    in.x_BTC = x.const_data_ptr();
+    in.weight_WC = weight_WC.const_data_ptr<float>();
+    in.position_BT = position.defined() ? position.const_data_ptr<std::int64_t>() : nullptr;
+    in.y_BTC = y.mutable_data_ptr();
+    in.dy_BTC = dy.const_data_ptr();
+    in.dx_BTC = dx.mutable_data_ptr();
+    in.dweight_RWC = shares.mutable_data_ptr<float>();
+    return in;
+  }
+};
+
+void expect_close(const char* name, const at::Tensor& found, const at::Tensor& expected) {
+  EXPECT_LT((found - expected).abs().max().item<double>(), 3e-5 * (1 + expected.abs().max().item<double>()))
+      << name;
+}
+
+template <int W>
+void compare(std::int64_t tokens, int width, bool corrects, const Documents& documents) {
+  SCOPED_TRACE(testing::Message() << W << " taps, " << tokens << " tokens, K " << width << ", correction "
+                                  << corrects);
+  Side q(tokens, kHeads * width, W), k(tokens, kHeads * width, W);
+  const at::Tensor D_log = at::randn({kHeads}), correction = D_log.exp();
+  cuda::QueryKey in{
+      .q = q.problem(documents.position_BT), .k = k.problem(documents.position_BT), .width = width};
+  const at::Tensor dcorrection = unwritten({in.q.runs, in.q.C});
+  if (corrects) {
+    in.correction_G = correction.const_data_ptr<float>();
+    in.dcorrection_RC = dcorrection.mutable_data_ptr<float>();
+  }
+  cuda::Team(width / cuda::kChannels).run([&](std::int64_t lane) {
+    for (std::int64_t run = 0; run < in.q.runs; ++run) {
+      for (std::int64_t head = 0; head < kHeads; ++head) {
+        const std::int64_t channel = head * width + lane * cuda::kChannels;
+        cuda::QueryKeyRun<W, float, cuda::Cpu>(in, run, channel).forward();
+        cuda::QueryKeyRun<W, float, cuda::Cpu>(in, run, channel).backward();
+      }
+    }
+  });
+
+  std::vector<at::Tensor> leaves;
+  for (const at::Tensor& leaf : {q.x, k.x, q.weight, k.weight, D_log})
+    leaves.push_back(leaf.to(at::kDouble).requires_grad_(true));
+  if (!corrects) leaves.pop_back();
+  const auto [y_q, y_k] = query_key({leaves[0], leaves[2]}, {leaves[1], leaves[3]}, kHeads,
+                                    corrects ? leaves[4] : at::Tensor(), documents);
+  const auto by_head = [&](const at::Tensor& flat) {
+    return flat.unflatten(-1, {kHeads, -1}).to(at::kDouble);
+  };
+  expect_close("q", by_head(q.y), y_q);
+  expect_close("k", by_head(k.y), y_k);
+  const auto exact = torch::autograd::grad({y_q, y_k}, leaves, {by_head(q.dy), by_head(k.dy)});
+  expect_close("dq", q.dx, exact[0]);
+  expect_close("dk", k.dx, exact[1]);
+  const auto by_channel = [](const at::Tensor& shares) { return shares.sum(0).flip(0).t().unsqueeze(1); };
+  expect_close("q's weight", by_channel(q.shares), exact[2]);
+  expect_close("k's weight", by_channel(k.shares), exact[3]);
+  if (corrects) expect_close("D_log", dcorrection.sum(0).view({kHeads, -1}).sum(1) * correction, exact[4]);
+}
+
+TEST(QueryKeyRun, IsConvolutionCorrectionAndNormAndTheirGradients) {
+  for (const std::int64_t tokens : {1, 3, 32, 35}) compare<4>(tokens, 64, true, {});
+  compare<4>(33, 128, false, {});
+  compare<4>(9, 256, true, {});
+  compare<1>(34, 64, true, {});
+  compare<2>(34, 64, false, {});
+}
+
+TEST(QueryKeyRun, EndsAtDocuments) {
+  compare<4>(67, 64, true, documents(2, 67, {3, 4, 31, 34, 67 + 32, 67 + 66}));
+}
+
+}  // namespace
+}  // namespace mdnlab::ops
