@@ -64,8 +64,11 @@ cudaError_t launch_channel_adjoints(const ChunkScan& scan, cudaStream_t stream) 
         channel_inputs(scan),      static_cast<const ChannelProducts<T, K()>*>(scan.channel_products),
         static_cast<T*>(scan.d_q), static_cast<T*>(scan.d_k),
         scan.d_log_alpha,          has_momentum() ? nullptr : scan.d_beta};
-    return launch<ChannelAdjointShared<T, K()>>(
-        channel_adjoints<T, K()>, dim3(scan.sizes.chunks, scan.sizes.key_heads), 2 * K(), arguments, stream);
+    const dim3 blocks(scan.sizes.chunks, scan.sizes.key_heads);
+    constexpr auto kernel = channel_adjoints<T, K()>;
+    return scan.sizes.heads == scan.sizes.key_heads
+               ? launch<ChannelAdjointShared<T, K()>>(kernel, blocks, 32 * kSliceWarps, arguments, stream)
+               : launch<GroupedAdjointShared<T, K()>>(kernel, blocks, 32 * kSliceWarps, arguments, stream);
   });
 }
 

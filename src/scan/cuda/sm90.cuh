@@ -146,6 +146,13 @@ struct Element<__half> {
   }
 };
 
+// 2^x; 0 where that is below the smallest normal number.
+__device__ inline float exp2_flushed(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
 // The address of the 16-byte piece `piece` of row `row` of a panel.
 __device__ inline std::uint32_t piece_address(std::uint32_t panel, int row, int piece) {
   return panel + row * kRowBytes + ((piece ^ (row & 7)) << 4);
