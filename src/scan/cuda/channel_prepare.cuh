@@ -8,6 +8,7 @@
 #include "scan/cuda/channel_operands.cuh"
 #include "scan/cuda/channel_share.cuh"
 #include "scan/cuda/inverse.cuh"
+#include "scan/cuda/tail.cuh"
 #include "scan/cuda/warp_product.cuh"
 
 namespace mdnlab::scan::cuda {
@@ -53,6 +54,22 @@ template <class T>
 __device__ inline float zero_of(const Share<T>& share, int row) {
   const float2 k = widened<T>(share.k[row]), alpha = share.alpha[row];
   return 0 * k.x + 0 * k.y + 0 * alpha.x + 0 * alpha.y;
+}
+
+// Σ over the lanes of a warp of x[i] comes to x[0] of the lanes 2i and 2i + 1.
+template <int n = kQuarter>
+__device__ inline void scatter_sums(float (&x)[kQuarter], int lane) {
+  if constexpr (n == 1) {
+    x[0] += __shfl_xor_sync(~0u, x[0], 1);
+  } else {
+    const bool is_upper = lane & n;
+#pragma unroll
+    for (int i = 0; i < n / 2; ++i) {
+      const float own = is_upper ? x[n / 2 + i] : x[i], others = is_upper ? x[i] : x[n / 2 + i];
+      x[i] = own + __shfl_xor_sync(~0u, others, n);
+    }
+    scatter_sums<n / 2>(x, lane);
+  }
 }
 
 // From the first row on that is not finite there are no tokens, and what comes after them is NaN, as in the
@@ -197,7 +214,7 @@ __global__ __launch_bounds__(2 * K, has_momentum ? 2 : 256 / K) void channel_pre
     }
   }
   Share<T> share;
-  load_share<T, K>(share, in, chunk, head, pair, quarter);
+  load_share<K>(share, in, chunk, head, pair, quarter);
   float zero = 0;  // or NaN, where something is not finite
   if (thread < kChunk) {
     const float beta = load_beta(in, chunk, head, thread);
@@ -216,18 +233,15 @@ __global__ __launch_bounds__(2 * K, has_momentum ? 2 : 256 / K) void channel_pre
     reinterpret_cast<uint4*>(shared.scores)[i] = uint4{};
   for (int i = thread; i < kChunk * kStride / 4; i += kThreads)
     reinterpret_cast<float4*>(shared.a[0])[i] = float4{};
-#pragma unroll
-  for (int i = 0; i < kQuarter; ++i) zero += zero_of(share, i);
-  if (__syncthreads_or(zero != 0)) end_tokens(shared, share, arguments, quarter);
-  shared.total[quarter][pair] = product_of(share.alpha);
+  std::uint32_t zeros = 0;
 #pragma unroll
   for (int i = 0; i < kQuarter; ++i) {
-    const float2 product = widened<T>(share.q[i]) * widened<T>(share.k[i]);
-    float sum = product.x + product.y;
-#pragma unroll
-    for (int distance = 1; distance < 32; distance *= 2) sum += __shfl_xor_sync(~0u, sum, distance);
-    if (lane == 0) shared.diagonal[pair / 32][kQuarter * quarter + i] = sum;
+    add_zero_of<T>(zeros, share.k[i]);
+    zero += 0 * share.alpha[i].x + 0 * share.alpha[i].y;
   }
+  zero += Element<T>::low(zeros) + Element<T>::high(zeros);
+  if (__syncthreads_or(zero != 0)) end_tokens(shared, share, arguments, quarter);
+  shared.total[quarter][pair] = product_of(share.alpha);
   __syncthreads();
 
   // D, Q̂, Ψ and ā_C.
@@ -246,6 +260,15 @@ __global__ __launch_bounds__(2 * K, has_momentum ? 2 : 256 / K) void channel_pre
   if (quarter == 0)
     reinterpret_cast<float2*>(out.keep)[pair] =
         shared.total[0][pair] * after + shared.after_rows * float2{1, 1};
+
+  float product[kQuarter];
+#pragma unroll
+  for (int i = 0; i < kQuarter; ++i) {
+    const float2 of_pair = widened<T>(share.q[i]) * widened<T>(share.k[i]);
+    product[i] = of_pair.x + of_pair.y;
+  }
+  scatter_sums(product, lane);
+  if (lane % 2 == 0) shared.diagonal[pair / 32][kQuarter * quarter + lane / 2] = product[0];
 
   // Scores, two levels at a time.
   constexpr float2 one{1, 1};

@@ -11,6 +11,8 @@
 // Elementwise work is shared out by two adjacent channels of 16 tokens (a quarter of the chunk) a thread.
 #pragma once
 
+#include <type_traits>
+
 #include "scan/cuda/problem.h"
 #include "scan/cuda/sm90.cuh"
 
@@ -51,35 +53,49 @@ __device__ inline float2 operator*(float a, float2 b) { return {a * b.x, a * b.y
 __device__ inline float2 operator+(float2 a, float2 b) { return {a.x + b.x, a.y + b.y}; }
 __device__ inline float2& operator+=(float2& a, float2 b) { return a = a + b; }
 __device__ inline float2& operator*=(float2& a, float2 b) { return a = a * b; }
+// eˣ; 0 where that is below the smallest normal number.
+__device__ inline float2 exp_flushed(float2 x) {
+  const float2 y = 1.4426950408889634f * x;
+  return {exp2_flushed(y.x), exp2_flushed(y.y)};
+}
 template <class T>
 __device__ inline std::uint32_t pack(float2 pair) {
   return Element<T>::pack(pair.x, pair.y);
 }
 
-// Where the first of a share's tokens has its pair of rows that are (tokens,heads,K).
-template <int K, class X>
-__device__ inline X* share_at(X* data, std::int64_t token_stride, Chunk chunk, std::int64_t head_offset,
-                              int pair, int quarter) {
-  return data + (chunk.token + kQuarter * quarter) * token_stride + head_offset + 2 * pair;
+// Where `row` of rows `bytes` apart begins.
+template <class X>
+__device__ inline X* row_at(X* first, int row, int bytes) {
+  using Byte = std::conditional_t<std::is_const_v<X>, const char, char>;
+  return reinterpret_cast<X*>(reinterpret_cast<Byte*>(first) + std::int64_t{row} * bytes);
 }
 
-template <class T, int K>
+template <int K, class T>
 __device__ inline void load_share(Share<T>& share, const ChannelInputs<T>& in, Chunk chunk, int head,
                                   int pair, int quarter) {
-  const int key_head = head / (in.sizes.heads / in.sizes.key_heads), rows = chunk.rows - kQuarter * quarter;
-  const std::int64_t gate_stride = std::int64_t{in.sizes.heads} * K;
-  const float* gate = share_at<K>(in.log_alpha, gate_stride, chunk, head * K, pair, quarter);
-  const T* q = share_at<K>(in.q.data, in.q.token, chunk, key_head * in.q.head, pair, quarter);
-  const T* k = share_at<K>(in.k.data, in.k.token, chunk, key_head * in.k.head, pair, quarter);
+  const int key_head = head / (in.sizes.heads / in.sizes.key_heads);
+  const std::int64_t token = chunk.token;
+  const float* const log_alpha = in.log_alpha + (token * in.sizes.heads + head) * K + 2 * pair;
+  const T* const q = in.q.data + token * in.q.token + key_head * in.q.head + 2 * pair;
+  const T* const k = in.k.data + token * in.k.token + key_head * in.k.head + 2 * pair;
+  const int gate_bytes = in.sizes.heads * K * sizeof(float), q_bytes = in.q.token * sizeof(T),
+            k_bytes = in.k.token * sizeof(T);
 #pragma unroll
-  for (int i = 0; i < kQuarter; ++i, gate += gate_stride, q += in.q.token, k += in.k.token) {
-    const bool is_token = i < rows;
-    share.alpha[i] = is_token ? *reinterpret_cast<const float2*>(gate) : float2{0, 0};
-    share.q[i] = is_token ? *reinterpret_cast<const std::uint32_t*>(q) : 0;
-    share.k[i] = is_token ? *reinterpret_cast<const std::uint32_t*>(k) : 0;
+  for (int i = 0; i < kQuarter; ++i) {
+    const int row = min(kQuarter * quarter + i, chunk.rows - 1);
+    share.alpha[i] = *reinterpret_cast<const float2*>(row_at(log_alpha, row, gate_bytes));
+    share.q[i] = *reinterpret_cast<const std::uint32_t*>(row_at(q, row, q_bytes));
+    share.k[i] = *reinterpret_cast<const std::uint32_t*>(row_at(k, row, k_bytes));
   }
 #pragma unroll
-  for (int i = 0; i < kQuarter; ++i) share.alpha[i] = float2{expf(share.alpha[i].x), expf(share.alpha[i].y)};
+  for (int i = 0; i < kQuarter; ++i) share.alpha[i] = exp_flushed(share.alpha[i]);
+  if (chunk.rows == kChunk) return;
+#pragma unroll
+  for (int i = 0; i < kQuarter; ++i) {
+    if (kQuarter * quarter + i < chunk.rows) continue;
+    share.alpha[i] = float2{1, 1};
+    share.q[i] = share.k[i] = 0;
+  }
 }
 
 // β of the chunk's tokens, 0 where there are none, by 64 threads.

@@ -2,8 +2,6 @@
 // what the chunk's quarters need of each other.
 #pragma once
 
-#include <type_traits>
-
 #include "scan/cuda/channel_octets.cuh"
 
 namespace mdnlab::scan::cuda {
@@ -52,13 +50,6 @@ __device__ inline void set_octet(QuarterShare& share, int o, const OctetDecay& d
   }
 }
 
-// Where `row` of rows `bytes` apart begins.
-template <class X>
-__device__ inline X* row_at(X* first, int row, int bytes) {
-  using Byte = std::conditional_t<std::is_const_v<X>, const char, char>;
-  return reinterpret_cast<X*>(reinterpret_cast<Byte*>(first) + std::int64_t{row} * bytes);
-}
-
 // What a lane has of its slice, as it is in memory. Tokens that are none have log α = 0, q = k = 0.
 struct SliceInputs {
   float2 log_alpha[kQuarter];
@@ -94,7 +85,6 @@ __device__ inline void load_slice(SliceInputs& slice, const ChannelInputs<T>& in
 template <class T>
 __device__ inline void lay_slice(ChannelSlice& slice, const SliceInputs& in, const float2* beta,
                                  OctetLane at) {
-  constexpr float kLog2E = 1.4426950408889634f;
 #pragma unroll
   for (int quarter = 0; quarter < kQuarters; ++quarter) {
     float4 lanes_alpha[2];
@@ -102,9 +92,8 @@ __device__ inline void lay_slice(ChannelSlice& slice, const SliceInputs& in, con
 #pragma unroll
     for (int o = 0; o < 2; ++o) {
       const int octet = 2 * quarter + o, i = 2 * octet;
-      const float2 first = kLog2E * in.log_alpha[i], second = kLog2E * in.log_alpha[i + 1];
-      lanes_alpha[o] = {exp2_flushed(first.x), exp2_flushed(second.x), exp2_flushed(first.y),
-                        exp2_flushed(second.y)};
+      const float2 first = exp_flushed(in.log_alpha[i]), second = exp_flushed(in.log_alpha[i + 1]);
+      lanes_alpha[o] = {first.x, second.x, first.y, second.y};
       keys[o] = {in.q[i], in.q[i + 1], in.k[i], in.k[i + 1]};
       slice.alpha[octet][at.lane] = lanes_alpha[o];
       slice.keys[octet][at.lane] = keys[o];
