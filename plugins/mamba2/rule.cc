@@ -3,11 +3,11 @@
 // it. E = d_inner = expand · hidden, P head width, H = E/P heads, N state width, G groups of B and C.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/silu.h>
-#include <ATen/ops/softplus.h>
 
 #include <array>
 #include <cmath>
 
+#include "ops/gates.h"
 #include "ops/layer.h"
 #include "rule/abi.h"
 #include "scan/chunk.h"
@@ -113,13 +113,13 @@ class Mamba2 final : public Rule {
     const auto streams = mixed.split_with_sizes({inner_, groups_ * state_, groups_ * state_}, -1);
     const at::Tensor x_BTHP = streams[0].reshape({batch, tokens, heads_, width_});
 
-    const at::Tensor& bias = weights["dt_bias"];
-    const at::Tensor delta_t = at::softplus(dt.to(bias.scalar_type()) + bias);
+    const ops::GateTensors gates =
+        ops::gates({.discretised = true}, dt, {weights["A_log"], weights["dt_bias"]});
     scan::Inputs inputs{.q_BTGK = streams[2].reshape({batch, tokens, groups_, state_}),
                         .k_BTGK = streams[1].reshape({batch, tokens, groups_, state_}),
                         .v_BTHV = x_BTHP,
-                        .log_alpha = delta_t * -weights["A_log"].exp(),
-                        .beta_BTH = delta_t,
+                        .log_alpha = gates[ops::kLogAlpha],
+                        .beta_BTH = gates[ops::kBeta],
                         .cu_seqlens = documents.cu_seqlens};
     if (resumes) inputs.initial_S_NHKV = state->tensors[0];
     const scan::Outputs outputs =

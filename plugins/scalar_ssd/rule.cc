@@ -1,8 +1,6 @@
 // Mamba2's recurrence, shared layer: S_t = exp(−exp(A_log)·Δt_t) S_{t−1} + Δt_t k_t v_tᵀ. README.md
 // derives it.
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/softplus.h>
-
+#include "ops/gates.h"
 #include "rule/abi.h"
 #include "rule/linear_mixer.h"
 #include "rule/published.h"
@@ -28,8 +26,9 @@ class ScalarSsd final : public CoefficientRule {
   }
 
   Coefficients coefficients(const GateInputs& in) const override {
-    const at::Tensor step = at::softplus(in["b"] + in.weights["dt_bias"]);
-    return {.log_alpha = step * -in.weights["A_log"].exp(), .beta = step};
+    const ops::GateTensors gates =
+        ops::gates({.discretised = true}, in.together, {in.weights["A_log"], in.weights["dt_bias"]});
+    return {.log_alpha = gates[ops::kLogAlpha], .beta = gates[ops::kBeta]};
   }
 
  private:

@@ -8,6 +8,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "ops/gates.h"
+
 namespace mdnlab::ops {
 
 // y = silu(sums of the short convolution + bias) (convolution.h); bias may be undefined, as its gradient then
@@ -41,9 +43,22 @@ struct FusedQueryKey {
   Gradients (*backward)(const Inputs& in, const Outputs& adjoints);
 };
 
+// gates() of gates.h, without `kept`. x may have a stride from token to token.
+struct FusedGates {
+  struct Gradients {
+    at::Tensor dx_BTN;
+    GateParameters dlearned;
+  };
+  bool (*takes)(const at::Tensor& x_BTN);
+  GateTensors (*forward)(const GateRule& rule, const at::Tensor& x_BTN, const GateParameters& learned);
+  Gradients (*backward)(const GateRule& rule, const at::Tensor& x_BTN, const GateParameters& learned,
+                        const GateTensors& adjoints);
+};
+
 struct Fused {
   FusedConvolution convolution;
   FusedQueryKey query_key;
+  FusedGates gates;
 };
 
 // Of libmdnlab_cuda.so, by the symbol below; null on other devices and where there is none.

@@ -6,7 +6,6 @@
 #include <ATen/ops/exp.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/silu.h>
-#include <ATen/ops/softplus.h>
 
 #include <cmath>
 
@@ -49,10 +48,6 @@ at::Tensor rotary(const at::Tensor& x_BTHK, const at::Tensor& position_BT, doubl
   const at::Tensor first = x_BTHK.narrow(-1, 0, half), second = x_BTHK.narrow(-1, half, half);
   return at::cat({first * cosine - second * sine, second * cosine + first * sine}, -1)
       .to(x_BTHK.scalar_type());
-}
-
-at::Tensor decay_log_gate(const at::Tensor& x_BTH, const at::Tensor& rate_log_H, const at::Tensor& bias_H) {
-  return -rate_log_H.exp() * at::softplus(x_BTH + bias_H);
 }
 
 }  // namespace mdnlab::ops

@@ -46,7 +46,4 @@ QueryKey query_key(const Stream& q, const Stream& k, std::int64_t heads, const a
 // Rotary positions on pairs (i, i + K/2) with angle position · theta^(−2i/K).
 at::Tensor rotary(const at::Tensor& x_BTHK, const at::Tensor& position_BT, double theta);
 
-// −exp(rate_log) · softplus(x + bias): a log-gate, ≤ 0, in float32. rate_log and bias have one value a head.
-at::Tensor decay_log_gate(const at::Tensor& x_BTH, const at::Tensor& rate_log_H, const at::Tensor& bias_H);
-
 }  // namespace mdnlab::ops

@@ -23,13 +23,19 @@ struct LayerNeeds {
   Shell shell;
 };
 
-// The gate projections by name, each (B,T,H), those of channel_gates (B,T,H,K), in float32 (float64 in a
-// float64 model), and the learned parameters.
+// The gate projections, and the learned parameters.
 struct GateInputs {
-  Weights projections;
+  // Of `gates`, side by side in that order, and of `channel_gates`, (B,T,gates·H) and (B,T,H·K) each, in the
+  // compute dtype: for ops/gates.h.
+  at::Tensor together;
+  std::vector<at::Tensor> of_channels;
+  const LayerNeeds& needs;
+  std::int64_t heads;
   const Weights& weights;
 
-  const at::Tensor& operator[](std::string_view name) const { return projections[name]; }
+  // By name: (B,T,H), of channel_gates (B,T,H,K), in float32 (float64 in a float64 model). Unknown:
+  // std::logic_error.
+  at::Tensor operator[](std::string_view name) const;
 };
 
 class CoefficientRule {

@@ -10,37 +10,18 @@
 // u ≤ 1 − max(α) keeps ‖S‖ ≤ max‖v‖.
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
 #include "config/params.h"
-#include "rule/coefficients.h"
+#include "ops/gate_formula.h"
+#include "rule/initial.h"
 
 namespace mdnlab {
 
-class Escrow {
- public:
-  static constexpr double least_nu = 0.01;
+// Sets c, theta, range and shares of a rule whose constraint is escrow: of escrow_c, escrow_theta and
+// erase_share, which a rule without delta does not read. range is 1, or what least_nu allows where that is
+// less.
+void read_escrow(const Params& options, ops::GateRule& rule);
 
-  // Of escrow_c, escrow_theta and erase_share, which a rule without delta does not read.
-  Escrow(const Params& options, bool has_delta);
-
-  bool shares() const { return shares_; }  // takes π = sigmoid(e) from the gate e
-  Initial mu_bias() const;  // with which ν starts near (1−πu)/(1+πu) in the middle of u and π
-
-  // From the gates b, m (and e) and the parameter mu_bias, with α given; log_alpha may be undefined, or
-  // channel-wise, and then mu_shares_alpha.
-  //
-  //     u = theta·x , x = range·sigmoid(b)      without delta: u = (1 − max α)·sigmoid(b), sigmoid(b) at α =
-  //     1 ν = max(least_nu, ν_max(πx)·sigmoid(m + mu_bias))
-  Coefficients coefficients(const at::Tensor& log_alpha, const GateInputs& inputs) const;
-
- private:
-  template <class Number>
-  Number most_nu(const Number& erased) const;  // ν_max
-
-  bool has_delta_, shares_;
-  double c_ = 0, theta_ = 0;
-  double range_ = 1;  // of x: 1, or less where u_max(least_nu) is
-};
+// Of mu_bias: with it ν starts near (1−πu)/(1+πu) in the middle of u and π.
+Initial escrow_mu_bias(const ops::GateRule& rule);
 
 }  // namespace mdnlab

@@ -1,11 +1,12 @@
 #include "rule/family.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/clamp_min.h>
-#include <ATen/ops/sigmoid.h>
+#include <ATen/ops/amax.h>
 
-#include <optional>
+#include <cmath>
+#include <utility>
 
+#include "ops/gates.h"
 #include "rule/escrow.h"
 #include "rule/linear_mixer.h"
 #include "rule/published.h"
@@ -17,87 +18,98 @@ namespace {
 // effective_step divides by η, which tanh can bring to 0 in float32.
 constexpr double least_eta = 1e-3;
 
+constexpr std::pair<ops::GateProjection, const char*> projections[] = {
+    {ops::kA, "a"}, {ops::kB, "b"}, {ops::kM, "m"}, {ops::kE, "e"}};
+constexpr std::pair<ops::GateParameter, const char*> parameters[] = {{ops::kALog, "A_log"},
+                                                                     {ops::kDtBias, "dt_bias"},
+                                                                     {ops::kMuLog, "Mu_log"},
+                                                                     {ops::kMuBias, "mu_bias"},
+                                                                     {ops::kLogFactor, "log_factor"}};
+
+ops::GateRule read_gates(const Preset& preset, const Params& options, const LayerShape& shape) {
+  const auto [delta, momentum, decay] = preset.switches;
+  ops::GateRule gates{.has_decay = decay == Decay::scalar,
+                      .has_momentum = momentum,
+                      .has_delta = delta,
+                      .most_beta = most_beta(options, delta, momentum)};
+  if (!momentum) return gates;
+  gates.constraint = read_gate_constraint(options, delta, decay != Decay::none);
+  if (gates.is_escrow()) {
+    read_escrow(options, gates);
+    return gates;
+  }
+  gates.floors_log_mu = options.is_set("min_log_mu");
+  if (gates.floors_log_mu) gates.min_log_mu = options.real("min_log_mu");
+  if (!delta) return gates;
+  gates.tau = std::sqrt(static_cast<double>(shape.hidden_size) / options.real("tau_factor"));
+  if (preset.floors_eta || gates.constraint == GateConstraint::effective_step) gates.least_eta = least_eta;
+  return gates;
+}
+
 class FamilyRule final : public CoefficientRule {
  public:
   FamilyRule(const Preset& preset, const Params& options, const LayerShape& shape)
-      : delta_(preset.switches.delta),
-        momentum_(preset.switches.momentum),
-        decay_(preset.switches.decay),
-        options_(options),
-        shape_(shape),
-        shell_(read_shell(options, shape)),
-        most_beta_(mdnlab::most_beta(options, delta_, momentum_)) {
+      : has_channels_(preset.switches.decay == Decay::channel),
+        gates_(read_gates(preset, options, shape)),
+        look_ahead_(gates_.has_momentum ? options.real("look_ahead") : 0),
+        key_width_(shape.head_dim),
+        shell_(read_shell(options, shape)) {
     shell_.low_rank_output_gate = preset.low_rank_output_gate;
-    if (!momentum_) return;
-    constraint_ = read_gate_constraint(options, delta_, decay_ != Decay::none);
-    if (constraint_ == GateConstraint::escrow) escrow_.emplace(options, delta_);
-    floors_eta_ = preset.floors_eta || constraint_ == GateConstraint::effective_step;
   }
 
   LayerNeeds needs() const override {
-    LayerNeeds needs{.has_delta = delta_, .has_momentum = momentum_, .shell = shell_};
-    if (decay_ == Decay::scalar) needs.gates.emplace_back("a");
-    if (decay_ == Decay::channel) needs.channel_gates.emplace_back("f");
-    needs.gates.emplace_back("b");
-    if (momentum_) needs.gates.emplace_back("m");
-    if (escrow_ ? escrow_->shares() : has_eta()) needs.gates.emplace_back("e");
+    LayerNeeds needs{.has_delta = gates_.has_delta, .has_momentum = gates_.has_momentum, .shell = shell_};
+    if (has_channels_) needs.channel_gates.emplace_back("f");
+    for (const auto& [which, name] : projections) {
+      if (gates_.uses(which)) needs.gates.emplace_back(name);
+    }
     return needs;
   }
 
   std::vector<ParameterSpec> gate_parameters() const override {
     const std::int64_t heads = shell_.value_heads;
     std::vector<ParameterSpec> list;
-    if (decay_ == Decay::scalar) list = published::decay_parameters(heads);
-    if (decay_ == Decay::channel) list = published::channel_decay_parameters(heads, shape_.head_dim);
-    if (escrow_) {
-      list.push_back({"mu_bias", {heads}, escrow_->mu_bias()});
-    } else if (momentum_) {
+    if (gates_.has_decay) list = published::decay_parameters(heads);
+    if (has_channels_) list = published::channel_decay_parameters(heads, key_width_);
+    if (gates_.is_escrow()) {
+      list.push_back({"mu_bias", {heads}, escrow_mu_bias(gates_)});
+    } else if (gates_.has_momentum) {
       for (ParameterSpec& spec : published::momentum_parameters(heads)) list.push_back(std::move(spec));
     }
-    if (constraint_ == GateConstraint::paper) {
+    if (gates_.constraint == GateConstraint::paper) {
       list.push_back({"log_factor", {heads}, {.kind = Initial::Kind::log_uniform, .a = 0, .b = 4}});
     }
     return list;
   }
 
   Coefficients coefficients(const GateInputs& in) const override {
-    at::Tensor log_alpha;
-    if (decay_ == Decay::scalar) log_alpha = published::log_decay(in);
-    if (decay_ == Decay::channel) log_alpha = published::log_channel_decay(in);
-    if (!momentum_) return {.log_alpha = log_alpha, .beta = at::sigmoid(in["b"]) * most_beta_};
-
-    Coefficients gates = escrow_ ? escrow_->coefficients(log_alpha, in) : momentum_gates(log_alpha, in);
-    gates.look_ahead = options_.real("look_ahead");
-    return gates;
+    at::Tensor of_channels, kept;
+    if (has_channels_) {
+      of_channels = ops::channel_decay(in.of_channels[0], in.weights["A_log"], in.weights["dt_bias"]);
+      if (gates_.is_escrow() && !gates_.has_delta) kept = at::amax(of_channels, -1);
+    }
+    ops::GateParameters learned;
+    for (const auto& [which, name] : parameters) {
+      if (gates_.uses(which)) learned[which] = in.weights[name];
+    }
+    const ops::GateTensors gates = ops::gates(gates_, in.together, learned, kept);
+    const at::Tensor& log_alpha = gates[ops::kLogAlpha];
+    if (has_channels_ && log_alpha.defined()) of_channels = of_channels + log_alpha.unsqueeze(-1);
+    return {.log_alpha = has_channels_ ? of_channels : log_alpha,
+            .log_mu = gates[ops::kLogMu],
+            .mu_shares_alpha = has_channels_ && gates_.has_momentum,
+            .beta = gates[ops::kBeta],
+            .eta = gates[ops::kEta],
+            .erase_share = gates[ops::kEraseShare],
+            .look_ahead = look_ahead_};
   }
 
  private:
-  bool has_eta() const { return delta_ && momentum_; }
-
-  Coefficients momentum_gates(const at::Tensor& log_alpha, const GateInputs& in) const {
-    const at::Tensor log_nu = published::log_momentum(in, options_);
-    Coefficients gates{.log_alpha = log_alpha,
-                       .log_mu = log_nu,
-                       .mu_shares_alpha = decay_ == Decay::channel,
-                       .beta = at::sigmoid(in["b"])};
-    if (has_eta()) {
-      gates.eta = published::inner_rate(in, options_, shape_);
-      if (floors_eta_) gates.eta = at::clamp_min(gates.eta, least_eta);
-    }
-    if (constraint_ == GateConstraint::paper) couple_to_decay(gates, in.weights["log_factor"]);
-    if (constraint_ == GateConstraint::effective_step) divide_by_reach(gates, log_nu);
-    return gates;
-  }
-
-  bool delta_, momentum_;
-  Decay decay_;
-  Params options_;
-  LayerShape shape_;
+  bool has_channels_;
+  ops::GateRule gates_;
+  double look_ahead_;
+  std::int64_t key_width_;
   Shell shell_;
-  double most_beta_;
-  GateConstraint constraint_ = GateConstraint::none;
-  std::optional<Escrow> escrow_;
-  bool floors_eta_ = true;
 };
 
 }  // namespace

@@ -1,8 +1,5 @@
 #include "rule/gate_constraint.h"
 
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/log1p.h>
-
 namespace mdnlab {
 
 GateConstraint read_gate_constraint(const Params& options, bool has_delta, bool has_decay) {
@@ -24,20 +21,6 @@ GateConstraint read_gate_constraint(const Params& options, bool has_delta, bool 
   if (certified) return GateConstraint::escrow;
   if (name == "paper") return GateConstraint::paper;
   return name == "none" ? GateConstraint::none : GateConstraint::effective_step;
-}
-
-void couple_to_decay(Coefficients& gates, const at::Tensor& log_factor_H) {
-  // with x = tan θ: sin²θ = x²/(1 + x²), log cos²θ = −log(1 + x²)
-  const at::Tensor factor = log_factor_H.exp();
-  const at::Tensor x_squared = (gates.eta.defined() ? gates.eta * factor : factor).square();
-  gates.beta = gates.beta * (x_squared / (1 + x_squared));
-  const at::Tensor log_cosine = at::log1p(x_squared);
-  gates.log_alpha = gates.log_alpha - (gates.log_alpha.dim() == 4 ? log_cosine.unsqueeze(-1) : log_cosine);
-}
-
-void divide_by_reach(Coefficients& gates, const at::Tensor& log_nu_BTH) {
-  gates.beta = gates.beta * -log_nu_BTH.expm1();
-  if (gates.eta.defined()) gates.beta = gates.beta / gates.eta;
 }
 
 }  // namespace mdnlab

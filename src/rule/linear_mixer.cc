@@ -189,21 +189,13 @@ class LinearMixer final : public Rule {
   }
 
   GateInputs project_gates(const at::Tensor& x_BTD, const Weights& weights) const {
-    GateInputs inputs{{}, weights};
-    const auto widened = [](const at::Tensor& gate) {
-      return gate.scalar_type() == at::kDouble ? gate : gate.to(at::kFloat);
-    };
-    for (const std::string& gate : needs_.channel_gates) {
-      inputs.projections.add(gate,
-                             widened(low_rank(x_BTD, weights, gate)).unflatten(-1, {heads_, key_width_}));
-    }
+    GateInputs inputs{.needs = needs_, .heads = heads_, .weights = weights};
+    for (const std::string& gate : needs_.channel_gates)
+      inputs.of_channels.push_back(low_rank(x_BTD, weights, gate));
     if (needs_.gates.empty()) return inputs;
     std::vector<at::Tensor> rows;  // one product for all: their weights are a few rows each
     for (const std::string& gate : needs_.gates) rows.push_back(weights[gate + "_proj.weight"]);
-    const at::Tensor all = widened(ops::linear(x_BTD, at::cat(rows, 0)));
-    for (std::size_t i = 0; i < needs_.gates.size(); ++i) {
-      inputs.projections.add(needs_.gates[i], all.narrow(-1, static_cast<std::int64_t>(i) * heads_, heads_));
-    }
+    inputs.together = ops::linear(x_BTD, at::cat(rows, 0));
     return inputs;
   }
 

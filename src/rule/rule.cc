@@ -19,6 +19,20 @@ std::int64_t product(const std::vector<std::int64_t>& shape) {
 Rule::~Rule() = default;
 CoefficientRule::~CoefficientRule() = default;
 
+at::Tensor GateInputs::operator[](std::string_view name) const {
+  const auto widened = [](const at::Tensor& gate) {
+    return gate.scalar_type() == at::kDouble ? gate : gate.to(at::kFloat);
+  };
+  for (std::size_t i = 0; i < needs.gates.size(); ++i) {
+    if (needs.gates[i] == name)
+      return widened(together.narrow(-1, static_cast<std::int64_t>(i) * heads, heads));
+  }
+  for (std::size_t i = 0; i < needs.channel_gates.size(); ++i) {
+    if (needs.channel_gates[i] == name) return widened(of_channels[i]).unflatten(-1, {heads, -1});
+  }
+  throw std::logic_error("no gate is named " + std::string(name));
+}
+
 std::optional<Coefficients> Rule::coefficients(const at::Tensor&, const Weights&) const {
   return std::nullopt;
 }

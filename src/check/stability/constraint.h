@@ -1,5 +1,5 @@
-// What each gate_constraint lets the gates of one cell be, in numbers: the counterpart of rule/family.h,
-// rule/gate_constraint.h and rule/escrow.h, which make them from tensors. A test holds the two together.
+// What each gate_constraint lets the gates of one cell be, in numbers: the counterpart of
+// ops/gate_formula.h, which makes them from projections. A test holds the two together.
 #pragma once
 
 #include <functional>

@@ -20,5 +20,6 @@ bool is_for_us(const at::Tensor& x) {
 extern "C" {
 __attribute__((visibility("default"))) extern const mdnlab::ops::Fused mdnlab_cuda_operations;
 const mdnlab::ops::Fused mdnlab_cuda_operations{.convolution = mdnlab::ops::cuda::fused_convolution,
-                                                .query_key = mdnlab::ops::cuda::fused_query_key};
+                                                .query_key = mdnlab::ops::cuda::fused_query_key,
+                                                .gates = mdnlab::ops::cuda::fused_gates};
 }

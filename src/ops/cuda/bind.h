@@ -20,5 +20,6 @@ inline Element element_of(const at::Tensor& x) {
 
 extern const FusedConvolution fused_convolution;
 extern const FusedQueryKey fused_query_key;
+extern const FusedGates fused_gates;
 
 }  // namespace mdnlab::ops::cuda

@@ -29,6 +29,10 @@ struct Gpu {
     *reinterpret_cast<uint2*>(p) =
         make_uint2(reinterpret_cast<const unsigned&>(low), reinterpret_cast<const unsigned&>(high));
   }
+  static __device__ float load_one(const float* p) { return __ldg(p); }
+  static __device__ float load_one(const __nv_bfloat16* p) { return __bfloat162float(__ldg(p)); }
+  static __device__ void store_one(float* p, float value) { *p = value; }
+  static __device__ void store_one(__nv_bfloat16* p, float value) { *p = __float2bfloat16_rn(value); }
   // The fast forms: a few units in the last place of float32, where results are bf16 more often than not.
   static __device__ float exp(float z) { return __expf(z); }
   static __device__ float quotient(float a, float b) { return __fdividef(a, b); }

@@ -19,4 +19,8 @@ cudaError_t convolve_backward(const ShortConvolution& problem, int taps, Element
 cudaError_t query_key(const QueryKey& problem, int taps, Element element, cudaStream_t stream);
 cudaError_t query_key_backward(const QueryKey& problem, int taps, Element element, cudaStream_t stream);
 
+// The gates of a rule. Forward writes gates, backward dx and dw.
+cudaError_t gates(const Gates& problem, Element element, cudaStream_t stream);
+cudaError_t gates_backward(const Gates& problem, Element element, cudaStream_t stream);
+
 }  // namespace mdnlab::ops::cuda

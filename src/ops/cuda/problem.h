@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "ops/gate_formula.h"
+
 namespace mdnlab::ops::cuda {
 
 inline constexpr int kChannels = 4;  // of a thread: 8 bytes of bf16, 16 of float32
@@ -32,6 +34,22 @@ struct QueryKey {
   int width;                  // K: 64, 128 or 256
   const float* correction_G;  // null: none
   float* dcorrection_RC;      // what each run adds in each channel
+};
+
+// The projections that the rule uses lie side by side in a row of x, `heads` numbers each.
+struct Gates {
+  GateRule rule;
+  std::int64_t rows, rows_of_run;
+  int heads;
+  std::int64_t x_stride;              // from row to row, in elements
+  const void* x;                      // float32 or bf16
+  const float* w_H[kGateParameters];  // null: not given
+  float* gates_RH[kGates];            // forward; null: the rule does not give it
+  const float* dgates_RH[kGates];     // backward; null: 0
+  void* dx;                           // [rows][used · heads]
+  float* dw_RPH;                      // [runs][given of w][heads]: what each run adds
+
+  constexpr std::int64_t runs() const { return (rows + rows_of_run - 1) / rows_of_run; }
 };
 
 }  // namespace mdnlab::ops::cuda

@@ -4,12 +4,6 @@
 
 #include "ops/cuda/problem.h"
 
-#ifdef __CUDACC__
-#define MDNLAB_DEVICE __device__ __forceinline__
-#else
-#define MDNLAB_DEVICE inline
-#endif
-
 namespace mdnlab::ops::cuda {
 
 struct Quad {

@@ -12,9 +12,9 @@
 
 #include <limits>
 
-#include "cpu_threads.h"
 #include "ops/convolution.h"
 #include "ops/documents.h"
+#include "run_on_cpu.h"
 
 namespace mdnlab::ops {
 namespace {

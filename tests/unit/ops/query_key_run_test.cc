@@ -3,25 +3,18 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/exp.h>
-#include <ATen/ops/full.h>
 #include <ATen/ops/randn.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
-#include <limits>
-
-#include "cpu_threads.h"
 #include "ops/convolution.h"
 #include "ops/layer.h"
+#include "run_on_cpu.h"
 
 namespace mdnlab::ops {
 namespace {
 
 constexpr std::int64_t kHeads = 2;
-
-at::Tensor unwritten(at::IntArrayRef shape) {
-  return at::full(shape, std::numeric_limits<double>::quiet_NaN(), at::kFloat);
-}
 
 // One of q and k: what goes in (all float32), and what the threads leave.
 struct Side {
@@ -50,11 +43,6 @@ struct Side {
     return in;
   }
 };
-
-void expect_close(const char* name, const at::Tensor& found, const at::Tensor& expected) {
-  EXPECT_LT((found - expected).abs().max().item<double>(), 3e-5 * (1 + expected.abs().max().item<double>()))
-      << name;
-}
 
 template <int W>
 void compare(std::int64_t tokens, int width, bool corrects, const Documents& documents) {

@@ -1,15 +1,33 @@
-// A machine for the bodies of the GPU's threads (ops/cuda/*.cuh) on the CPU.
+// A machine for the bodies of the GPU's threads (ops/cuda/*_run.cuh) on the CPU, and what their tests share.
 #pragma once
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/full.h>
+#include <gtest/gtest.h>
 
 #include <algorithm>
 #include <barrier>
 #include <cmath>
+#include <limits>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include "ops/cuda/quad.cuh"
 
-namespace mdnlab::ops::cuda {
+namespace mdnlab::ops {
+
+inline at::Tensor unwritten(at::IntArrayRef shape) {
+  return at::full(shape, std::numeric_limits<double>::quiet_NaN(), at::kFloat);
+}
+
+// float32 results against float64 ones.
+inline void expect_close(const std::string& name, const at::Tensor& found, const at::Tensor& expected) {
+  EXPECT_LT((found - expected).abs().max().item<double>(), 3e-5 * (1 + expected.abs().max().item<double>()))
+      << name;
+}
+
+namespace cuda {
 
 // Threads of a group, as threads of the CPU that meet at every sum.
 class Team {
@@ -55,6 +73,8 @@ struct Cpu {
   static Quad fetch(const float* p) { return {p[0], p[1], p[2], p[3]}; }
   static Quad widen(const Quad& fetched) { return fetched; }
   static void store(float* p, const Quad& quad) { std::copy_n(quad.value, kChannels, p); }
+  static float load_one(const float* p) { return *p; }
+  static void store_one(float* p, float value) { *p = value; }
   static float exp(float z) { return std::exp(z); }
   static float quotient(float a, float b) { return a / b; }
   static float rsqrt(float z) { return 1 / std::sqrt(z); }
@@ -70,4 +90,6 @@ struct Cpu {
   };
 };
 
-}  // namespace mdnlab::ops::cuda
+}  // namespace cuda
+
+}  // namespace mdnlab::ops

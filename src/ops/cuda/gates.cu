@@ -1,0 +1,43 @@
+// Few bytes and few threads: that it is one launch is what counts.
+#include "ops/cuda/gates_run.cuh"
+#include "ops/cuda/gpu.cuh"
+#include "ops/cuda/kernels.h"
+
+namespace mdnlab::ops::cuda {
+
+namespace {
+
+template <class T, bool kBackward>
+__global__ void __launch_bounds__(kThreads) gates_kernel(const __grid_constant__ Gates in) {
+  const std::int64_t index = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+  if (index >= in.runs() * in.heads) return;
+  const GatesRun<T, Gpu> share(in, index / in.heads, static_cast<int>(index % in.heads));
+  if constexpr (kBackward) {
+    share.backward();
+  } else {
+    share.forward();
+  }
+}
+
+template <bool kBackward>
+cudaError_t launch(const Gates& in, Element element, cudaStream_t stream) {
+  const auto blocks = static_cast<unsigned>((in.runs() * in.heads + kThreads - 1) / kThreads);
+  if (element == Element::bf16) {
+    gates_kernel<__nv_bfloat16, kBackward><<<blocks, kThreads, 0, stream>>>(in);
+  } else {
+    gates_kernel<float, kBackward><<<blocks, kThreads, 0, stream>>>(in);
+  }
+  return cudaGetLastError();
+}
+
+}  // namespace
+
+cudaError_t gates(const Gates& problem, Element element, cudaStream_t stream) {
+  return launch<false>(problem, element, stream);
+}
+
+cudaError_t gates_backward(const Gates& problem, Element element, cudaStream_t stream) {
+  return launch<true>(problem, element, stream);
+}
+
+}  // namespace mdnlab::ops::cuda
