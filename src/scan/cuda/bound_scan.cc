@@ -25,6 +25,7 @@ BoundScan::BoundScan(const Inputs& inputs, std::int64_t first, std::int64_t last
   scan_.has_delta = inputs.has_delta;
   scan_.has_momentum = inputs.log_mu.defined();
   scan_.has_channel_decay = has_channel_decay(inputs);
+  scan_.is_half = q_.scalar_type() == at::kHalf;
   scan_.q_rows = {q_.const_data_ptr(), q_.stride(1), q_.stride(2)};
   scan_.k_rows = {k_.const_data_ptr(), k_.stride(1), k_.stride(2)};
   scan_.sizes = {.heads = static_cast<int>(v_.size(2)),

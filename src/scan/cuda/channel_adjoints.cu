@@ -1,13 +1,13 @@
 #include <algorithm>
 
-#include "scan/cuda/channel.h"
 #include "scan/cuda/channel_adjoints.cuh"
 #include "scan/cuda/channel_momentum_products.cuh"
 #include "scan/cuda/channel_rule.cuh"
 
 namespace mdnlab::scan::cuda {
 
-std::int64_t channel_product_bytes(int key_width) {
+template <>
+std::int64_t ChannelKernels<ChannelElement>::product_bytes(int key_width) {
   return key_width == 64 ? sizeof(ChannelProducts<ChannelElement, 64>)
                          : sizeof(ChannelProducts<ChannelElement, 128>);
 }
@@ -56,7 +56,8 @@ cudaError_t launch_products(const ChunkScan& scan, std::true_type, cudaStream_t 
 
 }  // namespace
 
-cudaError_t launch_channel_adjoints(const ChunkScan& scan, cudaStream_t stream) {
+template <>
+cudaError_t ChannelKernels<ChannelElement>::adjoints(const ChunkScan& scan, cudaStream_t stream) {
   using T = ChannelElement;
   return with_channel_constants(scan, [&](auto K, auto has_momentum) {
     if (const cudaError_t error = launch_products<K()>(scan, has_momentum, stream)) return error;

@@ -46,14 +46,14 @@ struct ChannelForwardShared {
   std::uint64_t x_full[copies], w_full[2], x_empty[copies];
 };
 
-// X ← ā_C∘X.
+// X ← ā_C∘X, scaled up for what will be added.
 template <int K>
-__device__ inline void decay(Half<K>& x, const float (&keep)[K], int lane) {
+__device__ inline void decay(Half<K>& x, const float (&keep)[K], Scale scale, int lane) {
 #pragma unroll
   for (int n = 0; n < K / 8; ++n) {
     const float2 factor = *reinterpret_cast<const float2*>(&keep[8 * n + 2 * (lane % 4)]);
 #pragma unroll
-    for (int i = 4 * n; i < 4 * n + 4; i += 2) x[i] *= factor.x, x[i + 1] *= factor.y;
+    for (int i = 4 * n; i < 4 * n + 4; i += 2) x[i] *= factor.x * scale.up, x[i + 1] *= factor.y * scale.up;
   }
 }
 
@@ -107,18 +107,23 @@ __device__ inline void hold_channel_state(const ChannelForwardArguments<T, K>& i
         }
       }
     }
+    scale_down<T>(z, stage.of.of_read());
     subtract_from_transposed<T>(z, shared_address(shared.v[c % kStages]), warp, lane);
     arrive(&shared.v_empty[c % kStages]);
 
     // w, and under its product the decay of the state.
     std::uint32_t a[16];
     pack_fragment<T>(z, a);
+    const int end_of_r = cut_to_range<T>(a, lane);
+    if constexpr (result == Result::outputs) spoil_scores(stage.of.scores, end_of_r);
     const std::uint64_t inverse = operand<Major::k>(shared_address(stage.of.inverse));
     fence_fragment(z);
     begin_products();
 #pragma unroll
     for (int i = 0; i < 4; ++i) product<Major::k>(z, element, &a[4 * i], inverse + step<Major::k>(i), true);
     commit_products();
+    const Scale scale_S = has_momentum ? scale_of_rows<T>(lane, of.write_S) : stage.of.of_write(lane),
+                scale_M = has_momentum ? scale_of_rows<T>(lane, of.write_M) : Scale{};
     if constexpr (has_momentum) {
       const float cross = of.cross, keep_M = of.keep_M;
 #pragma unroll
@@ -126,14 +131,16 @@ __device__ inline void hold_channel_state(const ChannelForwardArguments<T, K>& i
         s[i] -= cross * m[i];
         m[i] *= keep_M;
       }
-      decay<K>(m, stage.of.keep, lane);
+      decay<K>(m, stage.of.keep, scale_M, lane);
       fence_fragment(m);
     }
-    decay<K>(s, stage.of.keep, lane);
+    decay<K>(s, stage.of.keep, scale_S, lane);
     fence_fragment(s);
     wait_products<0>();
     fence_fragment(z);
     pack_fragment<T>(z, a);
+    const int end_of_w = cut_to_range<T>(a, lane);
+    if constexpr (result == Result::outputs) spoil_scores(stage.of.scores, end_of_w);
     const std::uint32_t w = shared_address(shared.w[c % 2]);
     lay_operand(a, w, warp, lane);
     fence_shared();
@@ -141,14 +148,18 @@ __device__ inline void hold_channel_state(const ChannelForwardArguments<T, K>& i
     const std::uint64_t write = operand<Major::mn>(shared_address(stage.of.write));
     std::uint32_t w_M[16];
     if constexpr (has_momentum) {
-      scale_columns<T>(a, of.write_S, 1, lane, [&](int i) { return z[i]; });
-      scale_columns<T>(w_M, of.write_M, -1, lane, [&](int i) { return z[i]; });
+      scale_columns<T>(a, of.write_S, scale_S.up, lane, [&](int i) { return z[i]; });
+      scale_columns<T>(w_M, of.write_M, -scale_M.up, lane, [&](int i) { return z[i]; });
+    } else if constexpr (has_short_range<T>) {
+      scale_columns<T>(a, stage.of.write_rows, scale_S.up, lane, [&](int i) { return z[i]; });
     }
     write_half<T, K>(s, a, write);
     if constexpr (has_momentum) write_half<T, K>(m, w_M, write);
     wait_products<0>();
     fence_fragment(s);
     if constexpr (has_momentum) fence_fragment(m);
+    scale_down<T>(s, scale_S);
+    if constexpr (has_momentum) scale_down<T>(m, scale_M);
     arrive(&shared.empty[c % kStages]);
   }
   if (in.final_S) exchange_state<K, false>(s, nullptr, in.final_S + boundary, V, warp, lane);
@@ -173,7 +184,9 @@ __device__ inline void make_channel_outputs(const ChannelForwardArguments<T, K>&
     std::uint32_t query[K / 4], score[16];
     load_operand<K / 16>(query, shared_address(stage.of.out), warp, lane);
     wait(&shared.x_full[c % copies], c / copies & 1);
-    if constexpr (!has_momentum) load_operand<4>(score, shared_address(stage.of.scores), warp, lane);
+    constexpr bool may_spoil = has_short_range<T>;  // with w
+    if constexpr (!has_momentum && !may_spoil)
+      load_operand<4>(score, shared_address(stage.of.scores), warp, lane);
     float o[32], of_state[has_momentum ? 64 : 1];
     const std::uint64_t x = operand<Major::k>(shared_address(shared.x[c % copies])),
                         w = operand<Major::k>(shared_address(shared.w[c % 2]));
@@ -187,7 +200,7 @@ __device__ inline void make_channel_outputs(const ChannelForwardArguments<T, K>&
       wait_products<0>();
       fence_fragment(of_state);
       arrive(&shared.x_empty[c % copies]);
-      load_operand<4>(score, shared_address(stage.of.scores), warp, lane);
+      if constexpr (!may_spoil) load_operand<4>(score, shared_address(stage.of.scores), warp, lane);
 #pragma unroll
       for (int h = 0; h < 2; ++h) {
         const float out_M = stage.coefficients.out_M[16 * warp + lane / 4 + 8 * h];
@@ -198,6 +211,7 @@ __device__ inline void make_channel_outputs(const ChannelForwardArguments<T, K>&
             o[i] = of_state[i] - out_M * of_state[32 + i];
         }
       }
+      scale_down<T>(o, stage.of.of_read());
       fence_fragment(o);
     } else {
       fence_fragment(o);
@@ -206,8 +220,15 @@ __device__ inline void make_channel_outputs(const ChannelForwardArguments<T, K>&
       for (int i = 0; i < K / 16; ++i)
         product<Major::k>(o, element, &query[4 * i], x + step<Major::k>(i), i > 0);
       commit_products();
+      if constexpr (has_short_range<T>) {
+        wait_products<0>();
+        fence_fragment(o);
+        scale_down<T>(o, stage.of.of_read());
+        fence_fragment(o);
+      }
     }
     wait(&shared.w_full[c % 2], c / 2 & 1);
+    if constexpr (may_spoil) load_operand<4>(score, shared_address(stage.of.scores), warp, lane);
     begin_products();
 #pragma unroll
     for (int i = 0; i < 4; ++i) product<Major::k>(o, element, &score[4 * i], w + step<Major::k>(i), true);

@@ -58,20 +58,22 @@ struct ChannelMomentumProductShared {
 template <class T, int K>
 __device__ inline void put_within(float (&d)[32], bool is_out,
                                   const ChannelMomentumProductArguments<T, K>& in,
-                                  ChannelMomentumProductShared<T, K>& shared, GateTerms& terms, int warp,
-                                  int lane) {
+                                  ChannelMomentumProductShared<T, K>& shared, const TileScales<T>& scales,
+                                  GateTerms& terms, int warp, int lane) {
   T* const panel = is_out ? shared.tiles.within_out : shared.tiles.within_read;
 #pragma unroll
   for (int h = 0; h < 2; ++h) {
     const int t = 16 * warp + lane / 4 + 8 * h;
     const GammaRow row(shared.gamma, in.gates.look_ahead, t);
+    const float of_pairs = scales.pair_row(t);
 #pragma unroll
     for (int n = 0; n < 8; ++n) {
       const std::uint32_t scores = pair_at(panel, t, n, lane);
 #pragma unroll
       for (int e = 0; e < 2; ++e) {
         const int j = 8 * n + 2 * (lane % 4) + e, i = 4 * n + 2 * h + e;
-        const float score = e == 0 ? Element<T>::low(scores) : Element<T>::high(scores);
+        const float score =
+            (e == 0 ? Element<T>::low(scores) : Element<T>::high(scores)) * (j < t ? of_pairs : 1.0f);
         const auto [out, before] = row[j];
         if (is_out) {
           if (j <= t) terms.within[t][j] = d[i] * score;
@@ -139,8 +141,9 @@ __device__ inline void make_momentum_products(const ChannelMomentumProductArgume
       }
       wait(&shared.tiles_full, turn & 1);
       sync(1, kThreads);  // Γ is there
-      put_within(within[0], group == 0, in, shared, terms, warp, lane);
-      if constexpr (kWithin == 2) put_within(within[1], false, in, shared, terms, warp, lane);
+      put_within<T, K>(within[0], group == 0, in, shared, in.operands[index], terms, warp, lane);
+      if constexpr (kWithin == 2)
+        put_within<T, K>(within[1], false, in, shared, in.operands[index], terms, warp, lane);
       arrive(&shared.gates_empty);
     }
 
@@ -260,11 +263,13 @@ __device__ inline void make_momentum_products(const ChannelMomentumProductArgume
 #pragma unroll
         for (int row = 0; row < 4; ++row) sum[row] += shared.rows[part][row][i];
       }
+      const auto& operands = in.operands[index];
+      const float read = operands.of_read().down(), write = operands.write_row(i);
       terms.query_S[i] = terms.key_S[i] = 0;
-      terms.query_M[i] = sum[0];
-      terms.key_M[i] = sum[1];
-      terms.write_S[i] = sum[2];
-      terms.write_M[i] = sum[3];
+      terms.query_M[i] = read * sum[0];
+      terms.key_M[i] = read * sum[1];
+      terms.write_S[i] = write * sum[2];
+      terms.write_M[i] = write * sum[3];
     }
     if (thread < 2) {
       float sum = 0;

@@ -15,13 +15,14 @@
 // Without delta A and D are 0.
 #pragma once
 
+#include "scan/cuda/channel_scales.cuh"
 #include "scan/cuda/problem.h"
 
 namespace mdnlab::scan::cuda {
 
-// Matrices are swizzled panels of 64 columns (sm90.cuh). An entry for each chunk and head.
+// Matrices are swizzled panels of 64 columns (sm90.cuh).
 template <class T, int K>
-struct ChannelOperands {
+struct ChannelTiles {
   T scores[kPanelElements];  // L
   T out[kChunk * K];         // Q̂
   T read[kChunk * K];        // D
@@ -29,6 +30,10 @@ struct ChannelOperands {
   T inverse[kPanelElements];  // (I + A)⁻¹ − I: what is added to the identity is rounded, and not the identity
   float keep[K];              // ā_C
 };
+
+// An entry for each chunk and head.
+template <class T, int K>
+struct ChannelOperands : ChannelTiles<T, K>, TileScales<T> {};
 
 // With momentum, for the backward pass: the pairs of a chunk before G and R are upon them.
 template <class T>

@@ -25,7 +25,7 @@ struct ChannelPrepareArguments {
 };
 
 template <class T, int K, bool has_momentum>
-struct ChannelPrepareShared {
+struct ChannelPrepareTiles {
   struct None {};
   union {
     // Two levels: rows are readers' queries, readers' keys, writers, all decayed to the middle.
@@ -45,6 +45,9 @@ struct ChannelPrepareShared {
   std::conditional_t<has_momentum, Gamma, None> gamma;
   float query_key[has_momentum ? kChunk : 1][kStride];  // as `a`, for L
 };
+
+template <class T, int K, bool has_momentum>
+struct ChannelPrepareShared : ChannelPrepareTiles<T, K, has_momentum>, RowScales<T> {};
 
 // Where row t, column j of a panel is.
 __device__ inline int place_in_panel(int t, int j) { return t * kPanel + (j / 8 ^ (t & 7)) * 8 + j % 8; }
@@ -125,8 +128,9 @@ __device__ inline void lay_level(ChannelPrepareShared<T, K, has_momentum>& share
       share.alpha, quarter, between,
       [&](int i, float2 f) {
         const int row = first_row<h>(quarter) + level_row<h>(i);
-        pair_of_row(level, rows, row, pair) = pack<T>(f * widened<T>(share.q[i]));
-        pair_of_row(level, rows, kLevelRows + row, pair) = pack<T>(f * widened<T>(share.k[i]));
+        const float up = shared.reader(kQuarter * quarter + i).up;
+        pair_of_row(level, rows, row, pair) = pack<T>(up * (f * widened<T>(share.q[i])));
+        pair_of_row(level, rows, kLevelRows + row, pair) = pack<T>(up * (f * widened<T>(share.k[i])));
       },
       [&](int i, float2 f) {
         const int row = first_row<h>(quarter) + level_row<h>(i);
@@ -153,16 +157,17 @@ __device__ inline void score_tile(ChannelPrepareShared<T, K, has_momentum>& shar
     multiply<T>(d, read[1], write[2], write[3]);
   }
   const int reader = 8 * tile.reader + lane / 4, t = reader_of(tile.log_h, reader);
+  const float down = shared.reader(t).down();
 #pragma unroll
   for (int e = 0; e < 2; ++e) {
     const int writer = 8 * tile.writer + 2 * (lane % 4) + e, j = writer_of(tile.log_h, writer);
     if (reader >> tile.log_h != writer >> tile.log_h) continue;  // not of one pair of blocks
     if constexpr (has_momentum) {
-      shared.query_key[t][j] = d[e];
+      shared.query_key[t][j] = down * d[e];
     } else {
-      shared.scores[place_in_panel(t, j)] = T(d[e]);
+      shared.scores[place_in_panel(t, j)] = T(down * d[e]);
     }
-    shared.a[t][j] = has_delta ? d[2 + e] : 0.0f;
+    shared.a[t][j] = has_delta ? down * d[2 + e] : 0.0f;
   }
 }
 
@@ -183,8 +188,9 @@ __device__ inline void weigh_pairs(ChannelPrepareShared<T, K, true>& shared, flo
                                      : 0.0f,
                 eta = shared.gamma.eta[j];
     const int at = place_in_panel(t, j);
-    shared.pairs.query_key[at] = T(query_key);
-    shared.pairs.key_key[at] = T(shared.a[t][j]);
+    const float up = j < t ? shared.reader(t).up : 1.0f;
+    shared.pairs.query_key[at] = T(up * query_key);
+    shared.pairs.key_key[at] = T(up * shared.a[t][j]);
     shared.scores[at] = T(out * eta * query_key + none);
     shared.a[t][j] = is_token ? shared.a[t][j] * (before * eta) : 0.0f;
   }
@@ -248,14 +254,21 @@ __global__ __launch_bounds__(2 * K, has_momentum ? 2 : 256 / K) void channel_pre
   float2 before{1, 1}, after{1, 1};
   for (int i = 0; i < quarter; ++i) before *= shared.total[i][pair];
   for (int i = quarter + 1; i < kChunk / kQuarter; ++i) after *= shared.total[i][pair];
+  if constexpr (has_short_range<T>) {
+    make_scales<has_momentum>(shared, shared.beta, share, after, quarter, out,
+                              has_momentum ? &arguments.coefficients[index] : nullptr);
+  }
+  const float read_up = shared.reader(0).up;
   multiply_onward<kQuarter>(share.alpha, 0, before, [&](int i, float2 f) {
     const int t = kQuarter * quarter + i;
-    pair_of_row(out.out, kChunk, t, pair) = pack<T>(f * widened<T>(share.q[i]));
-    pair_of_row(out.read, kChunk, t, pair) = arguments.has_delta ? pack<T>(f * widened<T>(share.k[i])) : 0;
+    pair_of_row(out.out, kChunk, t, pair) = pack<T>(read_up * (f * widened<T>(share.q[i])));
+    pair_of_row(out.read, kChunk, t, pair) =
+        arguments.has_delta ? pack<T>(read_up * (f * widened<T>(share.k[i]))) : 0;
   });
   multiply_back<kQuarter>(share.alpha, 0, after, [&](int i, float2 f) {
     const int t = kQuarter * quarter + i;
-    pair_of_row(out.write, kChunk, t, pair) = pack<T>(shared.beta[t] * (f * widened<T>(share.k[i])));
+    pair_of_row(out.write, kChunk, t, pair) =
+        pack<T>(shared.writer(t).up * (shared.beta[t] * (f * widened<T>(share.k[i]))));
   });
   if (quarter == 0)
     reinterpret_cast<float2*>(out.keep)[pair] =
@@ -303,20 +316,34 @@ __global__ __launch_bounds__(2 * K, has_momentum ? 2 : 256 / K) void channel_pre
   }
   fence_shared();
   __syncthreads();
+  constexpr bool may_spoil = has_short_range<T>;
   if (thread == 0) {
-    store_bytes(out.scores, shared.scores, sizeof(out.scores));
+    if constexpr (!may_spoil) store_bytes(out.scores, shared.scores, sizeof(out.scores));
     if constexpr (has_momentum) {
       if (arguments.pairs) store_bytes(&arguments.pairs[index], &shared.pairs, sizeof(shared.pairs));
     }
   }
   if (thread >= kWarpgroup) return;
 
-  invert(shared, [] { sync(1, kWarpgroup); });
+  const auto wait_for_others = [] { sync(1, kWarpgroup); };
+  invert(shared, wait_for_others);
+  int end = kChunk;  // of the rows of T⁻¹; from there on L is NaN, and so is the state after the chunk
+  if constexpr (may_spoil) {
+    end = rows_within_range(shared.rows, shared.a[0], kStride, thread, wait_for_others);
+    if (end < kChunk) {
+      if (warp == 0) fill_rows(shared.scores, 1, end, kNaNs);
+      if (thread < K) out.keep[thread] = nanf("");
+    }
+    fence_shared();
+    wait_for_others();
+    if (thread == 0) store_bytes(out.scores, shared.scores, sizeof(out.scores));
+  }
   for (int piece = thread; piece < kChunk * 8; piece += kWarpgroup) {
     const int row = piece / 8, column = piece % 8 * 8;
     float x[8];
 #pragma unroll
-    for (int i = 0; i < 8; ++i) x[i] = row == column + i ? 0.0f : shared.a[row][column + i];
+    for (int i = 0; i < 8; ++i)
+      x[i] = row == column + i || (may_spoil && row >= end) ? 0.0f : shared.a[row][column + i];
     reinterpret_cast<uint4*>(out.inverse)[row * 8 + (piece % 8 ^ (row & 7))] =
         uint4{Element<T>::pack(x[0], x[1]), Element<T>::pack(x[2], x[3]), Element<T>::pack(x[4], x[5]),
               Element<T>::pack(x[6], x[7])};

@@ -91,6 +91,16 @@ __device__ inline void hold_channel_adjoints(const ChannelReverseArguments<T, K>
       }
       fence_fragment(z);
     }
+    if constexpr (!has_momentum && has_short_range<T>) {
+      wait_products<0>();
+      fence_fragment(z);
+#pragma unroll
+      for (int n = 0; n < 8; ++n) {
+        const float2 row = pair_of(stage.of.write_rows, n, lane);
+#pragma unroll
+        for (int j = 4 * n; j < 4 * n + 4; j += 2) z[j] *= row.x, z[j + 1] *= row.y;
+      }
+    }
     fence_shared();
     sync(1 + group, kWarpgroup);
     if (thread == 0) {
@@ -125,17 +135,20 @@ __device__ inline void hold_channel_adjoints(const ChannelReverseArguments<T, K>
     // dX = ā_C∘dX⁺ + Q̂ᵀ dO while dr is made, then − Dᵀ dr.
     const std::uint64_t out = operand<Major::mn>(shared_address(stage.of.out)),
                         read = operand<Major::mn>(shared_address(stage.of.read));
+    const Scale of_read = stage.of.of_read(),
+                rows_M = has_momentum ? scale_of_rows<T>(lane, of.out_M, of.read_M) : Scale{},
+                scale_M = of_read * rows_M;
     if constexpr (has_momentum) {
       const float cross = of.cross, keep_M = of.keep_M;
 #pragma unroll
       for (int j = 0; j < K / 2; ++j) m[j] = keep_M * m[j] - cross * s[j];
-      decay<K>(m, stage.of.keep, lane);
+      decay<K>(m, stage.of.keep, scale_M, lane);
     }
-    decay<K>(s, stage.of.keep, lane);
+    decay<K>(s, stage.of.keep, of_read, lane);
     write_half<T, K>(s, d_o, out);
     if constexpr (has_momentum) {
       std::uint32_t out_M[16];
-      scale_columns<T>(out_M, of.out_M, -1, lane, [&](int j) {
+      scale_columns<T>(out_M, of.out_M, -rows_M.up, lane, [&](int j) {
         return j % 2 == 0 ? Element<T>::low(d_o[j / 2]) : Element<T>::high(d_o[j / 2]);
       });
       write_half<T, K>(m, out_M, out);
@@ -150,12 +163,14 @@ __device__ inline void hold_channel_adjoints(const ChannelReverseArguments<T, K>
     write_half<T, K>(s, a, read);
     if constexpr (has_momentum) {
       std::uint32_t read_M[16];
-      scale_columns<T>(read_M, of.read_M, 1, lane, [&](int j) { return z[j]; });
+      scale_columns<T>(read_M, of.read_M, rows_M.up, lane, [&](int j) { return z[j]; });
       write_half<T, K>(m, read_M, read);
     }
     wait_products<0>();
     fence_fragment(s);
     if constexpr (has_momentum) fence_fragment(m);
+    scale_down<T>(s, of_read);
+    if constexpr (has_momentum) scale_down<T>(m, scale_M);
     arrive(&shared.empty[i % kReverseStages]);
   }
   if (in.d_initial_S) exchange_state<K, false>(s, nullptr, in.d_initial_S + boundary, V, warp, lane);

@@ -3,11 +3,12 @@
 
 #include "scan/cuda/channel_operands.cuh"
 #include "scan/cuda/channel_share.cuh"
+#include "scan/cuda/kernels.h"
 #include "scan/cuda/launch.cuh"
 
 namespace mdnlab::scan::cuda {
 
-using ChannelElement = __nv_bfloat16;
+using ChannelElement = KernelElement;
 
 // Calls run(K, has_momentum) with constants. Delta is no constant: without it the operands are 0.
 template <class Run>

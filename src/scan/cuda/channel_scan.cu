@@ -1,4 +1,3 @@
-#include "scan/cuda/channel.h"
 #include "scan/cuda/channel_forward.cuh"
 #include "scan/cuda/channel_prepare.cuh"
 #include "scan/cuda/channel_reverse.cuh"
@@ -6,14 +5,19 @@
 
 namespace mdnlab::scan::cuda {
 
-std::int64_t channel_operand_bytes(int key_width) {
+template <>
+std::int64_t ChannelKernels<ChannelElement>::operand_bytes(int key_width) {
   return key_width == 64 ? sizeof(ChannelOperands<ChannelElement, 64>)
                          : sizeof(ChannelOperands<ChannelElement, 128>);
 }
 
-std::int64_t channel_pair_bytes() { return sizeof(ChannelPairs<ChannelElement>); }
+template <>
+std::int64_t ChannelKernels<ChannelElement>::pair_bytes() {
+  return sizeof(ChannelPairs<ChannelElement>);
+}
 
-cudaError_t launch_channel_prepare(const ChunkScan& scan, cudaStream_t stream) {
+template <>
+cudaError_t ChannelKernels<ChannelElement>::prepare(const ChunkScan& scan, cudaStream_t stream) {
   using T = ChannelElement;
   const dim3 grid(scan.sizes.chunks, scan.sizes.heads);
   return with_channel_constants(scan, [&](auto K, auto has_momentum) {
@@ -54,16 +58,19 @@ cudaError_t launch_channel_forward(const ChunkScan& scan, cudaStream_t stream) {
 
 }  // namespace
 
-cudaError_t launch_channel_outputs(const ChunkScan& scan, cudaStream_t stream) {
+template <>
+cudaError_t ChannelKernels<ChannelElement>::outputs(const ChunkScan& scan, cudaStream_t stream) {
   return launch_channel_forward<Result::outputs>(scan, stream);
 }
 
-cudaError_t launch_channel_states(const ChunkScan& scan, cudaStream_t stream) {
+template <>
+cudaError_t ChannelKernels<ChannelElement>::states(const ChunkScan& scan, cudaStream_t stream) {
   return launch_channel_forward<Result::states>(scan, stream);
 }
 
 // One warpgroup a block is as fast as two, and faster where there are few documents and heads.
-cudaError_t launch_channel_reverse(const ChunkScan& scan, cudaStream_t stream) {
+template <>
+cudaError_t ChannelKernels<ChannelElement>::reverse(const ChunkScan& scan, cudaStream_t stream) {
   using T = ChannelElement;
   const dim3 grid(scan.sizes.value_width / kPanel, scan.sizes.heads, scan.sizes.documents);
   return with_channel_constants(scan, [&](auto K, auto has_momentum) {

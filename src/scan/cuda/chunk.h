@@ -22,9 +22,10 @@ struct ChunkScan {
   bool has_channel_decay = false;
   Sizes sizes{};
   int multiprocessors = 0;
+  bool is_half = false;                // q, k, v, o and their adjoints are f16, else bf16
   const Chunk* chunk = nullptr;        // [chunks]
   const Document* document = nullptr;  // [N]
-  // bf16, (width, heads, tokens), boxes of 64 columns, one head, 64 tokens.
+  // (width, heads, tokens), boxes of 64 columns, one head, 64 tokens.
   CUtensorMap q, k, v, d_o;
   TokenRows q_rows{}, k_rows{};  // of the same q and k
   // (tokens,H), log_alpha (tokens,H,K) with channel-wise decay; null as in scan::Inputs.
@@ -70,6 +71,7 @@ cudaError_t launch_reverse(const ChunkScan& scan, cudaStream_t stream);
 // d_q, d_k and the terms of the gates' adjoints; with channel-wise decay d_log_alpha itself, and without
 // momentum d_beta.
 std::int64_t partial_elements(const ChunkScan& scan);
+int adjoint_blocks(const ChunkScan& scan);  // of each part of the keys, without channel-wise decay
 cudaError_t launch_adjoints(const ChunkScan& scan, cudaStream_t stream);
 cudaError_t launch_gate_adjoints(const ChunkScan& scan, cudaStream_t stream);
 }  // namespace mdnlab::scan::cuda

@@ -1,5 +1,5 @@
-#include "scan/cuda/channel.h"
 #include "scan/cuda/forward.cuh"
+#include "scan/cuda/kernels.h"
 #include "scan/cuda/launch.cuh"
 #include "scan/cuda/wide_forward.cuh"
 
@@ -9,7 +9,7 @@ namespace {
 
 template <Result result>
 cudaError_t launch_forward(const ChunkScan& scan, cudaStream_t stream) {
-  using T = __nv_bfloat16;
+  using T = KernelElement;
   const ForwardArguments<T> arguments{scan.q,
                                       scan.k,
                                       scan.v,
@@ -40,13 +40,13 @@ cudaError_t launch_forward(const ChunkScan& scan, cudaStream_t stream) {
 
 }  // namespace
 
-cudaError_t launch_outputs(const ChunkScan& scan, cudaStream_t stream) {
-  if (scan.has_channel_decay) return launch_channel_outputs(scan, stream);
+template <>
+cudaError_t Kernels<KernelElement>::outputs(const ChunkScan& scan, cudaStream_t stream) {
   return launch_forward<Result::outputs>(scan, stream);
 }
 
-cudaError_t launch_states(const ChunkScan& scan, cudaStream_t stream) {
-  if (scan.has_channel_decay) return launch_channel_states(scan, stream);
+template <>
+cudaError_t Kernels<KernelElement>::states(const ChunkScan& scan, cudaStream_t stream) {
   return launch_forward<Result::states>(scan, stream);
 }
 

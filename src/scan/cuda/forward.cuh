@@ -116,6 +116,8 @@ __device__ inline void hold_state(const ForwardArguments<T>& in, Shared& shared,
       arrive(&shared.v_empty[slot]);
       std::uint32_t r[16];
       pack_fragment<T>(z, r);
+      const int end = cut_to_range<T>(r, lane);
+      if constexpr (Shared::has_outputs) spoil_scores(stage.scores, end);
       const std::uint64_t inverse = operand<Major::k>(shared_address(stage.inverse));
       fence_fragment(z);
       begin_products();
@@ -125,13 +127,17 @@ __device__ inline void hold_state(const ForwardArguments<T>& in, Shared& shared,
       }
       commit_products();
     }
-    decay_state<has_momentum>(s, m, of);
+    const Scale scale_S = scale_of_rows<T>(lane, of.write_S),
+                scale_M = has_momentum ? scale_of_rows<T>(lane, of.write_M) : Scale{};
+    decay_state<has_momentum>(s, m, of, scale_S, scale_M);
     if constexpr (has_delta) {
       fence_fragment(s);  // the decay, under the product
       if constexpr (has_momentum) fence_fragment(m);
       wait_products<0>();
       fence_fragment(z);
       pack_fragment<T>(z, w_S);
+      const int end = cut_to_range<T>(w_S, lane);
+      if constexpr (Shared::has_outputs) spoil_scores(stage.scores, end);
       const std::uint32_t w = shared_address(shared.w[c % 2]);
       lay_operand(w_S, w, warp, lane);
       fence_shared();
@@ -142,11 +148,11 @@ __device__ inline void hold_state(const ForwardArguments<T>& in, Shared& shared,
     }
 #pragma unroll
     for (int n = 0; n < 8; ++n) {
-      const float2 write_S = pair_of(of.write_S, n, lane);
+      const float2 write_S = pair_of(of.write_S, n, lane, scale_S.up);
       w_S[2 * n] = Element<T>::pack(z[4 * n] * write_S.x, z[4 * n + 1] * write_S.y);
       w_S[2 * n + 1] = Element<T>::pack(z[4 * n + 2] * write_S.x, z[4 * n + 3] * write_S.y);
       if constexpr (has_momentum) {
-        const float2 write_M = pair_of(of.write_M, n, lane);
+        const float2 write_M = pair_of(of.write_M, n, lane, scale_M.up);
         w_M[2 * n] = Element<T>::pack(-z[4 * n] * write_M.x, -z[4 * n + 1] * write_M.y);
         w_M[2 * n + 1] = Element<T>::pack(-z[4 * n + 2] * write_M.x, -z[4 * n + 3] * write_M.y);
       }
@@ -156,6 +162,8 @@ __device__ inline void hold_state(const ForwardArguments<T>& in, Shared& shared,
     wait_products<0>();
     fence_fragment(s);
     if constexpr (has_momentum) fence_fragment(m);
+    scale_down<T>(s, scale_S);
+    if constexpr (has_momentum) scale_down<T>(m, scale_M);
     arrive(&shared.empty[c % kStages]);
   }
   if (in.final_S) exchange_state<K, false>(s, nullptr, in.final_S + state, in.sizes.value_width, warp, lane);
@@ -188,7 +196,8 @@ __device__ inline void make_outputs(const ForwardArguments<T>& in, Shared& share
     commit_products();
     wait_products<0>();
     fence_fragment(o);
-    load_operand<4>(a, shared_address(stage.scores), warp, lane);
+    constexpr bool may_spoil = has_delta && has_short_range<T>;  // with w
+    if constexpr (!may_spoil) load_operand<4>(a, shared_address(stage.scores), warp, lane);
     float sum[32];
 #pragma unroll
     for (int h = 0; h < 2; ++h) {
@@ -206,6 +215,7 @@ __device__ inline void make_outputs(const ForwardArguments<T>& in, Shared& share
     }
     fence_fragment(sum);
     if constexpr (has_delta) wait(&shared.w_full[c % 2], c / 2 & 1);
+    if constexpr (may_spoil) load_operand<4>(a, shared_address(stage.scores), warp, lane);
     begin_products();
     const int slot = c % Shared::value_slots;
     constexpr Major along = has_delta ? Major::k : Major::mn;

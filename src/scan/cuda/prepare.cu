@@ -1,12 +1,12 @@
-#include "scan/cuda/channel.h"
+#include "scan/cuda/kernels.h"
 #include "scan/cuda/launch.cuh"
 #include "scan/cuda/prepare.cuh"
 
 namespace mdnlab::scan::cuda {
 
-cudaError_t launch_prepare(const ChunkScan& scan, cudaStream_t stream) {
-  if (scan.has_channel_decay) return launch_channel_prepare(scan, stream);
-  using T = __nv_bfloat16;
+template <>
+cudaError_t Kernels<KernelElement>::prepare(const ChunkScan& scan, cudaStream_t stream) {
+  using T = KernelElement;
   const PrepareArguments<T> arguments{scan.q,
                                       scan.k,
                                       scan.log_alpha,
@@ -21,7 +21,8 @@ cudaError_t launch_prepare(const ChunkScan& scan, cudaStream_t stream) {
                                       static_cast<T*>(scan.scores)};
   const dim3 grid(scan.sizes.chunks, scan.sizes.heads);
   return with_constants(scan, [&](auto K, auto has_delta, auto) {
-    return launch<PrepareShared<T, K()>>(prepare<T, K(), has_delta()>, grid, kWarpgroup, arguments, stream);
+    return launch<PrepareShared<T, K()>>(cuda::prepare<T, K(), has_delta()>, grid, kWarpgroup, arguments,
+                                         stream);
   });
 }
 

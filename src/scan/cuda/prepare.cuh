@@ -5,6 +5,7 @@
 #include "scan/cuda/coefficients.cuh"
 #include "scan/cuda/inverse.cuh"
 #include "scan/cuda/problem.h"
+#include "scan/cuda/short_range.cuh"
 #include "scan/cuda/sm90.cuh"
 
 namespace mdnlab::scan::cuda {
@@ -170,15 +171,30 @@ __global__ __launch_bounds__(kWarpgroup, 4) void prepare(const __grid_constant__
   }
   fence_shared();
   __syncthreads();
-  if (thread == 0) store_bytes(in.scores + index * kPanelElements, shared.scores, sizeof(T) * kPanelElements);
+  constexpr bool may_spoil = has_delta && has_short_range<T>;
+  if (!may_spoil && thread == 0)
+    store_bytes(in.scores + index * kPanelElements, shared.scores, sizeof(T) * kPanelElements);
   if constexpr (has_delta) {
     invert(shared, [] { __syncthreads(); });
+    int end = kChunk;  // of the rows of T⁻¹; from there on L is NaN, and so is the state after the chunk
+    if constexpr (may_spoil) {
+      end = rows_within_range(shared.rows, shared.a[0], kStride, thread, [] { __syncthreads(); });
+      if (end < kChunk) {
+        if (warp == 0) fill_rows(shared.scores, 1, end, kNaNs);
+        if (thread == 0) in.coefficients[index].keep_S = in.coefficients[index].keep_M = nanf("");
+      }
+      fence_shared();
+      __syncthreads();
+      if (thread == 0)
+        store_bytes(in.scores + index * kPanelElements, shared.scores, sizeof(T) * kPanelElements);
+    }
     unsigned char* const inverse = reinterpret_cast<unsigned char*>(in.inverse + index * kPanelElements);
     for (int piece = thread; piece < kChunk * 8; piece += kWarpgroup) {
       const int row = piece / 8, column = piece % 8 * 8;
       float x[8];  // less I, so that what is added to it is rounded, and not the sum
 #pragma unroll
-      for (int i = 0; i < 8; ++i) x[i] = row == column + i ? 0.0f : shared.a[row][column + i];
+      for (int i = 0; i < 8; ++i)
+        x[i] = row == column + i || (may_spoil && row >= end) ? 0.0f : shared.a[row][column + i];
       const uint4 packed{Element<T>::pack(x[0], x[1]), Element<T>::pack(x[2], x[3]),
                          Element<T>::pack(x[4], x[5]), Element<T>::pack(x[6], x[7])};
       *reinterpret_cast<uint4*>(inverse + row * kRowBytes + ((piece % 8 ^ (row & 7)) << 4)) = packed;

@@ -1,13 +1,13 @@
-#include "scan/cuda/channel.h"
+#include "scan/cuda/kernels.h"
 #include "scan/cuda/launch.cuh"
 #include "scan/cuda/reverse.cuh"
 #include "scan/cuda/wide_reverse.cuh"
 
 namespace mdnlab::scan::cuda {
 
-cudaError_t launch_reverse(const ChunkScan& scan, cudaStream_t stream) {
-  if (scan.has_channel_decay) return launch_channel_reverse(scan, stream);
-  using T = __nv_bfloat16;
+template <>
+cudaError_t Kernels<KernelElement>::reverse(const ChunkScan& scan, cudaStream_t stream) {
+  using T = KernelElement;
   const ReverseArguments<T> arguments{scan.q,
                                       scan.k,
                                       scan.d_o,
@@ -37,7 +37,8 @@ cudaError_t launch_reverse(const ChunkScan& scan, cudaStream_t stream) {
           wide_reverse<T, has_delta(), has_momentum()>, grid, kWideThreads, arguments, stream);
     } else {
       return launch<ReverseShared<T, K(), has_delta(), has_momentum()>>(
-          reverse<T, K(), has_delta(), has_momentum()>, grid, (groups + 1) * kWarpgroup, arguments, stream);
+          cuda::reverse<T, K(), has_delta(), has_momentum()>, grid, (groups + 1) * kWarpgroup, arguments,
+          stream);
     }
   });
 }

@@ -137,20 +137,18 @@ __device__ inline void hold_adjoints(const ReverseArguments<T>& in, Shared& shar
     }
 
     // dX = Φᵀ dX⁺ + Q̂ᵀ dO while dr is made, then − Dᵀ dr.
-#pragma unroll
-    for (int j = 0; j < K / 2; ++j) {
-      if constexpr (has_momentum) m[j] = of.keep_M * m[j] - of.cross * s[j];
-      s[j] *= of.keep_S;
-    }
+    const Scale scale_S = scale_of_rows<T>(lane, of.out_S, of.read_S),
+                scale_M = has_momentum ? scale_of_rows<T>(lane, of.out_M, of.read_M) : Scale{};
+    decay_adjoint<has_momentum>(s, m, of, scale_S, scale_M);
     const auto of_d_o = [&](int j) {
       return j % 2 == 0 ? Element<T>::low(d_o[j / 2]) : Element<T>::high(d_o[j / 2]);
     };
     const std::uint64_t q = operand<Major::mn>(shared_address(stage.q)), k = operand<Major::mn>(k_address);
     std::uint32_t out_S[16], out_M[16];
-    scale_columns<T>(out_S, of.out_S, 1, lane, of_d_o);
+    scale_columns<T>(out_S, of.out_S, scale_S.up, lane, of_d_o);
     write_half<T, K>(s, out_S, q);
     if constexpr (has_momentum) {
-      scale_columns<T>(out_M, of.out_M, -1, lane, of_d_o);
+      scale_columns<T>(out_M, of.out_M, -scale_M.up, lane, of_d_o);
       write_half<T, K>(m, out_M, q);
     }
     if constexpr (has_delta) {
@@ -163,16 +161,18 @@ __device__ inline void hold_adjoints(const ReverseArguments<T>& in, Shared& shar
     if constexpr (has_delta) {
       std::uint32_t read_S[16], read_M[16];
       const auto of_d_r = [&](int j) { return z[j]; };
-      scale_columns<T>(read_S, of.read_S, -1, lane, of_d_r);
+      scale_columns<T>(read_S, of.read_S, -scale_S.up, lane, of_d_r);
       write_half<T, K>(s, read_S, k);
       if constexpr (has_momentum) {
-        scale_columns<T>(read_M, of.read_M, 1, lane, of_d_r);
+        scale_columns<T>(read_M, of.read_M, scale_M.up, lane, of_d_r);
         write_half<T, K>(m, read_M, k);
       }
     }
     wait_products<0>();
     fence_fragment(s);
     if constexpr (has_momentum) fence_fragment(m);
+    scale_down<T>(s, scale_S);
+    if constexpr (has_momentum) scale_down<T>(m, scale_M);
     arrive(&shared.empty[i % kReverseStages]);
   }
   if (in.d_initial_S) exchange_state<K, false>(s, nullptr, in.d_initial_S + boundary(), V, warp, lane);

@@ -3,13 +3,15 @@
 #pragma once
 
 #include "scan/cuda/problem.h"
+#include "scan/cuda/short_range.cuh"
 #include "scan/cuda/sm90.cuh"
 
 namespace mdnlab::scan::cuda {
 
 // Columns of a fragment's registers: (2n + e) of 16 for column 8n + 2(lane mod 4) + e.
-__device__ inline float2 pair_of(const float (&row)[kChunk], int n, int lane) {
-  return *reinterpret_cast<const float2*>(&row[8 * n + 2 * (lane % 4)]);
+__device__ inline float2 pair_of(const float (&row)[kChunk], int n, int lane, float factor = 1) {
+  const float2 pair = *reinterpret_cast<const float2*>(&row[8 * n + 2 * (lane % 4)]);
+  return {pair.x * factor, pair.y * factor};
 }
 
 // Calls put(n, low rows, high rows) with two elements each of the transpose of a panel: row v, columns t of
@@ -128,17 +130,29 @@ __device__ inline void load_operand(std::uint32_t (&a)[N], std::uint32_t panels,
   }
 }
 
-// X ← ΦX: s ← keep_S s − cross m, m ← keep_M m.
+// X ← ΦX: s ← keep_S s − cross m, m ← keep_M m, scaled up for what will be added.
 template <bool has_momentum, int N>
-__device__ inline void decay_state(float (&s)[N], float (&m)[N], const Coefficients& of) {
+__device__ inline void decay_state(float (&s)[N], float (&m)[N], const Coefficients& of, Scale scale_S,
+                                   Scale scale_M) {
 #pragma unroll
   for (int i = 0; i < N; ++i) {
     if constexpr (has_momentum) {
-      s[i] = of.keep_S * s[i] - of.cross * m[i];
-      m[i] *= of.keep_M;
+      s[i] = of.keep_S * scale_S.up * s[i] - of.cross * scale_S.up * m[i];
+      m[i] *= of.keep_M * scale_M.up;
     } else {
-      s[i] *= of.keep_S;
+      s[i] *= of.keep_S * scale_S.up;
     }
+  }
+}
+
+// Its adjoint: m ← keep_M m − cross s, s ← keep_S s.
+template <bool has_momentum, int N>
+__device__ inline void decay_adjoint(float (&s)[N], float (&m)[N], const Coefficients& of, Scale scale_S,
+                                     Scale scale_M) {
+#pragma unroll
+  for (int i = 0; i < N; ++i) {
+    if constexpr (has_momentum) m[i] = of.keep_M * scale_M.up * m[i] - of.cross * scale_M.up * s[i];
+    s[i] *= of.keep_S * scale_S.up;
   }
 }
 
@@ -154,17 +168,17 @@ __device__ inline void write_half(Half<K>& half, const std::uint32_t (&w)[16], s
   commit_products();
 }
 
-// The columns of a fragment times `row`, as an operand; element(i) is the fragment's register i.
+// The columns of a fragment times `row` and `factor`, as an operand; element(i) is the fragment's register i.
 template <class T, class Element_>
-__device__ inline void scale_columns(std::uint32_t (&a)[16], const float (&row)[kChunk], float sign, int lane,
-                                     Element_&& element) {
+__device__ inline void scale_columns(std::uint32_t (&a)[16], const float (&row)[kChunk], float factor,
+                                     int lane, Element_&& element) {
 #pragma unroll
   for (int n = 0; n < 8; ++n) {
-    const float2 factor = pair_of(row, n, lane);
+    const float2 pair = pair_of(row, n, lane, factor);
 #pragma unroll
     for (int h = 0; h < 2; ++h) {
       const int i = 4 * n + 2 * h;
-      a[i / 2] = Element<T>::pack(sign * factor.x * element(i), sign * factor.y * element(i + 1));
+      a[i / 2] = Element<T>::pack(pair.x * element(i), pair.y * element(i + 1));
     }
   }
 }

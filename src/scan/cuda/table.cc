@@ -14,7 +14,7 @@ namespace mdnlab::scan {
 
 namespace {
 
-constexpr auto kBf16 = c10::ScalarType::BFloat16;
+constexpr auto kBf16 = c10::ScalarType::BFloat16, kF16 = c10::ScalarType::Half;
 constexpr std::int64_t kAnyWidth = std::numeric_limits<int>::max();
 
 // name, delta, momentum, channel-wise decay, K, V: multiples up to, dtype, capability
@@ -38,7 +38,27 @@ constexpr KernelRow kRows[] = {
     {"hopper channels K128 bf16", false, false, true, 128, 64, kAnyWidth, kBf16, 90},
     {"hopper channels momentum K128 bf16", false, true, true, 128, 64, kAnyWidth, kBf16, 90},
     {"hopper delta channels K128 bf16", true, false, true, 128, 64, kAnyWidth, kBf16, 90},
-    {"hopper delta channels momentum K128 bf16", true, true, true, 128, 64, kAnyWidth, kBf16, 90}};
+    {"hopper delta channels momentum K128 bf16", true, true, true, 128, 64, kAnyWidth, kBf16, 90},
+    {"hopper decay K64 f16", false, false, false, 64, 64, kAnyWidth, kF16, 90},
+    {"hopper decay momentum K64 f16", false, true, false, 64, 64, kAnyWidth, kF16, 90},
+    {"hopper delta K64 f16", true, false, false, 64, 64, kAnyWidth, kF16, 90},
+    {"hopper delta momentum K64 f16", true, true, false, 64, 64, kAnyWidth, kF16, 90},
+    {"hopper decay K128 f16", false, false, false, 128, 64, kAnyWidth, kF16, 90},
+    {"hopper decay momentum K128 f16", false, true, false, 128, 64, kAnyWidth, kF16, 90},
+    {"hopper delta K128 f16", true, false, false, 128, 64, kAnyWidth, kF16, 90},
+    {"hopper delta momentum K128 f16", true, true, false, 128, 64, kAnyWidth, kF16, 90},
+    {"hopper decay K256 f16", false, false, false, 256, 64, kAnyWidth, kF16, 90},
+    {"hopper decay momentum K256 f16", false, true, false, 256, 64, kAnyWidth, kF16, 90},
+    {"hopper delta K256 f16", true, false, false, 256, 64, kAnyWidth, kF16, 90},
+    {"hopper delta momentum K256 f16", true, true, false, 256, 64, kAnyWidth, kF16, 90},
+    {"hopper channels K64 f16", false, false, true, 64, 64, kAnyWidth, kF16, 90},
+    {"hopper channels momentum K64 f16", false, true, true, 64, 64, kAnyWidth, kF16, 90},
+    {"hopper delta channels K64 f16", true, false, true, 64, 64, kAnyWidth, kF16, 90},
+    {"hopper delta channels momentum K64 f16", true, true, true, 64, 64, kAnyWidth, kF16, 90},
+    {"hopper channels K128 f16", false, false, true, 128, 64, kAnyWidth, kF16, 90},
+    {"hopper channels momentum K128 f16", false, true, true, 128, 64, kAnyWidth, kF16, 90},
+    {"hopper delta channels K128 f16", true, false, true, 128, 64, kAnyWidth, kF16, 90},
+    {"hopper delta channels momentum K128 f16", true, true, true, 128, 64, kAnyWidth, kF16, 90}};
 static_assert(std::size(kRows) <= 40, "each row is compiled: the build stays short");
 
 std::string rule_text(bool has_delta, bool has_momentum, bool has_channel_decay) {

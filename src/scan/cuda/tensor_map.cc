@@ -41,9 +41,11 @@ CUtensorMap tensor_map(const at::Tensor& value) {
   CUtensorMap map;
   // The driver wants the device's context bound to this thread, which autograd's may not have been yet.
   check_cuda(cudaSetDevice(value.get_device()), "scan: the device of a tensor");
+  const auto type =
+      value.scalar_type() == at::kHalf ? CU_TENSOR_MAP_DATA_TYPE_FLOAT16 : CU_TENSOR_MAP_DATA_TYPE_BFLOAT16;
   const CUresult result =
-      encode_function()(&map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 3, const_cast<void*>(value.const_data_ptr()),
-                        sizes, strides, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
+      encode_function()(&map, type, 3, const_cast<void*>(value.const_data_ptr()), sizes, strides, box, steps,
+                        CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
                         CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   if (result != CUDA_SUCCESS)
     throw Error(Code::machine, "scan: the driver refuses a tensor map, CUresult " + std::to_string(result));

@@ -10,7 +10,8 @@ namespace mdnlab::scan {
 // at multiples of 16 bytes. The tensor itself where it is so.
 at::Tensor as_panels(const at::Tensor& value_BTHX);
 
-// Of a bf16 tensor as as_panels() leaves it: (X, H, B·T), panels of 64 columns of one head's 64 tokens.
+// Of a bf16 or f16 tensor as as_panels() leaves it: (X, H, B·T), panels of 64 columns of one head's 64
+// tokens.
 CUtensorMap tensor_map(const at::Tensor& value_BTHX);
 
 }  // namespace mdnlab::scan

@@ -101,6 +101,7 @@ __device__ inline void hold_part(const ForwardArguments<T>& in, Shared& shared, 
 
     // r = V − DX, w = T⁻¹ r.
     const std::uint32_t v = shared_address(shared.others.v);
+    int end = kChunk;  // where values above T's range begin
     if constexpr (has_delta) {
 #pragma unroll
       for (int i = 0; i < 32; ++i) z[i] = 0;
@@ -109,6 +110,7 @@ __device__ inline void hold_part(const ForwardArguments<T>& in, Shared& shared, 
       subtract_from_transposed<T>(z, v, warp, lane);
       std::uint32_t r[16];
       pack_fragment<T>(z, r);
+      end = cut_to_range<T>(r, lane);
       const std::uint64_t inverse = operand<Major::k>(shared_address(shared.others.inverse));
       fence_fragment(z);
       begin_products();
@@ -118,7 +120,9 @@ __device__ inline void hold_part(const ForwardArguments<T>& in, Shared& shared, 
     } else {
       load_transposed<T>(z, v, warp, lane);
     }
-    decay_state<has_momentum>(s, m, of);
+    const Scale scale_S = scale_of_rows<T>(lane, of.write_S),
+                scale_M = has_momentum ? scale_of_rows<T>(lane, of.write_M) : Scale{};
+    decay_state<has_momentum>(s, m, of, scale_S, scale_M);
     fence_fragment(s);  // the decay, under the product
     if constexpr (has_momentum) fence_fragment(m);
     if constexpr (has_delta) {
@@ -129,6 +133,7 @@ __device__ inline void hold_part(const ForwardArguments<T>& in, Shared& shared, 
     // o + Lw for this part's tokens, or w to memory; and what w leaves in the state.
     std::uint32_t w[16], w_S[16], w_M[16];
     pack_fragment<T>(z, w);
+    if constexpr (has_delta) end = min(end, cut_to_range<T>(w, lane));
     const auto of_w = [&](int i) { return z[i]; };
     if constexpr (has_outputs) {
       const std::uint64_t scores =
@@ -146,13 +151,14 @@ __device__ inline void hold_part(const ForwardArguments<T>& in, Shared& shared, 
         arrive(&shared.w_full);
       }
     }
-    scale_columns<T>(w_S, of.write_S, 1, lane, of_w);
-    if constexpr (has_momentum) scale_columns<T>(w_M, of.write_M, -1, lane, of_w);
+    scale_columns<T>(w_S, of.write_S, scale_S.up, lane, of_w);
+    if constexpr (has_momentum) scale_columns<T>(w_M, of.write_M, -scale_M.up, lane, of_w);
     write_half<T, kPartWidth>(s, w_S, operand<Major::mn>(k_address));
     if constexpr (has_momentum) write_half<T, kPartWidth>(m, w_M, operand<Major::mn>(k_address));
     if constexpr (has_outputs) {
       wait_products<has_momentum ? 2 : 1>();
       fence_fragment(o);
+      spoil_from<T>(o, end - part * 32, lane);
     }
     arrive(&shared.others_empty);
     if constexpr (has_outputs) {
@@ -164,6 +170,8 @@ __device__ inline void hold_part(const ForwardArguments<T>& in, Shared& shared, 
     wait_products<0>();
     fence_fragment(s);
     if constexpr (has_momentum) fence_fragment(m);
+    scale_down<T>(s, scale_S);
+    if constexpr (has_momentum) scale_down<T>(m, scale_M);
     arrive(&shared.keys_empty[c % kKeySlots]);
   }
   if (in.final_S) exchange_state<kPartWidth, false>(s, nullptr, in.final_S + boundary(), V, warp, lane);
