@@ -2,7 +2,6 @@
 // S_t = exp(Δt·A) S_{t−1} + Δt B xᵀ, y = Sᵀ C + D x, and a gated norm over all of d_inner. README.md derives
 // it. E = d_inner = expand · hidden, P head width, H = E/P heads, N state width, G groups of B and C.
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/silu.h>
 
 #include <array>
 #include <cmath>
@@ -131,19 +130,17 @@ class Mamba2 final : public Rule {
     }
 
     const at::Tensor skip = weights["D"].to(x_BTHP.scalar_type()).unsqueeze(-1) * x_BTHP;
-    const at::Tensor y = (outputs.o_BTHV + skip).reshape({batch, tokens, inner_}), gate = at::silu(z);
-    const at::Tensor& weight = weights["norm.weight"];
-    return ops::linear(norms_first_ ? norm(y, weight) * gate : norm(y * gate, weight),
-                       weights["out_proj.weight"]);
+    const auto by_group = [&](const at::Tensor& y) {
+      return y.reshape({batch, tokens, norm_groups_, inner_ / norm_groups_});
+    };
+    const at::Tensor y =
+        ops::gated_rms_norm(by_group(outputs.o_BTHV + skip), by_group(z),
+                            norms_first_ ? ops::NormGate::silu : ops::NormGate::silu_first,
+                            weights["norm.weight"].view({norm_groups_, inner_ / norm_groups_}), eps_);
+    return ops::linear(y.reshape({batch, tokens, inner_}), weights["out_proj.weight"]);
   }
 
  private:
-  at::Tensor norm(const at::Tensor& y_BTE, const at::Tensor& weight_E) const {
-    const std::int64_t width = inner_ / norm_groups_;
-    const at::Tensor grouped = y_BTE.view({y_BTE.size(0), y_BTE.size(1), norm_groups_, width});
-    return ops::rms_norm(grouped, weight_E.view({norm_groups_, width}), eps_).view_as(y_BTE);
-  }
-
   std::int64_t hidden_, inner_, width_, heads_, state_, groups_, channels_, taps_, layers_, norm_groups_;
   double eps_;
   bool norms_first_;

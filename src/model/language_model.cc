@@ -5,6 +5,7 @@
 #include <ATen/ops/empty.h>
 
 #include <stdexcept>
+#include <utility>
 
 #include "ops/layer.h"
 
@@ -69,17 +70,23 @@ LanguageModel::LanguageModel(const ModelSpec& spec, const Plugins& plugins, std:
 at::Tensor LanguageModel::hidden(const at::Tensor& tokens_BT, const ops::Documents& documents,
                                  ModelState* state, const LayerObserver& observe) const {
   if (state && state->layers.empty()) state->layers.resize(blocks_.size());
-  at::Tensor x = at::embedding(embedding_, tokens_BT);
+  // x is the residual stream up to `branch`, which the next norm adds.
+  at::Tensor x = at::embedding(embedding_, tokens_BT), branch;
+  const auto next_norm = [&](const at::Tensor& weight) {
+    auto [sum, normed] = ops::add_rms_norm(x, branch, weight, norm_eps_, dtype_);
+    x = std::move(sum);
+    return normed;
+  };
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
     const Block& block = blocks_[i];
-    const at::Tensor normed = ops::rms_norm(x, block.attn_norm, norm_eps_).to(dtype_);
+    const at::Tensor normed = next_norm(block.attn_norm);
     if (observe) observe(i, *block.rule, block.weights, normed);
-    x = x + block.rule->forward(normed, block.weights, documents, state ? &state->layers[i] : nullptr);
+    branch = block.rule->forward(normed, block.weights, documents, state ? &state->layers[i] : nullptr);
     if (!block.mlp_norm.defined()) continue;
-    const at::Tensor wide = ops::rms_norm(x, block.mlp_norm, norm_eps_).to(dtype_);
-    x = x + ops::linear(ops::swiglu(ops::linear(wide, block.gate), ops::linear(wide, block.up)), block.down);
+    const at::Tensor wide = next_norm(block.mlp_norm);
+    branch = ops::linear(ops::swiglu(ops::linear(wide, block.gate), ops::linear(wide, block.up)), block.down);
   }
-  return ops::rms_norm(x, norm_, norm_eps_).to(dtype_);
+  return next_norm(norm_);
 }
 
 at::Tensor LanguageModel::logits(const at::Tensor& hidden) const {

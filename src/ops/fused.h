@@ -9,6 +9,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "ops/gates.h"
+#include "ops/layer.h"
 
 namespace mdnlab::ops {
 
@@ -55,10 +56,43 @@ struct FusedGates {
                         const GateTensors& adjoints);
 };
 
+// The norms of layer.h over the last dimension: x + add where add is defined, gated where gate is. y, add,
+// gate and their gradients are `dtype`, x, the sum and theirs x's dtype.
+struct FusedNorm {
+  struct Inputs {
+    at::Tensor x, add, gate, weight;
+    NormGate kind = NormGate::silu;  // of the gate
+    double eps;
+    at::ScalarType dtype;
+  };
+  struct Outputs {
+    at::Tensor y, sum;  // sum: with add
+  };
+  struct Gradients {
+    at::Tensor dx, dadd, dgate, dweight;
+  };
+  bool (*takes)(const Inputs& in);
+  Outputs (*forward)(const Inputs& in);
+  // in.x is the sum; in.add is not read.
+  Gradients (*backward)(const Inputs& in, const Outputs& adjoints, bool wants_dadd);
+};
+
+// swiglu() of layer.h.
+struct FusedSwiglu {
+  struct Gradients {
+    at::Tensor dgate, dup;
+  };
+  bool (*takes)(const at::Tensor& gate, const at::Tensor& up);
+  at::Tensor (*forward)(const at::Tensor& gate, const at::Tensor& up);
+  Gradients (*backward)(const at::Tensor& gate, const at::Tensor& up, const at::Tensor& dy);
+};
+
 struct Fused {
   FusedConvolution convolution;
   FusedQueryKey query_key;
   FusedGates gates;
+  FusedNorm norm;
+  FusedSwiglu swiglu;
 };
 
 // Of libmdnlab_cuda.so, by the symbol below; null on other devices and where there is none.

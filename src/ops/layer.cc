@@ -5,7 +5,6 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/exp.h>
 #include <ATen/ops/matmul.h>
-#include <ATen/ops/silu.h>
 
 #include <cmath>
 
@@ -23,18 +22,10 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& weight) {
   return at::matmul(x, weight.to(x.scalar_type()).t());
 }
 
-at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
-  const at::Tensor wide = x.to(statistics_dtype(x));
-  const at::Tensor scale = (wide.square().mean(-1, true) + eps).rsqrt();
-  return (wide * scale * weight).to(x.scalar_type());
-}
-
 at::Tensor l2_norm(const at::Tensor& x) {
   const at::Tensor wide = x.to(statistics_dtype(x));
   return (wide * (wide.square().sum(-1, true) + 1e-6).rsqrt()).to(x.scalar_type());
 }
-
-at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up) { return at::silu(gate) * up; }
 
 at::Tensor rotary(const at::Tensor& x_BTHK, const at::Tensor& position_BT, double theta) {
   const std::int64_t half = x_BTHK.size(-1) / 2;

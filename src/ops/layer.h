@@ -17,6 +17,18 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& weight);
 // x · (mean(x²) + eps)^−½ · weight, over the last dimension.
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps);
 
+// The residual stream: x + branch in x's dtype (undefined: x itself), and its rms_norm in `dtype`.
+struct Normed {
+  at::Tensor sum, normed;
+};
+Normed add_rms_norm(const at::Tensor& x, const at::Tensor& branch, const at::Tensor& weight, double eps,
+                    at::ScalarType dtype);
+
+// rms_norm(x) ∘ silu(gate) or ∘ sigmoid(gate), or rms_norm(x ∘ silu(gate)); gate in x's shape and dtype.
+enum class NormGate { silu, sigmoid, silu_first };
+at::Tensor gated_rms_norm(const at::Tensor& x, const at::Tensor& gate, NormGate kind,
+                          const at::Tensor& weight, double eps);
+
 // y = r·x with r = (Σx² + 1e-6)^−½, over the last dimension.
 at::Tensor l2_norm(const at::Tensor& x);
 

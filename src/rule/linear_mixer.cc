@@ -3,12 +3,8 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/exp.h>
-#include <ATen/ops/sigmoid.h>
-#include <ATen/ops/silu.h>
 
 #include <array>
-#include <cmath>
 #include <utility>
 
 #include "base/error.h"
@@ -157,8 +153,14 @@ class LinearMixer final : public Rule {
       state->position += tokens;
     }
 
-    at::Tensor o = ops::rms_norm(outputs.o_BTHV, weights["o_norm.weight"], shape_.norm_eps);
-    if (needs_.shell.output_gate != OutputGate::none) o = o * output_gate(x_BTD, weights).view_as(o);
+    const at::Tensor &o_BTHV = outputs.o_BTHV, &weight = weights["o_norm.weight"];
+    const at::Tensor o =
+        needs_.shell.output_gate == OutputGate::none
+            ? ops::rms_norm(o_BTHV, weight, shape_.norm_eps)
+            : ops::gated_rms_norm(
+                  o_BTHV, output_gate(x_BTD, weights).view_as(o_BTHV),
+                  needs_.shell.output_gate == OutputGate::silu ? ops::NormGate::silu : ops::NormGate::sigmoid,
+                  weight, shape_.norm_eps);
     return ops::linear(o.reshape({batch, tokens, heads_ * value_width_}), weights["o_proj.weight"]);
   }
 
@@ -178,14 +180,10 @@ class LinearMixer final : public Rule {
                        weights[name + "_proj.1.weight"]);
   }
 
+  // Before its activation.
   at::Tensor output_gate(const at::Tensor& x_BTD, const Weights& weights) const {
-    at::Tensor g;
-    if (needs_.shell.low_rank_output_gate) {
-      g = low_rank(x_BTD, weights, "g") + weights["g_proj.1.bias"].to(x_BTD.scalar_type());
-    } else {
-      g = ops::linear(x_BTD, weights["g_proj.weight"]);
-    }
-    return needs_.shell.output_gate == OutputGate::silu ? at::silu(g) : at::sigmoid(g);
+    if (!needs_.shell.low_rank_output_gate) return ops::linear(x_BTD, weights["g_proj.weight"]);
+    return low_rank(x_BTD, weights, "g") + weights["g_proj.1.bias"].to(x_BTD.scalar_type());
   }
 
   GateInputs project_gates(const at::Tensor& x_BTD, const Weights& weights) const {

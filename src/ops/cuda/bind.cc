@@ -21,5 +21,7 @@ extern "C" {
 __attribute__((visibility("default"))) extern const mdnlab::ops::Fused mdnlab_cuda_operations;
 const mdnlab::ops::Fused mdnlab_cuda_operations{.convolution = mdnlab::ops::cuda::fused_convolution,
                                                 .query_key = mdnlab::ops::cuda::fused_query_key,
-                                                .gates = mdnlab::ops::cuda::fused_gates};
+                                                .gates = mdnlab::ops::cuda::fused_gates,
+                                                .norm = mdnlab::ops::cuda::fused_norm,
+                                                .swiglu = mdnlab::ops::cuda::fused_swiglu};
 }

@@ -14,12 +14,15 @@ at::Tensor aligned(const at::Tensor& value);
 // float32 or bf16, on a GPU that our machine code is for, with something in it.
 bool is_for_us(const at::Tensor& x);
 
-inline Element element_of(const at::Tensor& x) {
-  return x.scalar_type() == at::kBFloat16 ? Element::bf16 : Element::f32;
+inline Element element_of(at::ScalarType dtype) {
+  return dtype == at::kBFloat16 ? Element::bf16 : Element::f32;
 }
+inline Element element_of(const at::Tensor& x) { return element_of(x.scalar_type()); }
 
 extern const FusedConvolution fused_convolution;
 extern const FusedQueryKey fused_query_key;
 extern const FusedGates fused_gates;
+extern const FusedNorm fused_norm;
+extern const FusedSwiglu fused_swiglu;
 
 }  // namespace mdnlab::ops::cuda

@@ -12,7 +12,7 @@ namespace mdnlab::ops::cuda {
 
 namespace {
 
-// Enough threads for a few heads, few enough shares for the channels of all heads.
+// Of backward: enough threads for a few heads, few enough shares for the channels of all heads.
 constexpr int kFewHeads = 256;
 constexpr std::int64_t kRowsOfFew = 8, kRowsOfMany = 64;
 
@@ -28,7 +28,7 @@ struct Call {
     problem.rule = rule;
     problem.rows = x.size(0) * x.size(1);
     problem.heads = static_cast<int>(x.size(2) / used);
-    problem.rows_of_run = problem.heads < kFewHeads ? kRowsOfFew : kRowsOfMany;
+    problem.rows_of_run = 1;
     problem.x_stride = x.stride(1);
     problem.x = x.const_data_ptr();
     for (std::size_t i = 0; i < kGateParameters; ++i) {
@@ -42,9 +42,7 @@ struct Call {
   Gates problem{};
 };
 
-bool takes(const at::Tensor& x) {
-  return is_for_us(x) && x.numel() < std::numeric_limits<int>::max() * kRowsOfFew;
-}
+bool takes(const at::Tensor& x) { return is_for_us(x) && x.numel() < std::numeric_limits<int>::max(); }
 
 GateTensors forward(const GateRule& rule, const at::Tensor& x, const GateParameters& learned) {
   const c10::cuda::CUDAGuard guard(x.device());
@@ -68,6 +66,7 @@ FusedGates::Gradients backward(const GateRule& rule, const at::Tensor& x, const 
     if (adjoints[i].defined())
       call.problem.dgates_RH[i] = (adjoints[i] = adjoints[i].contiguous()).const_data_ptr<float>();
   }
+  call.problem.rows_of_run = call.problem.heads < kFewHeads ? kRowsOfFew : kRowsOfMany;
   const at::Tensor dx = at::empty(x.sizes(), x.options());
   const std::int64_t learns = std::ranges::count_if(learned, [](const at::Tensor& w) { return w.defined(); });
   const at::Tensor shares =

@@ -38,8 +38,8 @@ struct Gpu {
   static __device__ float quotient(float a, float b) { return __fdividef(a, b); }
   static __device__ float rsqrt(float z) { return rsqrtf(z); }
 
-  // Sums over the `lanes` threads of a group, 16, 32 or 64, in place; all of the group call it. Each thread
-  // gets the same bits.
+  // Sums over the `lanes` threads of a group, 16, 32, 64 or 128, in place; all of the group call it. Each
+  // thread gets the same bits.
   class Group {
    public:
     explicit __device__ Group(int lanes) : lanes_(lanes) {}
@@ -53,24 +53,28 @@ struct Gpu {
         for (int step = 1; step < 16; step *= 2) values[n] += __shfl_xor_sync(mask, values[n], step);
         if (lanes_ > 16) values[n] += __shfl_xor_sync(mask, values[n], 16);
       }
-      if (lanes_ == 64) add_other_warp(values);
+      if (lanes_ > 32) add_warps(values);
     }
 
    private:
     // One barrier a sum: the next one writes to the other half.
     template <int N>
-    __device__ void add_other_warp(float (&values)[N]) {
+    __device__ void add_warps(float (&values)[N]) {
       __shared__ float slots[2][kThreads / 32][4];
       static_assert(N <= 4);
-      const unsigned warp = threadIdx.x / 32;
+      const int warps = lanes_ / 32, warp = threadIdx.x / 32, group = warp / warps;
       half_ ^= 1;
       if (threadIdx.x % 32 == 0) {
 #pragma unroll
         for (int n = 0; n < N; ++n) slots[half_][warp][n] = values[n];
       }
-      asm volatile("bar.sync %0, 64;" ::"r"(1 + warp / 2) : "memory");
+      asm volatile("bar.sync %0, %1;" ::"r"(1 + group), "r"(lanes_) : "memory");
 #pragma unroll
-      for (int n = 0; n < N; ++n) values[n] += slots[half_][warp ^ 1][n];
+      for (int n = 0; n < N; ++n) {
+        values[n] = 0;
+        for (int other = group * warps; other < (group + 1) * warps; ++other)
+          values[n] += slots[half_][other][n];
+      }
     }
 
     int lanes_, half_ = 0;

@@ -23,4 +23,12 @@ cudaError_t query_key_backward(const QueryKey& problem, int taps, Element elemen
 cudaError_t gates(const Gates& problem, Element element, cudaStream_t stream);
 cudaError_t gates_backward(const Gates& problem, Element element, cudaStream_t stream);
 
+// Forward writes y (and sum), backward dx, dweight_RN (and dadd, dz). X is x's, Y is y's; f32 of bf16 is not.
+cudaError_t norm(const Norm& problem, Element X, Element Y, cudaStream_t stream);
+cudaError_t norm_backward(const Norm& problem, Element X, Element Y, cudaStream_t stream);
+
+// Forward writes y, backward dgate and dup.
+cudaError_t swiglu(const Swiglu& problem, Element element, cudaStream_t stream);
+cudaError_t swiglu_backward(const Swiglu& problem, Element element, cudaStream_t stream);
+
 }  // namespace mdnlab::ops::cuda

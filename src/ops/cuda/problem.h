@@ -10,6 +10,7 @@ namespace mdnlab::ops::cuda {
 inline constexpr int kChannels = 4;  // of a thread: 8 bytes of bf16, 16 of float32
 inline constexpr int kTokens = 32;   // of a run
 inline constexpr int kMostTaps = 4;
+inline constexpr int kMostNorm = 4096;
 
 // B rows of T tokens of C channels, C a multiple of four.
 struct ShortConvolution {
@@ -50,6 +51,38 @@ struct Gates {
   float* dw_RPH;                      // [runs][given of w][heads]: what each run adds
 
   constexpr std::int64_t runs() const { return (rows + rows_of_run - 1) / rows_of_run; }
+};
+
+// x̂ = (x + add)·r·weight with r = (mean² + eps)^−½ over each row, N numbers, and a gate a(z) upon it, or on x
+// before the mean. x, sum and their gradients are X; add, z, y and theirs are Y.
+struct Norm {
+  std::int64_t rows, rows_of_run;
+  int N;  // a multiple of four, at most kMostNorm
+  float eps;
+  bool is_silu, gate_first;  // a is silu or sigmoid
+  const void* x;             // backward: the sum
+  const void* add;           // null: none
+  const void* z;             // null: no gate
+  const float* weight_N;
+  void* sum;  // x + add, where there is add
+  void* y;
+  const void* dy;    // backward
+  const void* dsum;  // null: 0
+  void* dx;
+  void* dadd;  // dx as Y; null: not wanted
+  void* dz;
+  float* dweight_RN;  // [runs][N]: what each run adds
+
+  constexpr std::int64_t runs() const { return (rows + rows_of_run - 1) / rows_of_run; }
+};
+
+// y = silu(gate)·up, all of one dtype, `count` numbers, a multiple of four.
+struct Swiglu {
+  std::int64_t count;
+  const void *gate, *up;
+  void* y;
+  const void* dy;  // backward
+  void *dgate, *dup;
 };
 
 }  // namespace mdnlab::ops::cuda

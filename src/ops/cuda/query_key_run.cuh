@@ -69,7 +69,7 @@ struct QueryKeyRun {
         float sums[4] = {0, 0, 0, 0};  // |q'|², ⟨q',dy⟩; |k'|², ⟨k',dy⟩
 #pragma unroll
         for (int c = 0; c < kChannels; ++c) {
-          const Silu of_q = silu<Machine>(s_q.value[c]), of_k = silu<Machine>(s_k.value[c]);
+          const Activation of_q = silu<Machine>(s_q.value[c]), of_k = silu<Machine>(s_k.value[c]);
           ds_q.value[c] = of_q.slope;
           ds_k.value[c] = of_k.slope;
           x_k.value[c] = of_k.value;

@@ -1,0 +1,134 @@
+#include <ATen/ops/empty.h>
+#include <c10/cuda/CUDAGuard.h>
+#include <c10/cuda/CUDAStream.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "ops/cuda/bind.h"
+#include "scan/cuda/device.h"
+
+namespace mdnlab::ops::cuda {
+
+namespace {
+
+// Numbers of backward's runs: enough threads, and shares that are few beside what is read.
+constexpr std::int64_t kNumbersOfRun = 16384;
+
+// A problem, and what keeps its memory.
+struct NormCall {
+  explicit NormCall(const FusedNorm::Inputs& in)
+      : x(aligned(in.x)),
+        weight(aligned(in.weight)),
+        element_x(element_of(in.x)),
+        element_y(element_of(in.dtype)) {
+    problem.N = static_cast<int>(x.size(-1));
+    problem.rows = x.numel() / problem.N;
+    problem.rows_of_run =
+        std::clamp<std::int64_t>(problem.rows / kNumbersOfRun, 1, kNumbersOfRun / problem.N);
+    problem.eps = static_cast<float>(in.eps);
+    problem.is_silu = in.kind != NormGate::sigmoid;
+    problem.gate_first = in.kind == NormGate::silu_first;
+    problem.x = x.const_data_ptr();
+    problem.weight_N = weight.const_data_ptr<float>();
+    if (in.gate.defined()) problem.z = (gate = aligned(in.gate)).const_data_ptr();
+  }
+
+  Norm problem{};
+  at::Tensor x, weight, gate;
+  Element element_x, element_y;
+};
+
+bool takes_norm(const FusedNorm::Inputs& in) {
+  const std::int64_t N = in.x.size(-1);
+  const auto fits = [&](const at::Tensor& y) {
+    return !y.defined() || (y.scalar_type() == in.dtype && y.sizes() == in.x.sizes());
+  };
+  const at::ScalarType dtype = in.x.scalar_type();
+  return is_for_us(in.x) && N % kChannels == 0 && N <= kMostNorm && in.weight.numel() == N &&
+         (in.dtype == dtype || (in.dtype == at::kBFloat16 && dtype == at::kFloat)) && fits(in.add) &&
+         fits(in.gate) && in.x.numel() / N < std::numeric_limits<int>::max();
+}
+
+FusedNorm::Outputs norm_forward(const FusedNorm::Inputs& in) {
+  const c10::cuda::CUDAGuard guard(in.x.device());
+  NormCall call(in);
+  FusedNorm::Outputs made{at::empty(in.x.sizes(), in.x.options().dtype(in.dtype)), {}};
+  at::Tensor add;
+  if (in.add.defined()) {
+    call.problem.add = (add = aligned(in.add)).const_data_ptr();
+    made.sum = at::empty(in.x.sizes(), in.x.options());
+    call.problem.sum = made.sum.mutable_data_ptr();
+  }
+  call.problem.y = made.y.mutable_data_ptr();
+  scan::check_cuda(norm(call.problem, call.element_x, call.element_y, c10::cuda::getCurrentCUDAStream()),
+                   "the norm");
+  return made;
+}
+
+FusedNorm::Gradients norm_gradients(const FusedNorm::Inputs& in, const FusedNorm::Outputs& adjoints,
+                                    bool wants_dadd) {
+  const c10::cuda::CUDAGuard guard(in.x.device());
+  NormCall call(in);
+  Norm& problem = call.problem;
+  problem.rows_of_run = std::max<std::int64_t>(1, kNumbersOfRun / problem.N);
+  const at::Tensor dy = aligned(adjoints.y),
+                   dsum = adjoints.sum.defined() ? aligned(adjoints.sum) : adjoints.sum;
+  FusedNorm::Gradients made{.dx = at::empty(in.x.sizes(), in.x.options())};
+  problem.dy = dy.const_data_ptr();
+  if (dsum.defined()) problem.dsum = dsum.const_data_ptr();
+  problem.dx = made.dx.mutable_data_ptr();
+  if (wants_dadd)
+    made.dadd = in.dtype == in.x.scalar_type() ? made.dx : at::empty(in.x.sizes(), dy.options());
+  if (wants_dadd && !made.dadd.is_same(made.dx)) problem.dadd = made.dadd.mutable_data_ptr();
+  if (in.gate.defined())
+    problem.dz = (made.dgate = at::empty(in.gate.sizes(), dy.options())).mutable_data_ptr();
+  const at::Tensor shares = at::empty({problem.runs(), problem.N}, call.weight.options());
+  problem.dweight_RN = shares.mutable_data_ptr<float>();
+  scan::check_cuda(norm_backward(problem, call.element_x, call.element_y, c10::cuda::getCurrentCUDAStream()),
+                   "the gradients of the norm");
+  made.dweight = shares.sum(0).view(in.weight.sizes());
+  return made;
+}
+
+bool takes_swiglu(const at::Tensor& gate, const at::Tensor& up) {
+  return is_for_us(gate) && gate.scalar_type() == up.scalar_type() && gate.sizes() == up.sizes() &&
+         gate.numel() % kChannels == 0;
+}
+
+at::Tensor swiglu_forward(const at::Tensor& given_gate, const at::Tensor& given_up) {
+  const c10::cuda::CUDAGuard guard(given_gate.device());
+  const at::Tensor gate = aligned(given_gate), up = aligned(given_up),
+                   y = at::empty(gate.sizes(), gate.options());
+  const Swiglu problem{.count = gate.numel(),
+                       .gate = gate.const_data_ptr(),
+                       .up = up.const_data_ptr(),
+                       .y = y.mutable_data_ptr()};
+  scan::check_cuda(swiglu(problem, element_of(gate), c10::cuda::getCurrentCUDAStream()), "SwiGLU");
+  return y;
+}
+
+FusedSwiglu::Gradients swiglu_gradients(const at::Tensor& given_gate, const at::Tensor& given_up,
+                                        const at::Tensor& given_dy) {
+  const c10::cuda::CUDAGuard guard(given_gate.device());
+  const at::Tensor gate = aligned(given_gate), up = aligned(given_up), dy = aligned(given_dy),
+                   dgate = at::empty(gate.sizes(), gate.options()),
+                   dup = at::empty(gate.sizes(), gate.options());
+  const Swiglu problem{.count = gate.numel(),
+                       .gate = gate.const_data_ptr(),
+                       .up = up.const_data_ptr(),
+                       .dy = dy.const_data_ptr(),
+                       .dgate = dgate.mutable_data_ptr(),
+                       .dup = dup.mutable_data_ptr()};
+  scan::check_cuda(swiglu_backward(problem, element_of(gate), c10::cuda::getCurrentCUDAStream()),
+                   "the gradients of SwiGLU");
+  return {dgate, dup};
+}
+
+}  // namespace
+
+const FusedNorm fused_norm{.takes = takes_norm, .forward = norm_forward, .backward = norm_gradients};
+const FusedSwiglu fused_swiglu{
+    .takes = takes_swiglu, .forward = swiglu_forward, .backward = swiglu_gradients};
+
+}  // namespace mdnlab::ops::cuda

@@ -1,0 +1,96 @@
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/sigmoid.h>
+#include <ATen/ops/silu.h>
+#include <ATen/ops/zeros_like.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <optional>
+
+#include "ops/fused.h"
+#include "ops/layer.h"
+
+namespace mdnlab::ops {
+
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+const FusedNorm* kernel_for(const FusedNorm::Inputs& in) {
+  const Fused* module = fused(in.x.device());
+  return module && module->norm.takes(in) ? &module->norm : nullptr;
+}
+
+// y, and the sum where something is added. For autograd the tensors of `in` come once more in front of it.
+class Whole : public torch::autograd::Function<Whole> {
+ public:
+  static variable_list forward(AutogradContext* context, const at::Tensor& x,
+                               const std::optional<at::Tensor>& add,
+                               const std::optional<at::Tensor>& /*gate*/, const at::Tensor& weight,
+                               const FusedNorm::Inputs& in) {
+    context->set_materialize_grads(false);
+    const auto [y, sum] = fused(x.device())->norm.forward(in);
+    context->save_for_backward({sum.defined() ? sum : x, in.gate, weight});
+    context->saved_data["kind"] = static_cast<std::int64_t>(in.kind);
+    context->saved_data["eps"] = in.eps;
+    context->saved_data["dtype"] = in.dtype;
+    context->saved_data["adds"] = add.has_value();
+    return sum.defined() ? variable_list{y, sum} : variable_list{y};
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& adjoints) {
+    const variable_list saved = context->get_saved_variables();
+    const FusedNorm::Inputs in{.x = saved[0],
+                               .gate = saved[1],
+                               .weight = saved[2],
+                               .kind = static_cast<NormGate>(context->saved_data["kind"].toInt()),
+                               .eps = context->saved_data["eps"].toDouble(),
+                               .dtype = context->saved_data["dtype"].toScalarType()};
+    const bool adds = context->saved_data["adds"].toBool();
+    const at::Tensor dy = adjoints[0].defined() ? adjoints[0] : at::zeros_like(in.x, in.dtype);
+    const FusedNorm::Gradients of =
+        fused(in.x.device())->norm.backward(in, {dy, adds ? adjoints[1] : at::Tensor()}, adds);
+    return {of.dx, of.dadd, of.dgate, of.dweight, {}};
+  }
+
+  static variable_list run(const FusedNorm::Inputs& in) {
+    const auto given = [](const at::Tensor& x) { return x.defined() ? std::optional(x) : std::nullopt; };
+    return apply(in.x, given(in.add), given(in.gate), in.weight, in);
+  }
+};
+
+at::Tensor activated(const at::Tensor& gate, NormGate kind) {
+  return kind == NormGate::sigmoid ? at::sigmoid(gate) : at::silu(gate);
+}
+
+}  // namespace
+
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
+  const FusedNorm::Inputs in{.x = x, .weight = weight, .eps = eps, .dtype = x.scalar_type()};
+  if (kernel_for(in)) return Whole::run(in)[0];
+  const at::Tensor wide = x.scalar_type() == at::kDouble ? x : x.to(at::kFloat);
+  const at::Tensor scale = (wide.square().mean(-1, true) + eps).rsqrt();
+  return (wide * scale * weight).to(x.scalar_type());
+}
+
+Normed add_rms_norm(const at::Tensor& x, const at::Tensor& branch, const at::Tensor& weight, double eps,
+                    at::ScalarType dtype) {
+  const FusedNorm::Inputs in{.x = x, .add = branch, .weight = weight, .eps = eps, .dtype = dtype};
+  if (kernel_for(in)) {
+    const variable_list made = Whole::run(in);
+    return {branch.defined() ? made[1] : x, made[0]};
+  }
+  const at::Tensor sum = branch.defined() ? x + branch : x;
+  return {sum, rms_norm(sum, weight, eps).to(dtype)};
+}
+
+at::Tensor gated_rms_norm(const at::Tensor& x, const at::Tensor& gate, NormGate kind,
+                          const at::Tensor& weight, double eps) {
+  const FusedNorm::Inputs in{
+      .x = x, .gate = gate, .weight = weight, .kind = kind, .eps = eps, .dtype = x.scalar_type()};
+  if (kernel_for(in)) return Whole::run(in)[0];
+  if (kind == NormGate::silu_first) return rms_norm(x * activated(gate, kind), weight, eps);
+  return rms_norm(x, weight, eps) * activated(gate, kind);
+}
+
+}  // namespace mdnlab::ops

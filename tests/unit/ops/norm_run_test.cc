@@ -1,0 +1,125 @@
+// The GPU's threads that have a row of a norm, or four numbers of SwiGLU, on the CPU, against the operations
+// of LibTorch in float64.
+#include "ops/cuda/norm_run.cuh"
+
+#include <ATen/ops/randn.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <optional>
+
+#include "ops/cuda/swiglu_run.cuh"
+#include "ops/layer.h"
+#include "run_on_cpu.h"
+
+namespace mdnlab::ops {
+namespace {
+
+constexpr double kEps = 1e-5;
+
+struct Case {
+  std::int64_t rows;
+  int width;
+  bool adds = false;
+  std::optional<NormGate> gate = std::nullopt;
+};
+
+at::Tensor exact(const at::Tensor& x) { return x.to(at::kDouble).requires_grad_(true); }
+
+template <int Q, bool kGated>
+void compare(const Case& choice) {
+  SCOPED_TRACE(testing::Message() << choice.rows << " rows of " << choice.width << ", adds " << choice.adds
+                                  << ", gate " << (choice.gate ? static_cast<int>(*choice.gate) : -1));
+  const auto random = [&] { return at::randn({choice.rows, choice.width}); };
+  const auto empty = [&] { return unwritten({choice.rows, choice.width}); };
+  const at::Tensor x = random(), add = random(), z = random(), weight = at::randn({choice.width}),
+                   dy = random(), dsum = random();
+  const at::Tensor y = empty(), sum = empty(), dx = empty(), dadd = empty(), dz = empty();
+  cuda::Norm in{.rows = choice.rows, .rows_of_run = 3, .N = choice.width, .eps = static_cast<float>(kEps)};
+  const at::Tensor shares = unwritten({in.runs(), choice.width});
+  in.is_silu = choice.gate != NormGate::sigmoid;
+  in.gate_first = choice.gate == NormGate::silu_first;
+  in.x = x.const_data_ptr();
+  if (choice.adds) in.add = add.const_data_ptr();
+  if (kGated) in.z = z.const_data_ptr();
+  in.weight_N = weight.const_data_ptr<float>();
+  in.sum = sum.mutable_data_ptr();
+  in.y = y.mutable_data_ptr();
+  cuda::Norm back = in;
+  if (choice.adds) {
+    back.x = sum.const_data_ptr();
+    back.dsum = dsum.const_data_ptr();
+    back.dadd = dadd.mutable_data_ptr();
+  }
+  back.dy = dy.const_data_ptr();
+  back.dx = dx.mutable_data_ptr();
+  back.dz = dz.mutable_data_ptr();
+  back.dweight_RN = shares.mutable_data_ptr<float>();
+  constexpr int kLanes = 4;
+  cuda::Team(kLanes).run([&](std::int64_t lane) {
+    for (std::int64_t run = 0; run < in.runs(); ++run) {
+      cuda::NormRun<Q, kGated, float, float, cuda::Cpu>(in, run, static_cast<int>(lane), kLanes).forward();
+      cuda::NormRun<Q, kGated, float, float, cuda::Cpu>(back, run, static_cast<int>(lane), kLanes).backward();
+    }
+  });
+
+  const at::Tensor exact_x = exact(x), exact_add = exact(add), exact_z = exact(z),
+                   exact_weight = exact(weight);
+  std::vector<at::Tensor> leaves{exact_x, exact_weight}, outputs, adjoints{dy.to(at::kDouble)};
+  if (choice.gate) {
+    leaves.push_back(exact_z);
+    outputs = {gated_rms_norm(exact_x, exact_z, *choice.gate, exact_weight, kEps)};
+  } else if (choice.adds) {
+    leaves.push_back(exact_add);
+    const auto [exact_sum, normed] = add_rms_norm(exact_x, exact_add, exact_weight, kEps, at::kDouble);
+    expect_close("sum", sum, exact_sum);
+    outputs = {normed, exact_sum};
+    adjoints.push_back(dsum.to(at::kDouble));
+  } else {
+    outputs = {rms_norm(exact_x, exact_weight, kEps)};
+  }
+  expect_close("y", y, outputs[0]);
+  const auto gradients = torch::autograd::grad(outputs, leaves, adjoints);
+  expect_close("dx", dx, gradients[0]);
+  expect_close("dweight", shares.sum(0), gradients[1]);
+  if (choice.gate) expect_close("dz", dz, gradients[2]);
+  if (choice.adds) expect_close("dadd", dadd, gradients[2]);
+}
+
+TEST(NormRun, IsTheNormAndItsGradients) {
+  for (const int width : {4, 12, 16}) compare<1, false>({.rows = 7, .width = width});
+  compare<2, false>({.rows = 5, .width = 28});
+  compare<4, false>({.rows = 1, .width = 60, .adds = true});
+  compare<2, false>({.rows = 8, .width = 20, .adds = true});
+}
+
+TEST(NormRun, IsTheGatedNormAndItsGradients) {
+  for (const NormGate gate : {NormGate::silu, NormGate::sigmoid, NormGate::silu_first}) {
+    compare<1, true>({.rows = 7, .width = 12, .gate = gate});
+    compare<4, true>({.rows = 4, .width = 52, .gate = gate});
+  }
+}
+
+TEST(SwigluRun, IsSwigluAndItsGradients) {
+  const at::Tensor gate = at::randn({12}) * 3, up = at::randn({12}), dy = at::randn({12});
+  const at::Tensor y = unwritten({12}), dgate = unwritten({12}), dup = unwritten({12});
+  const cuda::Swiglu in{.count = 12,
+                        .gate = gate.const_data_ptr(),
+                        .up = up.const_data_ptr(),
+                        .y = y.mutable_data_ptr(),
+                        .dy = dy.const_data_ptr(),
+                        .dgate = dgate.mutable_data_ptr(),
+                        .dup = dup.mutable_data_ptr()};
+  for (std::int64_t at = 0; at < in.count; at += cuda::kChannels) {
+    cuda::swiglu_quad<float, cuda::Cpu>(in, at);
+    cuda::swiglu_quad_backward<float, cuda::Cpu>(in, at);
+  }
+  const std::vector<at::Tensor> leaves{exact(gate), exact(up)};
+  const at::Tensor exact_y = swiglu(leaves[0], leaves[1]);
+  expect_close("y", y, exact_y);
+  const auto gradients = torch::autograd::grad({exact_y}, leaves, {dy.to(at::kDouble)});
+  expect_close("dgate", dgate, gradients[0]);
+  expect_close("dup", dup, gradients[1]);
+}
+
+}  // namespace
+}  // namespace mdnlab::ops
