@@ -120,10 +120,11 @@ class LinearMixer final : public Rule {
                          .weight = taps_ > 0 ? weights[name + "_conv1d.weight"] : at::Tensor(),
                          .carried = state ? past : nullptr};
     };
+    const ops::Stream queries = stream("q", &carried[0]), keys = stream("k", &carried[1]),
+                      values = stream("v", &carried[2]);
     const auto [q, k] =
-        ops::query_key(stream("q", &carried[0]), stream("k", &carried[1]), key_heads_,
+        ops::query_key(queries, keys, key_heads_,
                        needs_.shell.output_correction ? weights["D_log"] : at::Tensor(), documents);
-    const ops::Stream values = stream("v", &carried[2]);
     const at::Tensor v = ops::short_convolution(values.x_BTC, values.weight, {}, documents, values.carried)
                              .view({batch, tokens, heads_, value_width_});
 
