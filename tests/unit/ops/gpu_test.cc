@@ -1,0 +1,221 @@
+// The fused operations on a GPU: against those of LibTorch in float64 on the CPU, the same bits each time,
+// and how fast they go through memory. Skipped where there is no GPU of capability 9.0.
+#include "base/gpu.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/randn_like.h>
+#include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <cstdio>
+#include <functional>
+
+#include "check/stopwatch.h"
+#include "ops/fused.h"
+#include "scan/cuda_module.h"
+
+namespace mdnlab::ops {
+namespace {
+
+using Tensors = std::vector<at::Tensor>;
+
+const at::Device kGpu(at::kCUDA, 0);
+
+// Activations are given in the layer's dtype, learned values in float32.
+struct Operation {
+  std::string name;
+  Tensors activations, learned;
+  std::function<Tensors(const Tensors& x, const Tensors& w)> run;
+};
+
+Tensors moved(const Tensors& all, at::ScalarType dtype, at::Device device) {
+  Tensors leaves;
+  for (const at::Tensor& tensor : all)
+    leaves.push_back(tensor.to(device, dtype).detach().requires_grad_(true));
+  return leaves;
+}
+
+Tensors joined(Tensors one, const Tensors& other) {
+  one.insert(one.end(), other.begin(), other.end());
+  return one;
+}
+
+Operation convolution(std::int64_t B, std::int64_t T, std::int64_t C, std::int64_t taps,
+                      const Documents& documents = {}) {
+  return {"short_convolution",
+          {at::randn({B, T, C})},
+          {at::randn({C, 1, taps}), at::randn({C})},
+          [=](const Tensors& x, const Tensors& w) {
+            return Tensors{short_convolution(x[0], w[0], w[1], documents.to(x[0].device()), nullptr)};
+          }};
+}
+
+Operation queries_and_keys(std::int64_t B, std::int64_t T, std::int64_t heads, std::int64_t K,
+                           std::int64_t taps, const Documents& documents = {}) {
+  const std::int64_t C = heads * K;
+  return {
+      "query_key K" + std::to_string(K),
+      {at::randn({B, T, C}), at::randn({B, T, C})},
+      {at::randn({C, 1, taps}), at::randn({C, 1, taps}), at::randn({heads})},
+      [=](const Tensors& x, const Tensors& w) {
+        const auto [q, k] = query_key({x[0], w[0]}, {x[1], w[1]}, heads, w[2], documents.to(x[0].device()));
+        return Tensors{q, k};
+      }};
+}
+
+Operation gates_of_mdn(std::int64_t B, std::int64_t T, std::int64_t H) {
+  return {"gates",
+          {at::randn({B, T, 4 * H})},
+          {at::randn({H}), at::randn({H}), at::randn({H}), at::randn({H}), at::randn({H})},
+          [](const Tensors& x, const Tensors& w) {
+            const GateRule mdn{.has_decay = true,
+                               .has_momentum = true,
+                               .has_delta = true,
+                               .constraint = GateConstraint::paper,
+                               .tau = 2};
+            const GateTensors made = gates(mdn, x[0], {w[0], w[1], w[2], w[3], w[4]});
+            return Tensors{made[kLogAlpha], made[kLogMu], made[kBeta], made[kEta]};
+          }};
+}
+
+Operation decay_of_channels(std::int64_t B, std::int64_t T, std::int64_t H, std::int64_t K) {
+  return {"channel_decay",
+          {at::randn({B, T, H * K})},
+          {at::randn({H}), at::randn({H * K})},
+          [](const Tensors& x, const Tensors& w) { return Tensors{channel_decay(x[0], w[0], w[1])}; }};
+}
+
+// In bf16 the sum is float32 all the same, as in the model.
+Operation residual_norm(std::int64_t rows, std::int64_t N) {
+  return {"add_rms_norm",
+          {at::randn({rows, N})},
+          {at::randn({N}), at::randn({rows, N})},
+          [](const Tensors& x, const Tensors& w) {
+            const auto [sum, normed] = add_rms_norm(w[1], x[0], w[0], 1e-6, x[0].scalar_type());
+            return Tensors{sum, normed};
+          }};
+}
+
+Operation plain_norm(std::int64_t rows, std::int64_t N) {
+  return {"rms_norm", {at::randn({rows, N})}, {at::randn({N})}, [](const Tensors& x, const Tensors& w) {
+            return Tensors{rms_norm(x[0], w[0], 1e-6)};
+          }};
+}
+
+Operation gated_norm(std::int64_t rows, std::int64_t N, NormGate kind) {
+  return {"gated_rms_norm",
+          {at::randn({rows, N}), at::randn({rows, N})},
+          {at::randn({N})},
+          [=](const Tensors& x, const Tensors& w) {
+            return Tensors{gated_rms_norm(x[0], x[1], kind, w[0], 1e-6)};
+          }};
+}
+
+Operation gated_product(std::int64_t rows, std::int64_t N) {
+  return {"swiglu", {at::randn({rows, N}), at::randn({rows, N})}, {}, [](const Tensors& x, const Tensors&) {
+            return Tensors{swiglu(x[0], x[1])};
+          }};
+}
+
+class OpsGpu : public testing::Test {
+ protected:
+  // LibTorch looks for its CUDA half once, at the first tensor.
+  static void SetUpTestSuite() { scan::cuda_module(); }
+  void SetUp() override {
+    if (!gpu_facts().trouble.empty()) GTEST_SKIP() << gpu_facts().trouble;
+    if (!scan::cuda_module().trouble.empty()) GTEST_SKIP() << scan::cuda_module().trouble;
+    if (gpu_facts().gpus[0].capability != 90) GTEST_SKIP() << "capability " << gpu_facts().gpus[0].capability;
+    ASSERT_TRUE(fused(kGpu));
+  }
+
+  // Outputs, then gradients by all that is given, for adjoints of 1/2, 1/3, … of the output's own values.
+  static Tensors results(const Operation& operation, const Tensors& x, const Tensors& w) {
+    const Tensors outputs = operation.run(x, w);
+    Tensors adjoints;
+    for (const at::Tensor& y : outputs)
+      adjoints.push_back((y.detach() + 0.5) / static_cast<double>(2 + adjoints.size()));
+    return joined(outputs, torch::autograd::grad(outputs, joined(x, w), adjoints));
+  }
+
+  static void check(const Operation& operation) {
+    for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+      const Tensors x = moved(operation.activations, dtype, kGpu),
+                    w = moved(operation.learned, at::kFloat, kGpu);
+      const Tensors found = results(operation, x, w), again = results(operation, x, w);
+      const Tensors exact =
+          results(operation, moved(x, at::kDouble, at::kCPU), moved(w, at::kDouble, at::kCPU));
+      for (std::size_t i = 0; i < exact.size(); ++i) {
+        const at::Tensor wide = found[i].detach().to(at::kCPU, at::kDouble);
+        const double error = ((wide - exact[i]).norm() / (exact[i].norm() + 1e-30)).item<double>();
+        // In bf16 y is rounded, and so is the adjoint that is made of it.
+        EXPECT_LT(error, dtype == at::kFloat ? 2e-5 : 1e-2)
+            << operation.name << ", " << toString(dtype) << ", tensor " << i << " of " << exact[i].sizes();
+        EXPECT_TRUE(at::equal(found[i], again[i])) << operation.name << ", tensor " << i;
+      }
+    }
+  }
+
+  // In bf16; bytes are those of everything that is given and made, moved once.
+  static void measure(const Operation& operation) {
+    const Tensors x = moved(operation.activations, at::kBFloat16, kGpu),
+                  w = moved(operation.learned, at::kFloat, kGpu);
+    const Tensors outputs = operation.run(x, w);
+    Tensors adjoints;
+    double bytes = 0;
+    for (const at::Tensor& y : outputs) adjoints.push_back(at::randn_like(y.detach()));
+    for (const at::Tensor& tensor : joined(joined(x, w), outputs))
+      bytes += static_cast<double>(tensor.nbytes());
+    const auto backward = [&] {
+      torch::autograd::grad(outputs, joined(x, w), adjoints, /*retain_graph=*/true);
+    };
+    const auto forward = [&] {
+      const at::NoGradGuard no_grad;
+      operation.run(x, w);
+    };
+    double input_bytes = 0;
+    for (const at::Tensor& tensor : joined(x, w)) input_bytes += static_cast<double>(tensor.nbytes());
+    const double there = time_work(kGpu, 9, forward).median_ms, back = time_work(kGpu, 9, backward).median_ms;
+    std::printf("%-20s forward %6.3f ms %5.2f TB/s   backward %6.3f ms %5.2f TB/s\n", operation.name.c_str(),
+                there, bytes / there * 1e-9, back, (bytes + input_bytes) / back * 1e-9);
+    EXPECT_GT(bytes / there * 1e-9, 1) << operation.name;
+  }
+};
+
+TEST_F(OpsGpu, AreThoseOfLibTorch) {
+  const Documents packed = documents(2, 131, {3, 4, 31, 34, 131 + 32, 131 + 130});
+  for (const std::int64_t taps : {1, 2, 3, 4})
+    check(convolution(2, 131, 12, taps, taps == 4 ? packed : Documents{}));
+  for (const std::int64_t K : {64, 128, 256}) {
+    check(queries_and_keys(2, 131, 3, K, 4, packed));
+    check(queries_and_keys(3, 1, 1, K, 4));
+  }
+  check(queries_and_keys(1, 67, 2, 128, 1));
+  check(gates_of_mdn(2, 131, 3));
+  check(decay_of_channels(2, 131, 3, 128));
+  for (const std::int64_t N : {4, 64, 100, 128, 256, 500, 1024, 2048, 4096}) {
+    check(plain_norm(131, N));
+    check(residual_norm(37, N));
+    for (const NormGate kind : {NormGate::silu, NormGate::sigmoid, NormGate::silu_first})
+      check(gated_norm(67, N, kind));
+  }
+  check(gated_product(131, 2816));
+}
+
+TEST_F(OpsGpu, GoThroughMemoryAtItsRate) {
+  constexpr std::int64_t B = 8, T = 4096;  // the shapes of mdn-400m
+  measure(convolution(B, T, 1536, 4));
+  measure(queries_and_keys(B, T, 6, 128, 4));
+  measure(queries_and_keys(B, T, 6, 256, 4));
+  measure(decay_of_channels(B, T, 8, 128));
+  measure(residual_norm(B * T, 1024));
+  measure(residual_norm(B * T, 2048));
+  measure(gated_norm(B * T * 6, 256, NormGate::sigmoid));
+  measure(gated_norm(B * T, 2048, NormGate::silu_first));
+  measure(gated_product(B * T, 2816));
+}
+
+}  // namespace
+}  // namespace mdnlab::ops
