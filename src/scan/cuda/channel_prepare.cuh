@@ -326,7 +326,7 @@ __global__ __launch_bounds__(2 * K, has_momentum ? 2 : 256 / K) void channel_pre
   if (thread >= kWarpgroup) return;
 
   const auto wait_for_others = [] { sync(1, kWarpgroup); };
-  invert(shared, wait_for_others);
+  invert<T>(shared, wait_for_others);
   int end = kChunk;  // of the rows of T⁻¹; from there on L is NaN, and so is the state after the chunk
   if constexpr (may_spoil) {
     end = rows_within_range(shared.rows, shared.a[0], kStride, thread, wait_for_others);

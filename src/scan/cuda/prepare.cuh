@@ -175,7 +175,7 @@ __global__ __launch_bounds__(kWarpgroup, 4) void prepare(const __grid_constant__
   if (!may_spoil && thread == 0)
     store_bytes(in.scores + index * kPanelElements, shared.scores, sizeof(T) * kPanelElements);
   if constexpr (has_delta) {
-    invert(shared, [] { __syncthreads(); });
+    invert<T>(shared, [] { __syncthreads(); });
     int end = kChunk;  // of the rows of T⁻¹; from there on L is NaN, and so is the state after the chunk
     if constexpr (may_spoil) {
       end = rows_within_range(shared.rows, shared.a[0], kStride, thread, [] { __syncthreads(); });

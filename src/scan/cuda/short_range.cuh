@@ -26,12 +26,12 @@ struct Scale {
 };
 __device__ inline Scale operator*(Scale a, Scale b) { return {a.up * b.up}; }
 
-// Brings `largest` (≥ 0) into [1/2, 1): 1 where it is in [2^−5, 1) already, 0 or not finite. No more than
+// Brings `largest` (≥ 0) into [1/2, 1): 1 where it is in [2^−5, 1] already, 0 or not finite. No more than
 // 2^48, so that a state times two of them is within float32.
 __device__ inline Scale scale_to_one(float largest) {
   constexpr int kBias = 127, kMost = 48;
+  if ((largest >= 1.0f / 32 && largest <= 1) || largest == 0 || !isfinite(largest)) return {};
   const int exponent = static_cast<int>(__float_as_uint(largest) >> 23) - (kBias - 1);
-  if ((exponent > -5 && exponent <= 0) || largest == 0 || !isfinite(largest)) return {};
   const int by = max(-kMost, min(kMost, exponent));
   return {__uint_as_float(static_cast<unsigned>(kBias - by) << 23)};
 }

@@ -111,13 +111,14 @@ TEST_F(ScanGpu, StepsOnStridedTensorsWithTheSameBits) {
   expect_equal("M", again.final_M_NHKV, dense.final_M_NHKV);
 }
 
-// Outputs and gradients by the chunk kernels, on the CPU.
-std::vector<Named> results_of_the_module(const Inputs& inputs, std::int64_t segments) {
+// Outputs and gradients by the chunk kernels, or by another implementation, on the CPU.
+std::vector<Named> results_of_the_module(const Inputs& inputs, std::int64_t segments,
+                                         const std::string& implementation = "hopper") {
   Inputs leaves = moved(inputs);
   for (at::Tensor* tensor : tensors(leaves)) {
     if (tensor->defined()) tensor->requires_grad_();
   }
-  Outputs out = chunk(leaves, {.segments = segments, .want_state = true, .implementation = "hopper"});
+  Outputs out = chunk(leaves, {.segments = segments, .want_state = true, .implementation = implementation});
   for (at::Tensor* tensor : {&out.o_BTHV, &out.final_S_NHKV, &out.final_M_NHKV}) {
     if (tensor->defined()) *tensor = tensor->cpu();
   }
@@ -129,16 +130,40 @@ std::vector<Named> results_of_the_module(const Inputs& inputs, std::int64_t segm
   return results;
 }
 
-// `rules check` judges segments against the recurrence, at the narrowest widths; here they meet wider ones.
+constexpr Rule kCompiled[] = {{.momentum = true},
+                              {.delta = true},
+                              {.delta = true, .momentum = true},
+                              {.channel_decay = true},
+                              {.momentum = true, .channel_decay = true},
+                              {.delta = true, .channel_decay = true},
+                              {.delta = true, .momentum = true, .channel_decay = true}};
+
+// `rules check` judges the recurrence, and segments, at the narrowest widths; here they meet wider ones.
+TEST_F(ScanGpu, ScansInHalfPrecisionAtEveryWidth) {
+  if (!has_module()) GTEST_SKIP() << cuda_module().trouble;
+  for (const Rule& rule : kCompiled) {
+    for (const std::int64_t K : {64, 128, 256}) {
+      if (rule.channel_decay && K == 256) continue;
+      SCOPED_TRACE(name(rule) + " K " + std::to_string(K));
+      Inputs inputs = make_inputs({.shape = {.B = 2, .T = 64 * 2 + 5, .H = 2, .G = 1, .K = K, .V = 128},
+                                   .rule = rule,
+                                   .dtype = at::kHalf,
+                                   .log_alpha = -0.02,
+                                   .log_mu = -0.2,
+                                   .largest_beta = 0.1});
+      inputs.mu_shares_alpha = rule.momentum && rule.channel_decay;
+      Inputs wide = inputs;
+      for (at::Tensor* tensor : {&wide.q_BTGK, &wide.k_BTGK, &wide.v_BTHV}) *tensor = tensor->to(at::kFloat);
+      const std::vector<Named> found = results_of_the_module(inputs, 1),
+                               expected = results_of_the_module(wide, 1, "batched");
+      for (std::size_t i = 0; i < expected.size(); ++i)
+        expect_close(expected[i].name, found[i].tensor, expected[i].tensor, 1.0 / 256);
+    }
+  }
+}
+
 TEST_F(ScanGpu, ScansInSegmentsAsInOnePiece) {
   if (!has_module()) GTEST_SKIP() << cuda_module().trouble;
-  constexpr Rule kCompiled[] = {{.momentum = true},
-                                {.delta = true},
-                                {.delta = true, .momentum = true},
-                                {.channel_decay = true},
-                                {.momentum = true, .channel_decay = true},
-                                {.delta = true, .channel_decay = true},
-                                {.delta = true, .momentum = true, .channel_decay = true}};
   for (const Rule& rule : kCompiled) {
     for (const std::int64_t K : {64, 128, 256}) {
       if (rule.channel_decay && K == 256) continue;
