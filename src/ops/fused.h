@@ -87,12 +87,19 @@ struct FusedSwiglu {
   Gradients (*backward)(const at::Tensor& gate, const at::Tensor& up, const at::Tensor& dy);
 };
 
+// rotary() of layer.h, or back: its gradient.
+struct FusedRotary {
+  bool (*takes)(const at::Tensor& x_BTHK);
+  at::Tensor (*turn)(const at::Tensor& x_BTHK, const at::Tensor& position_BT, double theta, bool back);
+};
+
 struct Fused {
   FusedConvolution convolution;
   FusedQueryKey query_key;
   FusedGates gates;
   FusedNorm norm;
   FusedSwiglu swiglu;
+  FusedRotary rotary;
 };
 
 // Of libmdnlab_cuda.so, by the symbol below; null on other devices and where there is none.

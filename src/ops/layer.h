@@ -55,7 +55,7 @@ struct QueryKey {
 QueryKey query_key(const Stream& q, const Stream& k, std::int64_t heads, const at::Tensor& D_log,
                    const Documents& documents);
 
-// Rotary positions on pairs (i, i + K/2) with angle position · theta^(−2i/K).
+// Rotary positions on pairs (i, i + K/2) with angle position · theta^(−2i/K); position (B,T) or (1,T), int64.
 at::Tensor rotary(const at::Tensor& x_BTHK, const at::Tensor& position_BT, double theta);
 
 }  // namespace mdnlab::ops

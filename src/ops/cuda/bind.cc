@@ -23,5 +23,6 @@ const mdnlab::ops::Fused mdnlab_cuda_operations{.convolution = mdnlab::ops::cuda
                                                 .query_key = mdnlab::ops::cuda::fused_query_key,
                                                 .gates = mdnlab::ops::cuda::fused_gates,
                                                 .norm = mdnlab::ops::cuda::fused_norm,
-                                                .swiglu = mdnlab::ops::cuda::fused_swiglu};
+                                                .swiglu = mdnlab::ops::cuda::fused_swiglu,
+                                                .rotary = mdnlab::ops::cuda::fused_rotary};
 }

@@ -24,5 +24,6 @@ extern const FusedQueryKey fused_query_key;
 extern const FusedGates fused_gates;
 extern const FusedNorm fused_norm;
 extern const FusedSwiglu fused_swiglu;
+extern const FusedRotary fused_rotary;
 
 }  // namespace mdnlab::ops::cuda

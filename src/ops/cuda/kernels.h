@@ -31,4 +31,6 @@ cudaError_t norm_backward(const Norm& problem, Element X, Element Y, cudaStream_
 cudaError_t swiglu(const Swiglu& problem, Element element, cudaStream_t stream);
 cudaError_t swiglu_backward(const Swiglu& problem, Element element, cudaStream_t stream);
 
+cudaError_t rotary(const Rotary& problem, Element element, cudaStream_t stream);
+
 }  // namespace mdnlab::ops::cuda

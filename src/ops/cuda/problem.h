@@ -85,4 +85,15 @@ struct Swiglu {
   void *dgate, *dup;
 };
 
+// Pairs (i, i + K/2) turned by position · theta^(−2i/K), or back where sign is −1.
+struct Rotary {
+  std::int64_t tokens, positions;  // B·T; as many, or T: the same for every row
+  int heads, K;                    // K a multiple of eight
+  float sign;
+  double log_theta;
+  const std::int64_t* position_BT;
+  const void* x_BTHK;
+  void* y_BTHK;
+};
+
 }  // namespace mdnlab::ops::cuda

@@ -4,6 +4,8 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/randn_like.h>
@@ -120,6 +122,14 @@ Operation gated_product(std::int64_t rows, std::int64_t N) {
           }};
 }
 
+Operation positions(std::int64_t B, std::int64_t T, std::int64_t H, std::int64_t K, bool of_rows) {
+  at::Tensor position = at::arange(3, T + 3).unsqueeze(0);
+  if (of_rows) position = at::cat({position, position * 7}).expand({B, T});
+  return {"rotary", {at::randn({B, T, H, K})}, {}, [=](const Tensors& x, const Tensors&) {
+            return Tensors{rotary(x[0], position.to(x[0].device()), 1e4)};
+          }};
+}
+
 class OpsGpu : public testing::Test {
  protected:
   // LibTorch looks for its CUDA half once, at the first tensor.
@@ -202,6 +212,8 @@ TEST_F(OpsGpu, AreThoseOfLibTorch) {
       check(gated_norm(67, N, kind));
   }
   check(gated_product(131, 2816));
+  check(positions(2, 131, 3, 64, true));
+  check(positions(3, 4096, 1, 128, false));
 }
 
 TEST_F(OpsGpu, GoThroughMemoryAtItsRate) {
@@ -215,6 +227,7 @@ TEST_F(OpsGpu, GoThroughMemoryAtItsRate) {
   measure(gated_norm(B * T * 6, 256, NormGate::sigmoid));
   measure(gated_norm(B * T, 2048, NormGate::silu_first));
   measure(gated_product(B * T, 2816));
+  measure(positions(B, T, 16, 64, false));
 }
 
 }  // namespace
