@@ -23,7 +23,7 @@ struct Recurrence {
   bool operator==(const Recurrence&) const = default;
 };
 
-// What is under test, called with tensors of the CPU; the tests of the suite put broken ones here.
+// What is under test, called with tensors of its device; the tests of the suite put broken ones here.
 struct Kernel {
   std::function<scan::Outputs(const scan::Inputs&, const scan::Options&)> chunk = scan::chunk;
   std::function<scan::Outputs(const scan::Inputs&)> step = [](const scan::Inputs& in) {
@@ -38,8 +38,7 @@ struct Kernel {
   std::string name = {};           // of scan/implementation.h; empty: the usual choice
 };
 
-// The named implementation on a device; tensors go there and come back, gradients too. With float16 beside
-// the other dtypes on a GPU.
+// The named implementation on a device. With float16 beside the other dtypes on a GPU.
 Kernel kernel_on(c10::Device device, const std::string& implementation);
 
 // Every case of both files: against the reference (recurrence_cases.cc), and what must hold between one call

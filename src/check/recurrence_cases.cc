@@ -102,32 +102,24 @@ void check_against_reference(const Recurrence& recurrence, const Kernel& kernel,
     const Scan chunk = [&](const scan::Inputs& in) {
       return kernel.chunk(in, {.chunk_size = row.chunk_size, .segments = row.segments, .want_state = true});
     };
-    InputSettings drawn_settings;
-    std::vector<Draw> drawn;
     for (const at::ScalarType dtype : kernel.dtypes) {
       const auto settings = fitted(kernel.refusal_of_chunk, recurrence, row.inputs, dtype, verdict);
       if (!settings) continue;
-      const std::size_t count = is_low_precision(dtype) ? kDraws : 1;
-      if (drawn.size() < count || settings->K != drawn_settings.K || settings->V != drawn_settings.V) {
-        drawn_settings = *settings;
-        drawn = draws(recurrence, *settings, seed, count);
-      }
-      const std::span<const Draw> judged(drawn.data(), count);
       const Where where{std::string("recurrence/") + row.group, row.variant, dtype};
       verdict.attempt(where, [&] {
-        const auto tolerances = is_low_precision(dtype) ? low_precision_tolerances(judged, dtype)
-                                                        : std::vector<std::vector<double>>();
-        std::vector<std::vector<Named>> found;
-        for (const Draw& draw : judged) found.push_back(results(chunk, as(draw.inputs, dtype), draw.seed));
-        for (std::size_t i = 0; i < judged[0].exact.size(); ++i) {
-          const auto& [name, exact, heads] = judged[0].exact[i];
-          if (is_low_precision(dtype)) {
-            std::vector<Comparison> draws;
-            for (std::size_t n = 0; n < count; ++n)
-              draws.push_back({found[n][i].tensor, judged[n].exact[i].tensor});
-            verdict.close_each(where, name, std::move(draws), heads, tolerances[i]);
+        const bool is_low = is_low_precision(dtype);
+        const scan::Inputs inputs =
+            make_inputs(recurrence, is_low ? repeated(*settings, kDraws) : *settings, seed, kernel.device);
+        const std::vector<Named> exact = results(scan::reference, inputs, seed),
+                                 found = results(chunk, as(inputs, dtype), seed);
+        const auto tolerances = is_low ? low_precision_tolerances(inputs, exact, seed, dtype)
+                                       : std::vector<std::vector<double>>();
+        for (std::size_t i = 0; i < exact.size(); ++i) {
+          const auto& [name, expected, heads] = exact[i];
+          if (is_low) {
+            verdict.close_each(where, name, found[i].tensor, expected, heads, kDraws, tolerances[i]);
           } else {
-            verdict.close(where, name, found[0][i].tensor, exact);
+            verdict.close(where, name, found[i].tensor, expected);
           }
         }
       });

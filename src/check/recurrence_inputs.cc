@@ -102,7 +102,8 @@ at::Tensor uniform(at::IntArrayRef shape, std::uint64_t seed, std::string_view n
 
 bool is_state(std::size_t tensor) { return tensor >= scan::kTensors - 2; }
 
-scan::Inputs make_inputs(const Recurrence& recurrence, const InputSettings& s, std::uint64_t seed) {
+scan::Inputs make_inputs(const Recurrence& recurrence, const InputSettings& s, std::uint64_t seed,
+                         c10::Device device) {
   const auto keys = [&](const char* name, std::int64_t heads) {
     const at::Tensor x = normal({s.B, s.T, heads, s.K}, seed, name);
     return s.raw_keys ? x : unit(x);
@@ -141,7 +142,7 @@ scan::Inputs make_inputs(const Recurrence& recurrence, const InputSettings& s, s
     in.eta_BTH = uniform(gate, seed, "eta") + 0.5;
   }
   for (at::Tensor* tensor : scan::tensors(in)) {
-    if (tensor->defined()) *tensor = tensor->to(at::kFloat).to(at::kDouble);
+    if (tensor->defined()) *tensor = tensor->to(device, at::kFloat).to(at::kDouble);
   }
   at::Tensor& write = s.neutral ? in.v_BTHV : in.beta_BTH;  // a power of two keeps it a float32
   while (largest_state(in) >= kLargestState) write = write * 0.5;
@@ -206,7 +207,7 @@ std::vector<Named> results(const Scan& scan, const scan::Inputs& inputs, std::ui
     if (!output.tensor.defined() || !output.tensor.requires_grad()) continue;
     roots.push_back(output.tensor);
     const at::Tensor adjoint = normal(output.tensor.sizes(), seed, "adjoint of " + output.name);
-    adjoints.push_back(adjoint.to(dtype).to(output.tensor.scalar_type()));
+    adjoints.push_back(adjoint.to(dtype).to(output.tensor.options()));
   }
   if (!roots.empty()) {
     const auto gradients =
@@ -220,38 +221,28 @@ std::vector<Named> results(const Scan& scan, const scan::Inputs& inputs, std::ui
 
 bool is_low_precision(at::ScalarType dtype) { return dtype == at::kBFloat16 || dtype == at::kHalf; }
 
-std::vector<Draw> draws(const Recurrence& recurrence, const InputSettings& settings, std::uint64_t seed,
-                        std::size_t count) {
-  std::vector<Draw> list;
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::uint64_t own = seed + (std::uint64_t{i} << 32);
-    scan::Inputs inputs = make_inputs(recurrence, settings, own);
-    std::vector<Named> exact = results(scan::reference, inputs, own);
-    list.push_back({own, std::move(inputs), std::move(exact)});
+InputSettings repeated(InputSettings settings, std::int64_t draws) {
+  const std::vector<std::int32_t> starts = settings.cu_seqlens;
+  const auto tokens = static_cast<std::int32_t>(settings.B * settings.T);
+  settings.B *= draws;
+  for (std::int32_t n = 1; n < draws && !starts.empty(); ++n) {
+    for (std::size_t i = 1; i < starts.size(); ++i) settings.cu_seqlens.push_back(starts[i] + n * tokens);
   }
-  return list;
+  return settings;
 }
 
-std::vector<std::vector<double>> low_precision_tolerances(std::span<const Draw> draws, at::ScalarType dtype) {
-  std::vector<std::vector<double>> squares(draws[0].exact.size());
-  for (const Draw& draw : draws) {
-    const std::vector<Named> best =
-        results(scan::reference, as(as(draw.inputs, dtype), at::kDouble), draw.seed, dtype);
-    for (std::size_t n = 0; n < best.size(); ++n) {
-      const auto& [name, exact, dimension] = draw.exact[n];
-      squares[n].resize(exact.defined() ? exact.size(dimension) : 0);
-      for (std::size_t h = 0; h < squares[n].size(); ++h) {
-        const auto head = static_cast<std::int64_t>(h);
-        const double error = relative_error(best[n].tensor.select(dimension, head).to(dtype).to(at::kDouble),
-                                            exact.select(dimension, head));
-        squares[n][h] += error * error / static_cast<double>(draws.size());
-      }
-    }
+std::vector<std::vector<double>> low_precision_tolerances(const scan::Inputs& inputs,
+                                                          const std::vector<Named>& exact, std::uint64_t seed,
+                                                          at::ScalarType dtype) {
+  const std::vector<Named> best = results(scan::reference, as(as(inputs, dtype), at::kDouble), seed, dtype);
+  std::vector<std::vector<double>> tolerances(exact.size());
+  for (std::size_t n = 0; n < exact.size(); ++n) {
+    if (!exact[n].tensor.defined()) continue;
+    tolerances[n] =
+        relative_errors(best[n].tensor.to(dtype), exact[n].tensor, exact[n].head_dimension, kDraws);
+    for (double& tolerance : tolerances[n]) tolerance = 2 * tolerance + check::tolerance(at::kFloat);
   }
-  for (std::vector<double>& heads : squares) {
-    for (double& square : heads) square = 2 * std::sqrt(square) + tolerance(at::kFloat);
-  }
-  return squares;
+  return tolerances;
 }
 
 }  // namespace mdnlab::check

@@ -4,7 +4,6 @@
 #include <array>
 #include <functional>
 #include <optional>
-#include <span>
 #include <string_view>
 #include <vector>
 
@@ -32,9 +31,10 @@ struct InputSettings {
   std::vector<std::int32_t> cu_seqlens = {};
 };
 
-// float64, every value one of float32, so that all dtypes but bf16 start from the same numbers. β is halved
-// until no entry of the float64 states reaches 1e3 at any token.
-scan::Inputs make_inputs(const Recurrence& recurrence, const InputSettings& settings, std::uint64_t seed);
+// float64 on a device, every value one of float32, so that all dtypes but bf16 start from the same numbers. β
+// is halved until no entry of the float64 states reaches 1e3 at any token.
+scan::Inputs make_inputs(const Recurrence& recurrence, const InputSettings& settings, std::uint64_t seed,
+                         c10::Device device = c10::kCPU);
 
 // The settings with K and V as a kernel takes them in `dtype` (recurrence.h); none where it takes no widths,
 // and then `verdict` is told the reason.
@@ -59,24 +59,18 @@ std::vector<Named> results(const Scan& scan, const scan::Inputs& inputs, std::ui
 
 bool is_low_precision(at::ScalarType dtype);  // bf16, f16
 
-// Inputs as drawn from a seed, and the float64 answer to them.
-struct Draw {
-  std::uint64_t seed;
-  scan::Inputs inputs;
-  std::vector<Named> exact;
-};
+// Low precision is judged by several draws, side by side as further rows and documents: in a single one a
+// tensor of few numbers, or with one that outweighs the others, may come out of its rounding unscathed by
+// chance, and no kernel can be held to that.
+inline constexpr std::int64_t kDraws = 16;
+InputSettings repeated(InputSettings settings, std::int64_t draws);
 
-// The first is of `seed` itself. Low precision is judged by several: in a single one a tensor of few numbers,
-// or with one that outweighs the others, may come out of its rounding unscathed by chance, and no kernel can
-// be held to that.
-inline constexpr std::size_t kDraws = 4;
-std::vector<Draw> draws(const Recurrence& recurrence, const InputSettings& settings, std::uint64_t seed,
-                        std::size_t count);
-
-// How far such a kernel may be from the exact answers, as the root mean square over the draws: for each
-// result, head by head, twice as far as the float64 answer to rounded inputs (all but the gates), rounded
-// itself; float32's own tolerance on top.
-std::vector<std::vector<double>> low_precision_tolerances(std::span<const Draw> draws, at::ScalarType dtype);
+// How far such a kernel may be from the exact answers (results of scan::reference), as relative_errors over
+// kDraws: for each result, head by head, twice as far as the float64 answer to rounded inputs (all but the
+// gates), rounded itself; float32's own tolerance on top.
+std::vector<std::vector<double>> low_precision_tolerances(const scan::Inputs& inputs,
+                                                          const std::vector<Named>& exact, std::uint64_t seed,
+                                                          at::ScalarType dtype);
 
 // Tokens begin..end of every row; states as they are.
 scan::Inputs tokens(const scan::Inputs& inputs, std::int64_t begin, std::int64_t end);

@@ -3,6 +3,8 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/isfinite.h>
+#include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/maximum.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros_like.h>
 
@@ -84,35 +86,50 @@ Case& Verdict::add(const Where& where, const std::string& quantity) {
   return cases_.back();
 }
 
-void Verdict::close(const Where& where, const std::string& quantity, const at::Tensor& found,
-                    const at::Tensor& expected, double tolerance) {
-  close_each(where, quantity, {{found, expected}}, -1, {tolerance});
+std::vector<double> relative_errors(const at::Tensor& found, const at::Tensor& expected,
+                                    std::int64_t dimension, std::int64_t draws) {
+  const auto norms = [&](const at::Tensor& whole) {  // (draws, indices), on the CPU
+    const at::Tensor parts = whole.unflatten(0, {draws, -1}).movedim(dimension + 1, 1);
+    return at::linalg_vector_norm(parts.to(at::kDouble).flatten(2), 2, at::IntArrayRef{2}).cpu();
+  };
+  const at::Tensor sizes = norms(expected), usual = std::get<0>(sizes.median(0));
+  const at::Tensor errors = norms(found.to(at::kDouble) - expected.to(at::kDouble));
+  const at::Tensor relative = at::where(errors == 0, 0.0, errors / at::maximum(sizes, usual));
+  const at::Tensor means = relative.square().mean(0).sqrt();
+  std::vector<double> list(means.const_data_ptr<double>(), means.const_data_ptr<double>() + means.numel());
+  for (double& error : list) error = std::isfinite(error) ? error : kInfinity;
+  return list;
 }
 
-void Verdict::close_each(const Where& where, const std::string& quantity, std::vector<Comparison> draws,
-                         std::int64_t dimension, const std::vector<double>& tolerances) {
+void Verdict::close(const Where& where, const std::string& quantity, const at::Tensor& found_as_is,
+                    const at::Tensor& expected_as_is, double tolerance) {
   Case& row = add(where, quantity);
-  row.tolerance = tolerances.front();
-  for (Comparison& draw : draws) {
-    row.passed = row.passed && prepare(row, draw.found, draw.expected);
-  }
+  row.tolerance = tolerance;
+  at::Tensor found = found_as_is, expected = expected_as_is;
+  row.passed = prepare(row, found, expected);
   if (!row.passed) return;
-  double worst = -1;
-  for (std::size_t i = 0; i < tolerances.size(); ++i) {
-    const auto part = [&](const at::Tensor& whole) {
-      return dimension < 0 ? whole : whole.select(dimension, static_cast<std::int64_t>(i));
-    };
-    double squares = 0;
-    for (const auto& [found, expected] : draws)
-      squares += std::pow(relative_error(part(found), part(expected)), 2);
-    const double error = std::sqrt(squares / static_cast<double>(draws.size()));
-    if (error / tolerances[i] <= worst) continue;
-    worst = error / tolerances[i];
-    row.error = error;
-    row.tolerance = tolerances[i];
+  row.error = relative_error(found, expected);
+  row.passed = row.error <= tolerance;
+  point_at_worst(row, found, expected);
+}
+
+void Verdict::close_each(const Where& where, const std::string& quantity, const at::Tensor& found_as_is,
+                         const at::Tensor& expected_as_is, std::int64_t dimension, std::int64_t draws,
+                         const std::vector<double>& tolerances) {
+  Case& row = add(where, quantity);
+  row.tolerance = tolerances.empty() ? 0 : tolerances.front();
+  at::Tensor found = found_as_is, expected = expected_as_is;
+  row.passed = prepare(row, found, expected);
+  if (!row.passed || found.numel() == 0) return;
+  const std::vector<double> errors = relative_errors(found, expected, dimension, draws);
+  for (std::size_t i = 0; i < errors.size(); ++i) {
+    const double allowed = i < tolerances.size() ? tolerances[i] : 0;
+    if (errors[i] * row.tolerance < row.error * allowed) continue;
+    row.error = errors[i];
+    row.tolerance = allowed;
   }
   row.passed = row.error <= row.tolerance;
-  point_at_worst(row, draws.front().found, draws.front().expected);
+  point_at_worst(row, found, expected);
 }
 
 void Verdict::equal(const Where& where, const std::string& quantity, const at::Tensor& found_as_is,

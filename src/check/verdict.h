@@ -28,10 +28,6 @@ struct Where {
   at::ScalarType dtype;
 };
 
-struct Comparison {
-  at::Tensor found, expected;
-};
-
 double tolerance(at::ScalarType dtype);  // of a whole tensor: 1e-5 in float32, 1e-12 in float64
 std::string dtype_word(at::ScalarType dtype);
 
@@ -45,10 +41,11 @@ class Verdict {
              const at::Tensor& expected) {
     close(where, quantity, found, expected, check::tolerance(where.dtype));
   }
-  // The same along one dimension (heads), each index with a tolerance of its own; the worst is the row. Of
-  // several draws the root mean square of their errors.
-  void close_each(const Where& where, const std::string& quantity, std::vector<Comparison> draws,
-                  std::int64_t dimension, const std::vector<double>& tolerances);
+  // The same along one dimension (heads), as relative_errors, each index with a tolerance of its own; the
+  // worst is the row.
+  void close_each(const Where& where, const std::string& quantity, const at::Tensor& found,
+                  const at::Tensor& expected, std::int64_t dimension, std::int64_t draws,
+                  const std::vector<double>& tolerances);
   // Bit for bit, and finite.
   void equal(const Where& where, const std::string& quantity, const at::Tensor& found,
              const at::Tensor& expected);
@@ -78,5 +75,11 @@ class Verdict {
 
 // ‖found − expected‖ / ‖expected‖ in float64; 0 when both are zero; infinity when it is no number.
 double relative_error(const at::Tensor& found, const at::Tensor& expected);
+
+// The same for each index along a dimension, as the root mean square over draws, which lie one after the
+// other along dimension 0. Where ‖expected‖ of a draw is below the draws' median, that is what its error
+// divides by: a tensor that hangs on one number has draws that cancel, and one such would outweigh the rest.
+std::vector<double> relative_errors(const at::Tensor& found, const at::Tensor& expected,
+                                    std::int64_t dimension, std::int64_t draws);
 
 }  // namespace mdnlab::check

@@ -150,6 +150,7 @@ nlohmann::ordered_json json_of(const std::vector<Checked>& checked, std::uint64_
                        {"worst_index", row.worst_index},
                        {"passed", row.passed}});
       if (!row.kernel.empty()) cases.back()["kernel"] = row.kernel;
+      if (!row.passed) cases.back()["note"] = row.note;
     }
     rules.push_back({{"name", rule.rule}, {"cases", std::move(cases)}});
     if (!rule.left_out.empty()) rules.back()["left_out"] = rule.left_out;

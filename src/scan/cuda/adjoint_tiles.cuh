@@ -20,7 +20,7 @@ struct AdjointArguments {
   const T* residuals;          // wᵀ, with delta
   T *d_q, *d_k;                // (tokens,G,K)
   float* partial;  // [parts][blocks][64][threads]: d_q and d_k of the value heads so far; unused where H is G
-  GateTerms* terms;  // [H·chunks][parts]: what a part's columns add to each
+  GateTerms* terms;  // [chunks·H][parts]: what a part's columns add to each
 };
 
 // The n-th chunk and head of a block. The value heads of a key head follow each other, so that one block sums
@@ -123,7 +123,7 @@ __device__ inline void bring_operands(const AdjointArguments<T>& in, Shared& sha
   Item item;
   for (int n = 0; has_item(in.sizes, n, item); ++n) {
     const Chunk chunk = in.chunk[item.chunk];
-    const std::int64_t index = std::int64_t{item.head} * in.sizes.chunks + item.chunk;
+    const std::int64_t index = in.sizes.entry(item.chunk, item.head);
     if (kind == 0) {
       if (n > 0) wait(&shared.keys_empty, (n - 1) & 1);
       bring(&shared.keys_full, landing, sizeof(shared.keys), shared.keys.q, 2 * kGroups, chunk.rows,

@@ -78,7 +78,7 @@ __device__ inline void make_adjoints(const AdjointArguments<T>& in, Shared& shar
   for (int turn = 0; has_item(in.sizes, turn, item); ++turn) {
     const int keys_parity = turn & 1;
     const Chunk chunk = in.chunk[item.chunk];
-    const std::int64_t index = std::int64_t{item.head} * in.sizes.chunks + item.chunk;
+    const std::int64_t index = in.sizes.entry(item.chunk, item.head);
     GateTerms& terms = in.terms[index * Shared::parts + Shared::part()];
     if (group == 0) {
       wait(&shared.gates_full, keys_parity);

@@ -127,7 +127,7 @@ Inputs backward_with_eta(const Inputs& in, const Options& options, const Saved& 
 
 }  // namespace
 
-Outputs forward_hopper(const Inputs& given, const Options& options, Saved*) {
+Outputs forward_hopper(const Inputs& given, const Options& options, Saved* saved) {
   const Inputs in = with_one_rate(given);
   const c10::cuda::CUDAGuard guard(in.q_BTGK.device());
   BoundScan bound(in, 0, document_count(in));
@@ -141,7 +141,8 @@ Outputs forward_hopper(const Inputs& given, const Options& options, Saved*) {
     if (in.log_mu.defined()) out.final_M_NHKV = empty_state(in);
   }
   bound.scan().o = out.o_BTHV.mutable_data_ptr();
-  bound.prepare();
+  Saved prepared = bound.prepare();
+  if (saved) *saved = std::move(prepared);
   run_outputs(bound, cut, in, out);
   return out;
 }
@@ -190,7 +191,7 @@ Inputs backward_hopper(const Inputs& in, const Options& options, const Saved& sa
     const bool has_coefficients = !scan.has_channel_decay || scan.has_momentum;
     if (scan.has_channel_decay && scan.has_momentum)
       scan.channel_pairs = bound.buffer(cuda::channel_pair_bytes());
-    bound.prepare();
+    bound.prepare(saved);
     scan.states = bound.buffer(state_bytes);
     scan.d_states = bound.buffer(state_bytes);
     if (scan.has_delta || scan.has_channel_decay) scan.residuals = bound.buffer(V / kPanel * kPanelBytes);

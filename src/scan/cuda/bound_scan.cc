@@ -4,6 +4,8 @@
 #include <ATen/ops/zeros.h>
 #include <c10/cuda/CUDAStream.h>
 
+#include <numeric>
+
 #include "scan/cuda/device.h"
 #include "scan/cuda/segments.h"
 #include "scan/cuda/tensor_map.h"
@@ -21,6 +23,8 @@ BoundScan::BoundScan(const Inputs& inputs, std::int64_t first, std::int64_t last
       v_(as_panels(inputs.v_BTHV)) {
   const std::vector<std::int64_t> all = document_starts(inputs);
   starts_.assign(all.begin() + first, all.begin() + last + 1);
+  const std::vector<int> chunks = chunk_counts(all);
+  first_chunk_ = std::accumulate(chunks.begin(), chunks.begin() + first, std::int64_t{0});
   scan_.key_width = static_cast<int>(q_.size(3));
   scan_.has_delta = inputs.has_delta;
   scan_.has_momentum = inputs.log_mu.defined();
@@ -99,7 +103,7 @@ void BoundScan::copy_states(const at::Tensor& from_ZNHKV, const at::Tensor& S_NH
 }
 
 void* BoundScan::buffer(std::int64_t bytes) {
-  kept_.push_back(at::empty({scan_.sizes.heads, scan_.sizes.chunks, bytes}, q_.options().dtype(at::kByte)));
+  kept_.push_back(at::empty({scan_.sizes.chunks, scan_.sizes.heads, bytes}, q_.options().dtype(at::kByte)));
   return kept_.back().mutable_data_ptr();
 }
 
@@ -108,7 +112,8 @@ float* BoundScan::floats(std::int64_t count) {
   return kept_.back().mutable_data_ptr<float>();
 }
 
-void BoundScan::prepare() {
+Saved BoundScan::prepare() {
+  const std::size_t earlier = kept_.size();
   if (!scan_.has_channel_decay || scan_.has_momentum)
     scan_.coefficients = static_cast<cuda::Coefficients*>(buffer(sizeof(cuda::Coefficients)));
   if (scan_.has_channel_decay) {
@@ -118,6 +123,21 @@ void BoundScan::prepare() {
     if (scan_.has_delta) scan_.inverse = buffer(kPanelBytes);
   }
   check_cuda(launch_prepare(scan_, c10::cuda::getCurrentCUDAStream()), "scan: preparing the chunks");
+  if (scan_.has_channel_decay) return {};
+  return Saved(kept_.begin() + static_cast<std::ptrdiff_t>(earlier), kept_.end());
+}
+
+void BoundScan::prepare(const Saved& kept) {
+  if (kept.empty()) {
+    prepare();
+    return;
+  }
+  const auto own = [&](const at::Tensor& entries) {
+    return entries.narrow(0, first_chunk_, scan_.sizes.chunks).mutable_data_ptr();
+  };
+  scan_.coefficients = static_cast<cuda::Coefficients*>(own(kept[0]));
+  scan_.scores = own(kept[1]);
+  if (scan_.has_delta) scan_.inverse = own(kept[2]);
 }
 
 }  // namespace mdnlab::scan

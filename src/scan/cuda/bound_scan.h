@@ -8,7 +8,7 @@
 
 #include "scan/cuda/chunk.h"
 #include "scan/cuda/layout.h"
-#include "scan/inputs.h"
+#include "scan/implementation.h"
 
 namespace mdnlab::scan {
 
@@ -39,12 +39,14 @@ class BoundScan {
   at::Tensor states(const at::Tensor& S_NHKV, const at::Tensor& M_NHKV) const;
   void copy_states(const at::Tensor& from_ZNHKV, const at::Tensor& S_NHKV, const at::Tensor& M_NHKV) const;
 
-  // An entry of `bytes` for each head and chunk.
+  // An entry of `bytes` for each chunk and head.
   void* buffer(std::int64_t bytes);
   float* floats(std::int64_t count);
 
-  // Coefficients, T⁻¹ and L of every chunk, on the current stream.
-  void prepare();
+  // Coefficients, T⁻¹ and L of every chunk: made on the current stream, or taken from what an earlier one of
+  // all documents `kept`. With channel-wise decay nothing is kept: it would be four times as much.
+  Saved prepare();
+  void prepare(const Saved& kept);
 
   cuda::ChunkScan& scan() { return scan_; }
   const cuda::ChunkScan& scan() const { return scan_; }
@@ -52,7 +54,7 @@ class BoundScan {
  private:
   at::Tensor part(const at::Tensor& state_NHKV) const;
 
-  std::int64_t first_;
+  std::int64_t first_, first_chunk_;
   std::vector<std::int64_t> starts_;
   at::Tensor q_, k_, v_;
   Layout layout_;

@@ -187,8 +187,7 @@ __global__ __launch_bounds__(32 * kSliceWarps, 3) void channel_adjoints(
   for (int step = 0; step < K / kSliceChannels / kSliceWarps * turns; ++step) {
     const int turn = step % turns, head = blockIdx.y * turns + turn,
               pair = 8 * (step / turns * kSliceWarps + warp) + at.row;
-    const ChannelProducts<T, K>& products =
-        arguments.products[std::int64_t{head} * in.sizes.chunks + blockIdx.x];
+    const ChannelProducts<T, K>& products = arguments.products[in.sizes.entry(blockIdx.x, head)];
     const bool is_other_head = turns > 1 || step == 0;
     if (is_other_head) {
       __syncthreads();  // nobody reads what belongs to the head before

@@ -20,14 +20,14 @@ struct ChannelForwardArguments {
   const Chunk* chunk;        // [chunks]
   const Document* document;  // [N]
   Sizes sizes;
-  const ChannelOperands<T, K>* operands;  // [H·chunks]
+  const ChannelOperands<T, K>* operands;  // [chunks·H]
   const Coefficients* coefficients;       // likewise, with momentum
   const float *initial_S, *initial_M;     // [N,H,K,V], null: 0
   float *final_S, *final_M;               // likewise, null: not wanted
   T* o;                                   // (tokens,H,V), Result::outputs
-  T* states;     // [H·chunks][V/64] of S then M, each K/64 panels of 64 value rows × 64 key columns;
+  T* states;     // [chunks·H][V/64] of S then M, each K/64 panels of 64 value rows × 64 key columns;
                  // Result::states; null: not wanted, only the final states are
-  T* residuals;  // [H·chunks][V/64] panels of 64 value rows × 64 tokens: wᵀ
+  T* residuals;  // [chunks·H][V/64] panels of 64 value rows × 64 tokens: wᵀ
 };
 
 template <class T, int K, bool has_momentum>
@@ -262,8 +262,7 @@ __device__ inline void store_channel_states(const ChannelForwardArguments<T, K>&
   constexpr int copies = ChannelForwardShared<T, K, has_momentum>::copies,
                 state = sizeof(shared.x[0]) / sizeof(T);
   for (int c = 0; c < document.chunks; ++c) {
-    const std::int64_t tile =
-        (std::int64_t{blockIdx.y} * in.sizes.chunks + document.first_chunk + c) * gridDim.x + blockIdx.x;
+    const std::int64_t tile = in.sizes.entry(document.first_chunk + c, blockIdx.y) * gridDim.x + blockIdx.x;
     wait(&shared.x_full[c % copies], c / copies & 1);
     if (in.states) store_bytes(in.states + tile * state, shared.x[c % copies], sizeof(shared.x[0]));
     wait(&shared.w_full[c % 2], c / 2 & 1);
@@ -282,7 +281,7 @@ __device__ inline void bring_channel_operands(const ChannelForwardArguments<T, K
   for (int c = 0; c < document.chunks; ++c) {
     auto& stage = shared.stage[c % kStages];
     std::uint64_t* const full = &shared.full[c % kStages];
-    const std::int64_t index = std::int64_t{blockIdx.y} * in.sizes.chunks + document.first_chunk + c;
+    const std::int64_t index = in.sizes.entry(document.first_chunk + c, blockIdx.y);
     if (c >= kStages) wait(&shared.empty[c % kStages], (c / kStages - 1) & 1);
     if (threadIdx.x % 32 != 0) continue;
     arrive_expecting(full, sizeof(stage.of) + (has_momentum ? sizeof(Coefficients) : 0));

@@ -25,7 +25,7 @@ struct ChannelMomentumProductArguments {
   HeadGates gates;
   bool has_delta;                          // without: dA and dD are 0
   const T *states, *d_states, *residuals;  // of the scans: X, dX⁺ and wᵀ
-  const ChannelOperands<T, K>* operands;   // [H·chunks], as all below
+  const ChannelOperands<T, K>* operands;   // [chunks·H], as all below
   const ChannelPairs<T>* pairs;
   ChannelProducts<T, K>* products;
   GateTerms* terms;  // query_S, key_S and S_S, which α alone asks for, are 0
@@ -102,7 +102,7 @@ __device__ inline void make_momentum_products(const ChannelMomentumProductArgume
   Ring<kStateSlots> states_ring;
   Item item;
   for (int turn = 0; has_item(in.sizes, turn, item); ++turn) {
-    const std::int64_t index = std::int64_t{item.head} * in.sizes.chunks + item.chunk;
+    const std::int64_t index = in.sizes.entry(item.chunk, item.head);
     GateTerms& terms = in.terms[index];
     if (threadIdx.x == 0 && turn > 0) {
       wait_stores_read();  // the products before have left shared memory
@@ -294,7 +294,7 @@ __device__ inline void bring_momentum_operands(const ChannelMomentumProductArgum
   Item item;
   for (int turn = 0; has_item(in.sizes, turn, item); ++turn) {
     const Chunk chunk = in.chunk[item.chunk];
-    const std::int64_t index = std::int64_t{item.head} * in.sizes.chunks + item.chunk;
+    const std::int64_t index = in.sizes.entry(item.chunk, item.head);
     if (kind == 0 && lane == 0) {
       if (turn > 0) wait(&shared.tiles_empty, (turn - 1) & 1);
       const auto& operands = in.operands[index];

@@ -16,12 +16,12 @@ namespace mdnlab::scan::cuda {
 template <class T, int K>
 struct ChannelPrepareArguments {
   ChannelInputs<T> in;              // with momentum beta is null
-  ChannelOperands<T, K>* operands;  // [H·chunks]
+  ChannelOperands<T, K>* operands;  // [chunks·H]
   bool has_delta;
   // The others with momentum.
   HeadGates gates;
-  Coefficients* coefficients;  // [H·chunks]
-  ChannelPairs<T>* pairs;      // [H·chunks], null: not wanted
+  Coefficients* coefficients;  // [chunks·H]
+  ChannelPairs<T>* pairs;      // [chunks·H], null: not wanted
 };
 
 template <class T, int K, bool has_momentum>
@@ -105,7 +105,7 @@ __device__ inline void end_tokens(ChannelPrepareShared<T, K, has_momentum>& shar
   if (thread < kChunk && thread >= shared.rows) {
     shared.beta[thread] = 0;
     if constexpr (has_momentum) {
-      const std::int64_t index = std::int64_t{blockIdx.y} * arguments.in.sizes.chunks + blockIdx.x;
+      const std::int64_t index = arguments.in.sizes.entry(blockIdx.x, blockIdx.y);
       shared.gamma.eta[thread] = arguments.coefficients[index].read_M[thread] = 0;
     }
   }
@@ -208,7 +208,7 @@ __global__ __launch_bounds__(2 * K, has_momentum ? 2 : 256 / K) void channel_pre
             quarter = thread / (K / 2);
   const int head = blockIdx.y;
   const Chunk chunk = in.chunk[blockIdx.x];
-  const std::int64_t index = std::int64_t{head} * in.sizes.chunks + blockIdx.x;
+  const std::int64_t index = in.sizes.entry(blockIdx.x, head);
   ChannelOperands<T, K>& out = arguments.operands[index];
 
   if constexpr (has_momentum) {

@@ -30,7 +30,7 @@ struct ChannelProductArguments {
   Sizes sizes;
   bool has_delta;                          // without: dA and dD are 0
   const T *states, *d_states, *residuals;  // of the scans: X, dX⁺ and wᵀ
-  ChannelProducts<T, K>* products;         // [H·chunks]
+  ChannelProducts<T, K>* products;         // [chunks·H]
 };
 
 template <class T, int K>
@@ -166,8 +166,7 @@ __device__ inline void make_products(const ChannelProductArguments<T, K>& in,
     fence_shared();
     sync(1, kThreads);
     if (threadIdx.x == 0) {
-      store_bytes(in.products + std::int64_t{item % H} * in.sizes.chunks + item / H, &products,
-                  sizeof(products));
+      store_bytes(in.products + item, &products, sizeof(products));
     }
   }
   if (threadIdx.x == 0) wait_stores_read();
@@ -183,8 +182,7 @@ __device__ inline void bring_channel_tokens(const ChannelProductArguments<T, K>&
   for (int item = blockIdx.x; item < in.sizes.chunks * H; item += gridDim.x) {
     const int head = item % H;
     const Chunk chunk = in.chunk[item / H];
-    const T* const residuals =
-        in.residuals + (std::int64_t{head} * in.sizes.chunks + item / H) * tiles * kPanelElements;
+    const T* const residuals = in.residuals + std::int64_t{item} * tiles * kPanelElements;
     for (int tile = 0; tile < tiles; ++tile, ++ring.turn) {
       const int slot = ring.slot();
       auto& tokens = shared.tokens[slot];
@@ -208,7 +206,7 @@ __device__ inline void bring_channel_states(const ChannelProductArguments<T, K>&
   const int H = in.sizes.heads, tiles = in.sizes.value_width / kPanel;
   Ring<kStateSlots> ring;
   for (int item = blockIdx.x; item < in.sizes.chunks * H; item += gridDim.x) {
-    const std::int64_t state = (std::int64_t{item % H} * in.sizes.chunks + item / H) * tiles * kChunk * K;
+    const std::int64_t state = std::int64_t{item} * tiles * kChunk * K;
     for (int i = 0; i < tiles * kSlices; ++i, ++ring.turn) {
       const int slot = ring.slot();
       if (ring.is_used()) wait(&shared.states_empty[slot], ring.parity() ^ 1);

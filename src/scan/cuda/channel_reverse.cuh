@@ -25,7 +25,7 @@ struct ChannelReverseArguments {
   const Chunk* chunk;
   const Document* document;
   Sizes sizes;
-  const ChannelOperands<T, K>* operands;  // [H·chunks]
+  const ChannelOperands<T, K>* operands;  // [chunks·H]
   const Coefficients* coefficients;       // likewise, with momentum
   const float *d_final_S, *d_final_M;     // [N,H,K,V], null: 0
   T* d_states;                            // dX⁺ of every chunk, as the forward scan lays X
@@ -104,8 +104,7 @@ __device__ inline void hold_channel_adjoints(const ChannelReverseArguments<T, K>
     fence_shared();
     sync(1 + group, kWarpgroup);
     if (thread == 0) {
-      const std::int64_t index =
-          std::int64_t{blockIdx.y} * in.sizes.chunks + document.first_chunk + document.chunks - 1 - i;
+      const std::int64_t index = in.sizes.entry(document.first_chunk + document.chunks - 1 - i, blockIdx.y);
       store_bytes(in.d_states + (index * (V / 64) + tile) * state, shared.x[group], sizeof(shared.x[group]));
     }
 
@@ -191,7 +190,7 @@ __device__ inline void bring_channel_reverse(const ChannelReverseArguments<T, K>
     auto& stage = shared.stage[slot];
     if (i >= kReverseStages) wait(&shared.empty[slot], (i / kReverseStages - 1) & 1);
     if (threadIdx.x % 32 == 0) shared.chunk[slot] = chunk;
-    const std::int64_t index = std::int64_t{blockIdx.y} * in.sizes.chunks + c;
+    const std::int64_t index = in.sizes.entry(c, blockIdx.y);
     const int bytes =
         sizeof(stage.of) + groups * sizeof(stage.d_o[0]) + (has_momentum ? sizeof(Coefficients) : 0);
     bring(&shared.full[slot], landing, bytes, stage.d_o, groups, chunk.rows, [&](std::uint64_t* barrier) {

@@ -35,7 +35,7 @@ struct ChunkScan {
   float *final_S = nullptr, *final_M = nullptr;            // likewise, null: not wanted
   void* o = nullptr;                                       // (tokens,H,V)
 
-  // Between kernels, an entry for each head and chunk: head · chunks + chunk.
+  // Between kernels, an entry for each chunk and head (Sizes::entry).
   Coefficients* coefficients = nullptr;        // not with channel-wise decay without momentum
   void *inverse = nullptr, *scores = nullptr;  // panels: T⁻¹ − I (with delta), L
   // X before each chunk, w (with delta, or channel-wise decay): forward.cuh

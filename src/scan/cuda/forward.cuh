@@ -28,9 +28,9 @@ struct ForwardArguments {
   const float *initial_S, *initial_M;  // [N,H,K,V], null: 0
   float *final_S, *final_M;            // [N,H,K,V], null: not wanted
   T* o;                                // (tokens,H,V), Result::outputs
-  T* states;     // [H·chunks][V/64] of S then M, each K/64 panels of 64 value rows × 64 key columns
+  T* states;     // [chunks·H][V/64] of S then M, each K/64 panels of 64 value rows × 64 key columns
                  // null: not wanted, only the final states are
-  T* residuals;  // [H·chunks][V/64] panels of 64 value rows × 64 tokens: wᵀ; Result::states with delta
+  T* residuals;  // [chunks·H][V/64] panels of 64 value rows × 64 tokens: wᵀ; Result::states with delta
 };
 
 constexpr int kStages = 2;
@@ -251,8 +251,7 @@ __device__ inline void store_states(const ForwardArguments<T>& in, Shared& share
   if (threadIdx.x % kWarpgroup != 0) return;
   constexpr int state = Shared::halves * kChunk * K;
   for (int c = 0; c < document.chunks; ++c) {
-    const std::int64_t tile =
-        (std::int64_t{blockIdx.y} * in.sizes.chunks + document.first_chunk + c) * gridDim.x + blockIdx.x;
+    const std::int64_t tile = in.sizes.entry(document.first_chunk + c, blockIdx.y) * gridDim.x + blockIdx.x;
     wait(&shared.x_full[c % 2], c / 2 & 1);
     if (in.states) store_bytes(in.states + tile * state, shared.x[c % 2], sizeof(T) * state);
     if constexpr (has_delta) {
@@ -274,7 +273,7 @@ __device__ inline void bring_tiles(const ForwardArguments<T>& in, Shared& shared
   for (int c = 0; c < document.chunks; ++c) {
     auto& stage = shared.stage[c % kStages];
     const int token = in.chunk[document.first_chunk + c].token;
-    const std::int64_t index = std::int64_t{blockIdx.y} * in.sizes.chunks + document.first_chunk + c;
+    const std::int64_t index = in.sizes.entry(document.first_chunk + c, blockIdx.y);
     const int rows = in.coefficients[index].rows;
     if (c >= kStages) wait(&shared.empty[c % kStages], (c / kStages - 1) & 1);
     bring(&shared.full[c % kStages], landing,
@@ -306,7 +305,7 @@ __device__ inline void bring_values(const ForwardArguments<T>& in, Shared& share
   for (int c = 0; c < document.chunks; ++c) {
     auto& stage = shared.stage[c % kStages];
     const int token = in.chunk[document.first_chunk + c].token, slot = c % slots;
-    const std::int64_t index = std::int64_t{blockIdx.y} * in.sizes.chunks + document.first_chunk + c;
+    const std::int64_t index = in.sizes.entry(document.first_chunk + c, blockIdx.y);
     const int rows = in.coefficients[index].rows;
     if (c >= slots) wait(&shared.v_empty[slot], (c / slots - 1) & 1);
     const auto issue = [&](std::uint64_t* barrier) {

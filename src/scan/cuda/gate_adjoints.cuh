@@ -17,7 +17,7 @@ struct GateAdjointArguments {
   float look_ahead;
   const Chunk* chunk;
   Sizes sizes;
-  const GateTerms* terms;  // [H·chunks][parts], to be summed
+  const GateTerms* terms;  // [chunks·H][parts], to be summed
   int parts;
   float *d_log_alpha, *d_log_mu, *d_beta, *d_eta;  // (tokens,H), null: not wanted
 };
@@ -163,7 +163,7 @@ __global__ __launch_bounds__(kWarpgroup) void gate_adjoints(const __grid_constan
   __shared__ GateShared shared;
   const int thread = threadIdx.x, t = thread % kChunk, head = blockIdx.y;
   const Chunk chunk = in.chunk[blockIdx.x];
-  const GateTerms* const terms = in.terms + (std::int64_t{head} * in.sizes.chunks + blockIdx.x) * in.parts;
+  const GateTerms* const terms = in.terms + in.sizes.entry(blockIdx.x, head) * in.parts;
   const std::int64_t at = (std::int64_t{chunk.token} + t) * in.sizes.heads + head;
   float4 within[kChunk * kChunk / 4 / kWarpgroup];
 #pragma unroll

@@ -17,9 +17,9 @@ struct PrepareArguments {
   float look_ahead;
   const Chunk* chunk;  // [chunks]
   Sizes sizes;
-  Coefficients* coefficients;  // [H·chunks]
-  T* inverse;                  // [H·chunks] panels: T⁻¹ − I; unused without delta
-  T* scores;                   // [H·chunks] panels: L
+  Coefficients* coefficients;  // [chunks·H]
+  T* inverse;                  // [chunks·H] panels: T⁻¹ − I; unused without delta
+  T* scores;                   // [chunks·H] panels: L
 };
 
 template <class T, int K>
@@ -65,7 +65,7 @@ __global__ __launch_bounds__(kWarpgroup, 4) void prepare(const __grid_constant__
   const int thread = threadIdx.x, warp = thread / 32, lane = thread % 32;
   const int head = blockIdx.y, key_head = head / (in.sizes.heads / in.sizes.key_heads);
   const Chunk chunk = in.chunk[blockIdx.x];
-  const std::int64_t index = std::int64_t{head} * in.sizes.chunks + blockIdx.x;
+  const std::int64_t index = in.sizes.entry(blockIdx.x, head);
 
   if (thread == 0) {
     init_barrier(&shared.loaded, 1);

@@ -47,6 +47,9 @@ struct Sizes {
   int value_width;       // V
   int chunks;            // of all documents
   int documents;         // N
+
+  // Of a chunk and head in buffers that have an entry for each.
+  constexpr std::int64_t entry(int chunk, int head) const { return std::int64_t{chunk} * heads + head; }
 };
 
 // How many key columns a block of adjoints.cuh takes. Wider keys go in parts: every sum over the keys that is
@@ -64,7 +67,5 @@ struct GateTerms {
   float query_S[kChunk], query_M[kChunk], key_S[kChunk], key_M[kChunk], write_S[kChunk], write_M[kChunk];
   float S_S, S_M, M_M, unused;  // ⟨dS⁺, S⟩, ⟨dS⁺, M⟩, ⟨dM⁺, M⟩
 };
-
-// Index of a chunk and head in buffers that have one entry for each: head · chunks + chunk.
 
 }  // namespace mdnlab::scan::cuda

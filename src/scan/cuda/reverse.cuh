@@ -102,8 +102,7 @@ __device__ inline void hold_adjoints(const ReverseArguments<T>& in, Shared& shar
     fence_shared();
     sync(1 + group, kWarpgroup);
     if (thread == 0) {
-      const std::int64_t index =
-          std::int64_t{blockIdx.y} * in.sizes.chunks + document.first_chunk + document.chunks - 1 - i;
+      const std::int64_t index = in.sizes.entry(document.first_chunk + document.chunks - 1 - i, blockIdx.y);
       store_bytes(in.d_states + (index * (V / 64) + tile) * Shared::state, shared.x[group],
                   sizeof(T) * Shared::state);
     }
@@ -190,7 +189,7 @@ __device__ inline void bring_reverse(const ReverseArguments<T>& in, Shared& shar
   for (int i = 0; i < document.chunks; ++i) {
     const int c = document.first_chunk + document.chunks - 1 - i;
     const Chunk chunk = in.chunk[c];
-    const std::int64_t index = std::int64_t{head} * in.sizes.chunks + c;
+    const std::int64_t index = in.sizes.entry(c, head);
     const int s = i % kReverseStages;
     auto& stage = shared.stage[s];
     if (i >= kReverseStages) wait(&shared.empty[s], (i / kReverseStages - 1) & 1);

@@ -185,8 +185,7 @@ __device__ inline void store_wide_states(const ForwardArguments<T>& in, Shared& 
   if (threadIdx.x % 32 != 0) return;
 #pragma unroll 1
   for (int c = 0; c < document.chunks; ++c) {
-    const std::int64_t tile =
-        (std::int64_t{blockIdx.y} * in.sizes.chunks + document.first_chunk + c) * gridDim.x + blockIdx.x;
+    const std::int64_t tile = in.sizes.entry(document.first_chunk + c, blockIdx.y) * gridDim.x + blockIdx.x;
     wait(&shared.x_full, c & 1);
     if (in.states) store_bytes(in.states + tile * Shared::state, shared.x, sizeof(T) * Shared::state);
     if constexpr (has_delta) {
@@ -206,7 +205,7 @@ __device__ inline void bring_wide_tiles(const ForwardArguments<T>& in, Shared& s
 #pragma unroll 1  // 24 registers
   for (int c = 0; c < document.chunks; ++c) {
     const int token = in.chunk[document.first_chunk + c].token;
-    const std::int64_t index = std::int64_t{blockIdx.y} * in.sizes.chunks + document.first_chunk + c;
+    const std::int64_t index = in.sizes.entry(document.first_chunk + c, blockIdx.y);
     const int slot = c % kKeySlots;
     auto& keys = shared.keys[slot];
     auto& others = shared.others;

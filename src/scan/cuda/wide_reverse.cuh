@@ -153,8 +153,7 @@ __device__ inline void store_wide_adjoints(const ReverseArguments<T>& in, Shared
   if (threadIdx.x % 32 != 0) return;
 #pragma unroll 1
   for (int i = 0; i < document.chunks; ++i) {
-    const std::int64_t index =
-        std::int64_t{blockIdx.y} * in.sizes.chunks + document.first_chunk + document.chunks - 1 - i;
+    const std::int64_t index = in.sizes.entry(document.first_chunk + document.chunks - 1 - i, blockIdx.y);
     wait(&shared.x_full, i & 1);
     store_bytes(in.d_states + (index * gridDim.x + blockIdx.x) * Shared::state, shared.x,
                 sizeof(T) * Shared::state);
@@ -171,7 +170,7 @@ __device__ inline void bring_wide_reverse(const ReverseArguments<T>& in, Shared&
   for (int i = 0; i < document.chunks; ++i) {
     const int c = document.first_chunk + document.chunks - 1 - i, slot = i % kKeySlots;
     const Chunk chunk = in.chunk[c];
-    const std::int64_t index = std::int64_t{head} * in.sizes.chunks + c;
+    const std::int64_t index = in.sizes.entry(c, head);
     T* const k = shared.k[slot];
     auto& others = shared.others;
     if (i >= kKeySlots) wait(&shared.keys_empty[slot], (i / kKeySlots - 1) & 1);

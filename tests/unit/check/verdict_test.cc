@@ -1,7 +1,9 @@
 #include "check/verdict.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/ones.h>
+#include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 #include <gmock/gmock.h>
 
@@ -103,11 +105,23 @@ TEST(Verdict, JudgesEachHeadByItsOwnTolerance) {
   const at::Tensor expected = at::ones({4, 2}), found = expected.clone();
   found.select(1, 1).fill_(1.1);
   Verdict verdict;
-  verdict.close_each(here, "o", {{found, expected}}, 1, {1e-3, 0.2});
-  verdict.close_each(here, "o", {{found, expected}}, 1, {0.2, 1e-3});
+  verdict.close_each(here, "o", found, expected, 1, 1, {1e-3, 0.2});
+  verdict.close_each(here, "o", found, expected, 1, 1, {0.2, 1e-3});
   EXPECT_TRUE(verdict.cases()[0].passed);
   EXPECT_FALSE(verdict.cases()[1].passed);
   EXPECT_EQ(verdict.cases()[1].tolerance, 1e-3);
+}
+
+TEST(Verdict, DrawsThatCancelCountAsTheUsualOne) {
+  // Three draws of two tokens and one head: the second's answer is almost nothing, the third's is large.
+  const at::Tensor expected = at::tensor({3.0, 4.0, 0.0, 1e-9, 30.0, 40.0}, at::kDouble).view({6, 1});
+  const at::Tensor error = at::tensor({0.5, 0.0, 0.0, 0.5, 0.0, 5.0}, at::kDouble).view({6, 1});
+  const std::vector<double> errors = relative_errors(expected + error, expected, 1, 3);
+  ASSERT_EQ(errors.size(), 1u);
+  EXPECT_NEAR(errors[0], 0.1, 1e-12);
+  EXPECT_EQ(relative_errors(expected, expected, 1, 3)[0], 0);
+  EXPECT_EQ(relative_errors(at::ones({2, 1}), at::zeros({2, 1}), 1, 2)[0],
+            std::numeric_limits<double>::infinity());
 }
 
 TEST(Verdict, TurnsAnExceptionIntoAFailure) {
