@@ -24,7 +24,7 @@ namespace mdnlab::scan::cuda {
 template <class T, int K>
 struct ChannelAdjointArguments {
   ChannelInputs<T> in;
-  const ChannelProducts<T, K>* products;  // [H·chunks]
+  const ChannelProducts<T, K>* products;  // [chunks·H]
   T *d_q, *d_k;                           // (tokens,G,K)
   float *d_log_alpha, *d_beta;            // (tokens,H,K), (tokens,H), null: not wanted
 };
