@@ -26,6 +26,7 @@ __device__ inline void bring_mended(std::uint64_t* full, Landing& landing, int b
     issue(landing.barrier);
   }
   wait(landing.barrier, landing.parity);
+  __syncwarp();  // all have seen it before the next one is armed
   landing.parity ^= 1;
   mend();
   fence_shared();
