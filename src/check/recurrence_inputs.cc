@@ -108,7 +108,7 @@ scan::Inputs make_inputs(const Recurrence& recurrence, const InputSettings& s, s
     const at::Tensor x = normal({s.B, s.T, heads, s.K}, seed, name);
     return s.raw_keys ? x : unit(x);
   };
-  std::vector<std::int64_t> gate{s.B, s.T, s.H}, decay = gate;
+  std::vector<std::int64_t> gate{s.B / s.draws, s.T, s.H}, decay = gate;
   if (recurrence.decay == Decay::channel) decay.push_back(s.K);
 
   scan::Inputs in;
@@ -141,8 +141,11 @@ scan::Inputs make_inputs(const Recurrence& recurrence, const InputSettings& s, s
     in.beta_BTH = uniform(gate, seed, "beta") * s.gates.largest_beta;
     in.eta_BTH = uniform(gate, seed, "eta") + 0.5;
   }
-  for (at::Tensor* tensor : scan::tensors(in)) {
-    if (tensor->defined()) *tensor = tensor->to(device, at::kFloat).to(at::kDouble);
+  for (std::size_t i = 0; i < scan::kTensors; ++i) {
+    at::Tensor& tensor = *scan::tensors(in)[i];
+    if (!tensor.defined()) continue;
+    if (is_gate(i)) tensor = at::cat(std::vector<at::Tensor>(s.draws, tensor));
+    tensor = tensor.to(device, at::kFloat).to(at::kDouble);
   }
   at::Tensor& write = s.neutral ? in.v_BTHV : in.beta_BTH;  // a power of two keeps it a float32
   while (largest_state(in) >= kLargestState) write = write * 0.5;
@@ -225,6 +228,7 @@ InputSettings repeated(InputSettings settings, std::int64_t draws) {
   const std::vector<std::int32_t> starts = settings.cu_seqlens;
   const auto tokens = static_cast<std::int32_t>(settings.B * settings.T);
   settings.B *= draws;
+  settings.draws = draws;
   for (std::int32_t n = 1; n < draws && !starts.empty(); ++n) {
     for (std::size_t i = 1; i < starts.size(); ++i) settings.cu_seqlens.push_back(starts[i] + n * tokens);
   }

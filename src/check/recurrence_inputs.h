@@ -29,6 +29,7 @@ struct InputSettings {
   bool forgets = false;                                                   // gates of −∞ at two tokens
   double look_ahead = 0;
   std::vector<std::int32_t> cu_seqlens = {};
+  std::int64_t draws = 1;  // as repeated()
 };
 
 // float64 on a device, every value one of float32, so that all dtypes but bf16 start from the same numbers. β
@@ -61,8 +62,9 @@ bool is_low_precision(at::ScalarType dtype);  // bf16, f16
 
 // Low precision is judged by several draws, side by side as further rows and documents: in a single one a
 // tensor of few numbers, or with one that outweighs the others, may come out of its rounding unscathed by
-// chance, and no kernel can be held to that.
-inline constexpr std::int64_t kDraws = 16;
+// chance, and no kernel can be held to that. They have the same gates: drawn apart, gates of all sizes would
+// make answers of all sizes, and the one that happens to be worst conditioned would speak for all.
+inline constexpr std::int64_t kDraws = 24;
 InputSettings repeated(InputSettings settings, std::int64_t draws);
 
 // How far such a kernel may be from the exact answers (results of scan::reference), as relative_errors over
