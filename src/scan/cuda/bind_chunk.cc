@@ -36,11 +36,7 @@ std::int64_t documents_at_once(const Inputs& in) {
   const std::int64_t state_bytes =
       in.q_BTGK.element_size() * in.q_BTGK.size(3) * V * (in.log_mu.defined() ? 2 : 1);
   const int key_width = static_cast<int>(in.q_BTGK.size(3));
-  const std::int64_t channel_bytes = has_channel_decay(in)
-                                         ? cuda::channel_operand_bytes(key_width) +
-                                               cuda::channel_product_bytes(key_width) +
-                                               (in.log_mu.defined() ? cuda::channel_pair_bytes() : 0)
-                                         : 0;
+  const std::int64_t channel_bytes = has_channel_decay(in) ? cuda::channel_product_bytes(key_width) : 0;
   const std::int64_t bytes = chunks * H * (2 * state_bytes + channel_bytes);
   std::int64_t groups = 1;
   while (bytes / groups > bound && N / (2 * groups) * H * (V / kPanel) >= fewest_units) groups *= 2;
@@ -141,7 +137,7 @@ Outputs forward_hopper(const Inputs& given, const Options& options, Saved* saved
     if (in.log_mu.defined()) out.final_M_NHKV = empty_state(in);
   }
   bound.scan().o = out.o_BTHV.mutable_data_ptr();
-  Saved prepared = bound.prepare();
+  Saved prepared = bound.prepare(saved != nullptr);
   if (saved) *saved = std::move(prepared);
   run_outputs(bound, cut, in, out);
   return out;
@@ -189,9 +185,7 @@ Inputs backward_hopper(const Inputs& in, const Options& options, const Saved& sa
     scan.d_eta = data(out.eta_BTH);
 
     const bool has_coefficients = !scan.has_channel_decay || scan.has_momentum;
-    if (scan.has_channel_decay && scan.has_momentum)
-      scan.channel_pairs = bound.buffer(cuda::channel_pair_bytes());
-    bound.prepare(saved);
+    bound.take_prepared(saved);
     scan.states = bound.buffer(state_bytes);
     scan.d_states = bound.buffer(state_bytes);
     if (scan.has_delta || scan.has_channel_decay) scan.residuals = bound.buffer(V / kPanel * kPanelBytes);

@@ -112,32 +112,32 @@ float* BoundScan::floats(std::int64_t count) {
   return kept_.back().mutable_data_ptr<float>();
 }
 
-Saved BoundScan::prepare() {
-  const std::size_t earlier = kept_.size();
-  if (!scan_.has_channel_decay || scan_.has_momentum)
-    scan_.coefficients = static_cast<cuda::Coefficients*>(buffer(sizeof(cuda::Coefficients)));
+void BoundScan::place_prepared(const std::function<void*(std::int64_t)>& place, bool for_backward) {
+  const bool has_pairs = scan_.has_channel_decay && scan_.has_momentum;
+  if (!scan_.has_channel_decay || has_pairs)
+    scan_.coefficients = static_cast<cuda::Coefficients*>(place(sizeof(cuda::Coefficients)));
   if (scan_.has_channel_decay) {
-    scan_.channel_operands = buffer(cuda::channel_operand_bytes(scan_.key_width));
+    scan_.channel_operands = place(cuda::channel_operand_bytes(scan_.key_width));
+    if (has_pairs && for_backward) scan_.channel_pairs = place(cuda::channel_pair_bytes());
   } else {
-    scan_.scores = buffer(kPanelBytes);
-    if (scan_.has_delta) scan_.inverse = buffer(kPanelBytes);
+    scan_.scores = place(kPanelBytes);
+    if (scan_.has_delta) scan_.inverse = place(kPanelBytes);
   }
-  check_cuda(launch_prepare(scan_, c10::cuda::getCurrentCUDAStream()), "scan: preparing the chunks");
-  if (scan_.has_channel_decay) return {};
-  return Saved(kept_.begin() + static_cast<std::ptrdiff_t>(earlier), kept_.end());
 }
 
-void BoundScan::prepare(const Saved& kept) {
-  if (kept.empty()) {
-    prepare();
-    return;
-  }
-  const auto own = [&](const at::Tensor& entries) {
-    return entries.narrow(0, first_chunk_, scan_.sizes.chunks).mutable_data_ptr();
+Saved BoundScan::prepare(bool for_backward) {
+  const auto earlier = static_cast<std::ptrdiff_t>(kept_.size());
+  place_prepared([this](std::int64_t bytes) { return buffer(bytes); }, for_backward);
+  check_cuda(launch_prepare(scan_, c10::cuda::getCurrentCUDAStream()), "scan: preparing the chunks");
+  return Saved(kept_.begin() + earlier, kept_.end());
+}
+
+void BoundScan::take_prepared(const Saved& of_all) {
+  auto next = of_all.begin();
+  const auto own = [&](std::int64_t) {
+    return (next++)->narrow(0, first_chunk_, scan_.sizes.chunks).mutable_data_ptr();
   };
-  scan_.coefficients = static_cast<cuda::Coefficients*>(own(kept[0]));
-  scan_.scores = own(kept[1]);
-  if (scan_.has_delta) scan_.inverse = own(kept[2]);
+  place_prepared(own, true);
 }
 
 }  // namespace mdnlab::scan

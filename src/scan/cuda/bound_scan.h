@@ -4,6 +4,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include <functional>
 #include <vector>
 
 #include "scan/cuda/chunk.h"
@@ -43,16 +44,18 @@ class BoundScan {
   void* buffer(std::int64_t bytes);
   float* floats(std::int64_t count);
 
-  // Coefficients, T⁻¹ and L of every chunk: made on the current stream, or taken from what an earlier one of
-  // all documents `kept`. With channel-wise decay nothing is kept: it would be four times as much.
-  Saved prepare();
-  void prepare(const Saved& kept);
+  // Coefficients, T⁻¹ and L of every chunk, or the operands of channel-wise decay: made on the current
+  // stream; or those of these documents from what prepare() returned for all of them.
+  Saved prepare(bool for_backward);
+  void take_prepared(const Saved& of_all);
 
   cuda::ChunkScan& scan() { return scan_; }
   const cuda::ChunkScan& scan() const { return scan_; }
 
  private:
   at::Tensor part(const at::Tensor& state_NHKV) const;
+  // `place` gives room for an entry of so many bytes for each chunk and head.
+  void place_prepared(const std::function<void*(std::int64_t)>& place, bool for_backward);
 
   std::int64_t first_, first_chunk_;
   std::vector<std::int64_t> starts_;
