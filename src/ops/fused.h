@@ -3,7 +3,7 @@
 // operations of LibTorch.
 //
 // x, y and their gradients are float32 or bf16, of one dtype where nothing else is said; what is learned is
-// float32, with float32 gradients.
+// float32, with float32 gradients. Rows of x and of a gate may lie apart, as parts of a wider tensor do.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -44,7 +44,7 @@ struct FusedQueryKey {
   Gradients (*backward)(const Inputs& in, const Outputs& adjoints);
 };
 
-// gates() of gates.h, without `kept`. x may have a stride from token to token.
+// gates() of gates.h, without `kept`.
 struct FusedGates {
   struct Gradients {
     at::Tensor dx_BTN;

@@ -4,10 +4,35 @@
 
 namespace mdnlab::ops::cuda {
 
+namespace {
+
+bool is_aligned(const at::Tensor& x) {
+  return reinterpret_cast<std::uintptr_t>(x.const_data_ptr()) % 16 == 0;
+}
+
+// From row to row; 0 where rows are not evenly apart.
+std::int64_t row_stride(const at::Tensor& x) {
+  std::int64_t stride = 0, rows = 1;
+  for (std::int64_t i = x.dim() - 2; i >= 0; --i) {
+    if (x.size(i) == 1) continue;
+    if (stride == 0) stride = x.stride(i);
+    if (x.stride(i) != stride * rows) return 0;
+    rows *= x.size(i);
+  }
+  return x.stride(-1) != 1 ? 0 : stride;
+}
+
+}  // namespace
+
 at::Tensor aligned(const at::Tensor& value) {
-  constexpr std::uintptr_t kAlignment = 16;
   const at::Tensor whole = value.contiguous();
-  return reinterpret_cast<std::uintptr_t>(whole.const_data_ptr()) % kAlignment == 0 ? whole : whole.clone();
+  return is_aligned(whole) ? whole : whole.clone();
+}
+
+Rows::Rows(const at::Tensor& x) : tensor(x), stride(row_stride(x)) {
+  if (stride > 0 && stride % kChannels == 0 && is_aligned(x)) return;
+  tensor = aligned(x);
+  stride = x.size(-1);
 }
 
 bool is_for_us(const at::Tensor& x) {

@@ -11,6 +11,13 @@ namespace mdnlab::ops::cuda {
 // The tensor itself, or a copy where its memory is not as problem.h says.
 at::Tensor aligned(const at::Tensor& value);
 
+// Rows of x.size(-1) numbers, evenly apart: the tensor itself, or a copy where it cannot be read so.
+struct Rows {
+  explicit Rows(const at::Tensor& x);
+  at::Tensor tensor;
+  std::int64_t stride;
+};
+
 // float32 or bf16, on a GPU that our machine code is for, with something in it.
 bool is_for_us(const at::Tensor& x);
 

@@ -16,11 +16,12 @@ class Convolution {
  public:
   Convolution(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
               const at::Tensor& position)
-      : x_(aligned(x)), weight_(aligned(weight)) {
+      : x_(x), weight_(aligned(weight)) {
     problem.T = x.size(1);
     problem.C = x.size(2);
     problem.runs = x.size(0) * problem.runs_of_row();
-    problem.x_BTC = x_.const_data_ptr();
+    problem.x_BTC = x_.tensor.const_data_ptr();
+    problem.x_stride = x_.stride;
     problem.weight_WC = weight_.const_data_ptr<float>();
     if (bias.defined()) problem.bias_C = (bias_ = aligned(bias)).const_data_ptr<float>();
     if (position.defined())
@@ -28,7 +29,7 @@ class Convolution {
   }
 
   at::Tensor forward() {
-    const at::Tensor y = at::empty(x_.sizes(), x_.options());
+    const at::Tensor y = at::empty(x_.tensor.sizes(), x_.tensor.options());
     problem.y_BTC = y.mutable_data_ptr();
     return y;
   }
@@ -36,7 +37,7 @@ class Convolution {
   // dx, and what each run adds to the gradient of the weights and, behind them, of something a channel.
   void backward(const at::Tensor& dy) {
     dy_ = aligned(dy);
-    dx = at::empty(x_.sizes(), x_.options());
+    dx = at::empty(x_.tensor.sizes(), x_.tensor.options());
     shares_ = at::empty({(taps() + 1) * problem.runs, problem.C}, weight_.options());
     problem.dy_BTC = dy_.const_data_ptr();
     problem.dx_BTC = dx.mutable_data_ptr();
@@ -54,7 +55,8 @@ class Convolution {
   at::Tensor dx;
 
  private:
-  at::Tensor x_, weight_, bias_, position_, dy_, shares_;
+  Rows x_;
+  at::Tensor weight_, bias_, position_, dy_, shares_;
 };
 
 bool takes_convolution(const at::Tensor& x, const at::Tensor& weight) {

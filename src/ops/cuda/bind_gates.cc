@@ -19,25 +19,22 @@ constexpr std::int64_t kRowsOfFew = 8, kRowsOfMany = 64;
 // A problem, and what keeps its memory.
 struct Call {
   Call(const GateRule& rule, const at::Tensor& given_x, const GateParameters& given)
-      : x(given_x.stride(-1) == 1 && given_x.stride(0) == given_x.size(1) * given_x.stride(1)
-              ? given_x
-              : given_x.contiguous()),
-        learned(given) {
+      : x(given_x), learned(given) {
     std::int64_t used = 0;
     for (int i = 0; i < kProjections; ++i) used += rule.uses(static_cast<GateProjection>(i));
     problem.rule = rule;
-    problem.rows = x.size(0) * x.size(1);
-    problem.heads = static_cast<int>(x.size(2) / used);
+    problem.rows = given_x.size(0) * given_x.size(1);
+    problem.heads = static_cast<int>(given_x.size(2) / used);
     problem.rows_of_run = 1;
-    problem.x_stride = x.stride(1);
-    problem.x = x.const_data_ptr();
+    problem.x_stride = x.stride;
+    problem.x = x.tensor.const_data_ptr();
     for (std::size_t i = 0; i < kGateParameters; ++i) {
       if (learned[i].defined())
         problem.w_H[i] = (learned[i] = learned[i].contiguous()).const_data_ptr<float>();
     }
   }
 
-  at::Tensor x;
+  Rows x;
   GateParameters learned;
   Gates problem{};
 };

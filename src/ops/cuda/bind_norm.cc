@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 
 #include "ops/cuda/bind.h"
 #include "scan/cuda/device.h"
@@ -31,11 +32,15 @@ struct NormCall {
     problem.gate_first = in.kind == NormGate::silu_first;
     problem.x = x.const_data_ptr();
     problem.weight_N = weight.const_data_ptr<float>();
-    if (in.gate.defined()) problem.z = (gate = aligned(in.gate)).const_data_ptr();
+    if (!in.gate.defined()) return;
+    gate.emplace(in.gate);
+    problem.z = gate->tensor.const_data_ptr();
+    problem.z_stride = gate->stride;
   }
 
   Norm problem{};
-  at::Tensor x, weight, gate;
+  at::Tensor x, weight;
+  std::optional<Rows> gate;
   Element element_x, element_y;
 };
 

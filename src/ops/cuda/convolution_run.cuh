@@ -26,13 +26,15 @@ struct ConvolutionWindow {
     for (int back = 0; back < W; ++back) weight[back] = load<Machine>(in.weight_WC + back * in.C + channel);
 #pragma unroll
     for (int back = 1; back < W; ++back)  // as the token before the first would leave it
-      window[back - 1] = first >= back ? load<Machine>(x() + at(first - back)) : Quad{};
-    coming = Machine::fetch(x() + at(first));
+      window[back - 1] = first >= back ? load<Machine>(x(first - back)) : Quad{};
+    coming = Machine::fetch(x(first));
   }
 
-  MDNLAB_DEVICE const T* x() const { return static_cast<const T*>(in.x_BTC); }
+  MDNLAB_DEVICE const T* x(std::int64_t t) const {
+    return static_cast<const T*>(in.x_BTC) + (row * in.T + t) * in.x_stride + channel;
+  }
   MDNLAB_DEVICE std::int64_t at(std::int64_t t) const { return (row * in.T + t) * in.C + channel; }
-  MDNLAB_DEVICE std::int64_t at_next(std::int64_t t) const { return at(t + 1 < in.T ? t + 1 : t); }
+  MDNLAB_DEVICE std::int64_t after(std::int64_t t) const { return t + 1 < in.T ? t + 1 : t; }
   MDNLAB_DEVICE void store_y(std::int64_t t, const Quad& y) const {
     Machine::store(static_cast<T*>(in.y_BTC) + at(t), y);
   }
@@ -46,7 +48,7 @@ struct ConvolutionWindow {
 #pragma unroll
     for (int back = W - 1; back > 0; --back) window[back] = window[back - 1];
     window[0] = Machine::widen(coming);
-    coming = Machine::fetch(x() + at_next(t));
+    coming = Machine::fetch(x(after(t)));
     Quad sum;
 #pragma unroll
     for (int c = 0; c < kChannels; ++c) {
@@ -75,7 +77,7 @@ struct ConvolutionAdjoint {
   // dy_t; t is one more than before.
   MDNLAB_DEVICE Quad next_dy(std::int64_t t) {
     const Quad now = Machine::widen(coming);
-    coming = Machine::fetch(dy() + of.at_next(t));
+    coming = Machine::fetch(dy() + of.at(of.after(t)));
     return now;
   }
 

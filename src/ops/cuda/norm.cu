@@ -8,7 +8,7 @@ namespace mdnlab::ops::cuda {
 namespace {
 
 template <int Q, bool kGated, class X, class Y, bool kBackward>
-__global__ void __launch_bounds__(kThreads, kBackward ? 3 : 6)
+__global__ void __launch_bounds__(kThreads, kBackward ? (kGated&& Q > 4 ? 2 : 3) : 6)
     norm_kernel(const __grid_constant__ Norm in, const int lanes) {
   const std::int64_t run = (static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x) / lanes;
   if (run >= in.runs()) return;

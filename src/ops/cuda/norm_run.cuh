@@ -63,7 +63,7 @@ struct NormRun {
           for (int n = 0; n < kChannels; ++n) u[i].value[n] += add.value[n];
           write<X>(in.sum, at + c, u[i]);
         }
-        if (gates_first) gate(u[i], read<Y>(in.z, at + c));
+        if (gates_first) gate(u[i], read<Y>(in.z, row * in.z_stride + c));
 #pragma unroll
         for (int n = 0; n < kChannels; ++n) squares[0] += u[i].value[n] * u[i].value[n];
       });
@@ -73,7 +73,7 @@ struct NormRun {
         const Quad weight = read<float>(in.weight_N, c);
 #pragma unroll
         for (int n = 0; n < kChannels; ++n) u[i].value[n] *= r * weight.value[n];
-        if (kGated && !gates_first) gate(u[i], read<Y>(in.z, at + c));
+        if (kGated && !gates_first) gate(u[i], read<Y>(in.z, row * in.z_stride + c));
         write<Y>(in.y, at + c, u[i]);
       });
     }
@@ -90,7 +90,7 @@ struct NormRun {
       each([&](int i, int c) {
         x[i] = read<X>(in.x, at + c);
         dy[i] = read<Y>(in.dy, at + c);
-        if (kGated) z[i] = read<Y>(in.z, at + c);
+        if (kGated) z[i] = read<Y>(in.z, row * in.z_stride + c);
         Quad both = x[i];  // u, or u times what v is more than dy
         const Quad weight = read<float>(in.weight_N, c);
         if (kGated) gate(both, z[i]);

@@ -1,4 +1,5 @@
-// What the kernels of this folder pass over memory. All arrays are contiguous and 16-byte aligned.
+// What the kernels of this folder pass over memory. All arrays are 16-byte aligned, and contiguous but where
+// a stride from row to row says otherwise, a multiple of four elements.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +15,7 @@ inline constexpr int kMostNorm = 4096;
 
 // B rows of T tokens of C channels, C a multiple of four.
 struct ShortConvolution {
-  std::int64_t T, C;
+  std::int64_t T, C, x_stride;
   std::int64_t runs;                // of all rows: B · runs_of_row()
   const void* x_BTC;                // float32 or bf16, as y, dy, dx
   const float* weight_WC;           // the present first
@@ -56,7 +57,7 @@ struct Gates {
 // x̂ = (x + add)·r·weight with r = (mean² + eps)^−½ over each row, N numbers, and a gate a(z) upon it, or on x
 // before the mean. x, sum and their gradients are X; add, z, y and theirs are Y.
 struct Norm {
-  std::int64_t rows, rows_of_run;
+  std::int64_t rows, rows_of_run, z_stride;
   int N;  // a multiple of four, at most kMostNorm
   float eps;
   bool is_silu, gate_first;  // a is silu or sigmoid

@@ -4,7 +4,6 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/full.h>
-#include <ATen/ops/full_like.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/silu.h>
 #include <ATen/ops/silu_backward.h>
@@ -29,10 +28,10 @@ template <int W>
 Results run_threads(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                     const at::Tensor& position, const at::Tensor& dy) {
   const std::int64_t B = x.size(0), T = x.size(1), C = x.size(2);
-  cuda::ShortConvolution in{.T = T, .C = C};
+  cuda::ShortConvolution in{.T = T, .C = C, .x_stride = x.stride(1)};
   in.runs = B * in.runs_of_row();
   const at::Tensor weights = at::full({in.runs, W, C}, kNaN), biases = at::full({in.runs, C}, kNaN);
-  const Results out{at::full_like(x, kNaN), at::full_like(x, kNaN), {}, {}};
+  const Results out{unwritten(x.sizes()), unwritten(x.sizes()), {}, {}};
   in.x_BTC = x.const_data_ptr();
   in.weight_WC = weight.const_data_ptr<float>();
   in.bias_C = bias.defined() ? bias.const_data_ptr<float>() : nullptr;
@@ -53,13 +52,15 @@ Results run_threads(const at::Tensor& x, const at::Tensor& weight, const at::Ten
 
 template <int W>
 void compare(std::int64_t tokens, bool has_bias, const at::Tensor& position) {
-  const at::Tensor x = at::randn({2, tokens, 8}), dy = at::randn({2, tokens, 8}), weight = at::randn({W, 8});
+  // x is part of a wider tensor.
+  const at::Tensor x = at::randn({2, tokens, 20}).narrow(2, 4, 8), dy = at::randn({2, tokens, 8}),
+                   weight = at::randn({W, 8});
   const at::Tensor bias = has_bias ? at::randn({8}) : at::Tensor();
   const Results found = run_threads<W>(x, weight, bias, position, dy);
-  at::Tensor sum = convolve_by_loops(x, weight, position);
+  at::Tensor sum = convolve_by_loops(x.contiguous(), weight, position);
   if (has_bias) sum = sum + bias;
   const at::Tensor dsum = at::silu_backward(dy, sum);
-  const auto [dx, dweight] = convolve_backward_by_loops(x, weight, position, dsum);
+  const auto [dx, dweight] = convolve_backward_by_loops(x.contiguous(), weight, position, dsum);
   const auto expect = [&](const char* name, const at::Tensor& one, const at::Tensor& other) {
     EXPECT_LT((one - other).abs().max().item<double>(), 1e-4)
         << name << ", " << W << " taps, " << tokens << " tokens";

@@ -55,6 +55,16 @@ Operation convolution(std::int64_t B, std::int64_t T, std::int64_t C, std::int64
           }};
 }
 
+// Of a part of a wider tensor.
+Operation part_convolution() {
+  return {"short_convolution",
+          {at::randn({2, 35, 40})},
+          {at::randn({12, 1, 4})},
+          [](const Tensors& x, const Tensors& w) {
+            return Tensors{short_convolution(x[0].narrow(2, 8, 12), w[0], {}, {}, nullptr)};
+          }};
+}
+
 Operation queries_and_keys(std::int64_t B, std::int64_t T, std::int64_t heads, std::int64_t K,
                            std::int64_t taps, const Documents& documents = {}) {
   const std::int64_t C = heads * K;
@@ -198,6 +208,7 @@ TEST_F(OpsGpu, AreThoseOfLibTorch) {
   const Documents packed = documents(2, 131, {3, 4, 31, 34, 131 + 32, 131 + 130});
   for (const std::int64_t taps : {1, 2, 3, 4})
     check(convolution(2, 131, 12, taps, taps == 4 ? packed : Documents{}));
+  check(part_convolution());
   for (const std::int64_t K : {64, 128, 256}) {
     check(queries_and_keys(2, 131, 3, K, 4, packed));
     check(queries_and_keys(3, 1, 1, K, 4));

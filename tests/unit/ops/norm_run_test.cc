@@ -31,10 +31,15 @@ void compare(const Case& choice) {
                                   << ", gate " << (choice.gate ? static_cast<int>(*choice.gate) : -1));
   const auto random = [&] { return at::randn({choice.rows, choice.width}); };
   const auto empty = [&] { return unwritten({choice.rows, choice.width}); };
-  const at::Tensor x = random(), add = random(), z = random(), weight = at::randn({choice.width}),
-                   dy = random(), dsum = random();
+  const at::Tensor x = random(), add = random(),
+                   z = at::randn({choice.rows, choice.width + 8}).narrow(1, 4, choice.width),
+                   weight = at::randn({choice.width}), dy = random(), dsum = random();
   const at::Tensor y = empty(), sum = empty(), dx = empty(), dadd = empty(), dz = empty();
-  cuda::Norm in{.rows = choice.rows, .rows_of_run = 3, .N = choice.width, .eps = static_cast<float>(kEps)};
+  cuda::Norm in{.rows = choice.rows,
+                .rows_of_run = 3,
+                .z_stride = z.stride(0),
+                .N = choice.width,
+                .eps = static_cast<float>(kEps)};
   const at::Tensor shares = unwritten({in.runs(), choice.width});
   in.is_silu = choice.gate != NormGate::sigmoid;
   in.gate_first = choice.gate == NormGate::silu_first;

@@ -30,7 +30,7 @@ struct Side {
         weight_WC(by_tap(weight, at::kFloat)) {}
 
   cuda::ShortConvolution problem(const at::Tensor& position) {
-    cuda::ShortConvolution in{.T = x.size(1), .C = x.size(2)};
+    cuda::ShortConvolution in{.T = x.size(1), .C = x.size(2), .x_stride = x.size(2)};
     in.runs = x.size(0) * in.runs_of_row();
     shares = unwritten({in.runs, weight.size(2), in.C});
     in.x_BTC = x.const_data_ptr();
