@@ -3,6 +3,7 @@
 
 #include "scan/cuda/coefficients.cuh"
 #include "scan/cuda/problem.h"
+#include "scan/cuda/short_range.cuh"
 #include "scan/cuda/sm90.cuh"
 #include "scan/cuda/tail.cuh"
 
@@ -43,8 +44,16 @@ __device__ inline bool has_item(const Sizes& sizes, int n, Item& item) {
 constexpr int kTokenSlots = 2, kStateSlots = 3;
 constexpr int kSlice = 32;  // value rows of a slot of states
 
+// Of dL and dA, in each warp: what they are scaled by on their way through f16.
+template <class T>
+struct LargestWithin {};
+template <>
+struct LargestWithin<__half> {
+  float largest[8];
+};
+
 template <class T, int K, bool has_delta, bool has_momentum>
-struct AdjointShared {
+struct AdjointTiles {
   static constexpr int width = adjoint_width(K), parts = adjoint_parts(K);
   static constexpr int groups = width / kPanel, halves = has_momentum ? 2 : 1;
   __device__ static int part() { return parts == 1 ? 0 : blockIdx.y; }
@@ -71,6 +80,8 @@ struct AdjointShared {
   std::uint64_t states_full[kStateSlots], states_empty[kStateSlots], keys_landed, tokens_landed;
   std::uint64_t gates_full, gates_empty;
 };
+template <class T, int K, bool has_delta, bool has_momentum>
+struct AdjointShared : AdjointTiles<T, K, has_delta, has_momentum>, LargestWithin<T> {};
 
 // Where a thread stands in a ring of `slots`.
 template <int slots>

@@ -84,12 +84,13 @@ __device__ inline void make_adjoints(const AdjointArguments<T>& in, Shared& shar
       wait(&shared.gates_full, keys_parity);
       coefficients(shared.gamma, shared.coefficients, in.look_ahead, thread, [] { sync(2, kWarpgroup); });
     }
+    Scale scale;
     if (group == 0) {
-      within_chunk<T, has_delta, Share{.L = true, .A = has_delta && kGroups == 1}>(
+      scale = within_chunk<T, has_delta, Share{.L = true, .A = has_delta && kGroups == 1}>(
           in, shared, tokens_ring, keys_parity, terms, warp, lane);
     } else {
-      within_chunk<T, has_delta, Share{.L = false, .A = has_delta}>(in, shared, tokens_ring, keys_parity,
-                                                                    terms, warp, lane);
+      scale = within_chunk<T, has_delta, Share{.L = false, .A = has_delta}>(in, shared, tokens_ring,
+                                                                            keys_parity, terms, warp, lane);
     }
 
     // dO X, dr X and w dX⁺ for 64 columns of S, then of M; and what the states' adjoints are along the
@@ -200,6 +201,10 @@ __device__ inline void make_adjoints(const AdjointArguments<T>& in, Shared& shar
     const std::uint64_t q = operand<Major::mn>(shared_address(shared.keys.q[group])),
                         k = operand<Major::mn>(shared_address(shared.keys.k[group]));
     const std::uint32_t d_L = shared_address(shared.d_L), d_A = shared_address(shared.d_A);
+    if constexpr (has_short_range<T>) {
+#pragma unroll
+      for (int i = 0; i < 32; ++i) d_q[i] *= scale.up, d_k[i] *= scale.up;
+    }
     fence_fragment(d_q);
     fence_fragment(d_k);
     begin_products();
@@ -232,6 +237,8 @@ __device__ inline void make_adjoints(const AdjointArguments<T>& in, Shared& shar
     wait_products<0>();
     fence_fragment(d_q);
     fence_fragment(d_k);
+    scale_down<T>(d_q, scale);
+    scale_down<T>(d_k, scale);
     if (!item.is_first) add_partial(d_q, d_k, in.partial);
     if (!item.is_last) {
       store_partial(d_q, d_k, in.partial);

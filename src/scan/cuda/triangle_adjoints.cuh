@@ -11,10 +11,11 @@ struct Share {
 };
 
 // Leaves them in shared memory times G + ωR, G⁻, α and η (rounded, for dQ and dK), and in `terms` times QKᵀ
-// and KKᵀ (for the gates). One warpgroup; one with no share only lets the tiles pass.
+// and KKᵀ (for the gates). One warpgroup; one with no share only lets the tiles pass. Returns what both are
+// scaled up by.
 template <class T, bool has_delta, Share share, class Shared>
-__device__ inline void within_chunk(const AdjointArguments<T>& in, Shared& shared, Ring<kTokenSlots>& ring,
-                                    int keys_parity, GateTerms& terms, int warp, int lane) {
+__device__ inline Scale within_chunk(const AdjointArguments<T>& in, Shared& shared, Ring<kTokenSlots>& ring,
+                                     int keys_parity, GateTerms& terms, int warp, int lane) {
   constexpr Major kW = has_delta ? Major::mn : Major::k;
   const T* const element = nullptr;
   float d_L[share.L ? 32 : 1] = {}, d_A[share.A ? 32 : 1] = {}, qk[share.L ? 32 : 1] = {},
@@ -87,9 +88,23 @@ __device__ inline void within_chunk(const AdjointArguments<T>& in, Shared& share
     }
   }
   arrive(&shared.gates_empty);
+  Scale scale;
+  if constexpr (has_short_range<T>) {
+    float largest = 0;
+    for (const float x : d_L) largest = fmaxf(largest, fabsf(x));
+    for (const float x : d_A) largest = fmaxf(largest, fabsf(x));
+    largest = largest_of(largest);
+    if (lane == 0) shared.largest[threadIdx.x / 32] = largest;
+    sync(1, Shared::groups * kWarpgroup);
+    for (int i = 0; i < 4 * Shared::groups; ++i) largest = fmaxf(largest, shared.largest[i]);
+    scale = scale_to_one(largest);
+    for (float& x : d_L) x *= scale.up;
+    for (float& x : d_A) x *= scale.up;
+  }
   if constexpr (share.L) lay_fragment(d_L, shared.d_L, warp, lane);
   if constexpr (share.A) lay_fragment(d_A, shared.d_A, warp, lane);
   if constexpr (share.L || share.A) fence_shared();
+  return scale;
 }
 
 }  // namespace mdnlab::scan::cuda
