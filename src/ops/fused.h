@@ -50,7 +50,7 @@ struct FusedGates {
     at::Tensor dx_BTN;
     GateParameters dlearned;
   };
-  bool (*takes)(const at::Tensor& x_BTN);
+  bool (*takes)(const at::Tensor& x_BTN, const GateParameters& learned);
   GateTensors (*forward)(const GateRule& rule, const at::Tensor& x_BTN, const GateParameters& learned);
   Gradients (*backward)(const GateRule& rule, const at::Tensor& x_BTN, const GateParameters& learned,
                         const GateTensors& adjoints);

@@ -13,8 +13,9 @@
 #include <ATen/ops/tanh.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include <algorithm>
 #include <optional>
+#include <string>
+#include <utility>
 
 #include "ops/fused.h"
 
@@ -91,7 +92,8 @@ GateTensors by_parts(const GateRule& rule, const at::Tensor& x_BTN, const GatePa
 GateTensors gates(const GateRule& rule, const at::Tensor& x_BTN, const GateParameters& learned,
                   const at::Tensor& kept) {
   const Fused* module = fused(x_BTN.device());
-  if (!module || kept.defined() || !module->gates.takes(x_BTN)) return by_parts(rule, x_BTN, learned, kept);
+  if (!module || kept.defined() || !module->gates.takes(x_BTN, learned))
+    return by_parts(rule, x_BTN, learned, kept);
   const auto given = [&](GateParameter which) {
     return learned[which].defined() ? std::optional(learned[which]) : std::nullopt;
   };

@@ -70,7 +70,8 @@ QueryKey query_key(const Stream& q, const Stream& k, std::int64_t heads, const a
   if (!module->query_key.takes(in)) return by_parts(q, k, heads, D_log, documents);
   const variable_list y = Whole::apply(
       behind_carried(q.x_BTC, past, q.carried), behind_carried(k.x_BTC, past, k.carried), in.q_weight_WC,
-      in.k_weight_WC, D_log.defined() ? std::optional(D_log.exp()) : std::nullopt, documents, heads);
+      in.k_weight_WC, D_log.defined() ? std::optional(D_log.exp().to(at::kFloat)) : std::nullopt, documents,
+      heads);
   const auto by_head = [&](const at::Tensor& whole) {
     return last_tokens(whole, tokens).unflatten(-1, {heads, -1});
   };

@@ -89,7 +89,8 @@ at::Tensor short_convolution(const at::Tensor& x_BTC, const at::Tensor& weight, 
   const Fused* module = fused(x.device());
   const at::Tensor y =
       module && module->convolution.takes(x, weight_WC)
-          ? Whole::apply(x, weight_WC, bias.defined() ? std::optional(bias) : std::nullopt, documents)
+          ? Whole::apply(x, weight_WC, bias.defined() ? std::optional(bias.to(at::kFloat)) : std::nullopt,
+                         documents)
           : by_parts(x, weight_WC, bias, documents);
   return last_tokens(y, tokens);
 }

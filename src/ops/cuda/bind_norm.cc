@@ -51,6 +51,7 @@ bool takes_norm(const FusedNorm::Inputs& in) {
   };
   const at::ScalarType dtype = in.x.scalar_type();
   return is_for_us(in.x) && N % kChannels == 0 && N <= kMostNorm && in.weight.numel() == N &&
+         in.weight.scalar_type() == at::kFloat &&
          (in.dtype == dtype || (in.dtype == at::kBFloat16 && dtype == at::kFloat)) && fits(in.add) &&
          fits(in.gate) && in.x.numel() / N < std::numeric_limits<int>::max();
 }

@@ -9,9 +9,9 @@ namespace {
 
 template <class T, bool kBackward>
 __global__ void __launch_bounds__(kThreads) gates_kernel(const __grid_constant__ Gates in) {
-  const std::int64_t index = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+  const unsigned heads = static_cast<unsigned>(in.heads), index = blockIdx.x * kThreads + threadIdx.x;
   if (index >= in.runs() * in.heads) return;
-  const GatesRun<T, Gpu> share(in, index / in.heads, static_cast<int>(index % in.heads));
+  const GatesRun<T, Gpu> share(in, index / heads, static_cast<int>(index % heads));
   if constexpr (kBackward) {
     share.backward();
   } else {
