@@ -44,6 +44,19 @@ bool takes(const at::Tensor& x, const GateParameters& learned) {
   return is_for_us(x) && x.numel() < std::numeric_limits<int>::max() && std::ranges::all_of(learned, fits);
 }
 
+GateTensors forward(const GateRule& rule, const at::Tensor& x, const GateParameters& learned) {
+  const c10::cuda::CUDAGuard guard(x.device());
+  Call call(rule, x, learned);
+  GateTensors made;
+  for (std::size_t i = 0; i < kGates; ++i) {
+    if (!rule.gives(static_cast<Gate>(i))) continue;
+    made[i] = at::empty({x.size(0), x.size(1), call.problem.heads}, x.options().dtype(at::kFloat));
+    call.problem.gates_RH[i] = made[i].mutable_data_ptr<float>();
+  }
+  scan::check_cuda(gates(call.problem, element_of(x), c10::cuda::getCurrentCUDAStream()), "the gates");
+  return made;
+}
+
 FusedGates::Gradients backward(const GateRule& rule, const at::Tensor& x, const GateParameters& learned,
                                const GateTensors& given_adjoints) {
   const c10::cuda::CUDAGuard guard(x.device());
