@@ -11,7 +11,8 @@
 
 namespace mdnlab::scan::cuda {
 
-constexpr int kOctet = 8, kOctets = kChunk / kOctet, kQuarters = kChunk / kQuarter, kSliceChannels = 16;
+constexpr int kOctet = 8, kOctets = kChunk / kOctet, kSliceChannels = 16;
+constexpr int kQuarter = 16, kQuarters = kChunk / kQuarter;
 
 struct OctetLane {
   int lane, row, place;   // l, l/4, l mod 4

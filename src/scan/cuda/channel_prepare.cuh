@@ -1,5 +1,5 @@
 // The operands of each chunk and head with channel-wise decay (channel_operands.cuh), for all of them at
-// once. A block of 2K threads takes one: each thread two channels of 16 tokens, and for the scores each warp
+// once. A block takes one: each thread two channels of a part of the tokens, and for the scores each warp
 // some of the 8×8 tiles of a level (channel_share.cuh), 8 readers' queries and keys by 8 writers.
 #pragma once
 
@@ -12,6 +12,9 @@
 #include "scan/cuda/warp_product.cuh"
 
 namespace mdnlab::scan::cuda {
+
+template <int K>
+constexpr int kPrepareThreads = K / 2 * kShares;
 
 template <class T, int K>
 struct ChannelPrepareArguments {
@@ -29,15 +32,15 @@ struct ChannelPrepareTiles {
   struct None {};
   union {
     // Two levels: rows are readers' queries, readers' keys, writers, all decayed to the middle.
-    alignas(1024) T level[2][K / kPanel][3 * kLevelRows * kPanel];
-    struct {  // once the scores are made
+    alignas(16) T level[2][3 * kLevelRows][K + 8];  // the 8 keep eight rows apart for the units' loads
+    struct {                                        // once the scores are made
       alignas(1024) std::conditional_t<has_momentum, ChannelPairs<T>, None> pairs;
       alignas(16) float product[32][36];  // a factor of a merge
     };
   };
   alignas(1024) T scores[kPanelElements];
   alignas(16) float a[kChunk][kStride];  // A, then its inverse
-  float2 total[kChunk / kQuarter][K / 2];
+  float2 total[kShares][K / 2];
   float beta[kChunk];
   float diagonal[K / kPanel][kChunk];  // ⟨q_t, k_t⟩ in parts
   int rows;
@@ -50,7 +53,9 @@ template <class T, int K, bool has_momentum>
 struct ChannelPrepareShared : ChannelPrepareTiles<T, K, has_momentum>, RowScales<T> {};
 
 // Where row t, column j of a panel is.
-__device__ inline int place_in_panel(int t, int j) { return t * kPanel + (j / 8 ^ (t & 7)) * 8 + j % 8; }
+__device__ inline unsigned place_in_panel(unsigned t, unsigned j) {
+  return t * kPanel + (j / 8 ^ (t & 7)) * 8 + j % 8;
+}
 
 // 0, or NaN where k or α of a row is not finite.
 template <class T>
@@ -59,17 +64,19 @@ __device__ inline float zero_of(const Share<T>& share, int row) {
   return 0 * k.x + 0 * k.y + 0 * alpha.x + 0 * alpha.y;
 }
 
-// Σ over the lanes of a warp of x[i] comes to x[0] of the lanes 2i and 2i + 1.
-template <int n = kQuarter>
-__device__ inline void scatter_sums(float (&x)[kQuarter], int lane) {
+// Σ over the lanes of a warp of x[i] comes to x[0] of the 32/kShare lanes from i·32/kShare on.
+template <int n = kShare>
+__device__ inline void scatter_sums(float (&x)[kShare], int lane) {
+  constexpr int distance = 16 * n / kShare;
   if constexpr (n == 1) {
-    x[0] += __shfl_xor_sync(~0u, x[0], 1);
+#pragma unroll
+    for (int i = distance; i > 0; i /= 2) x[0] += __shfl_xor_sync(~0u, x[0], i);
   } else {
-    const bool is_upper = lane & n;
+    const bool is_upper = lane & distance;
 #pragma unroll
     for (int i = 0; i < n / 2; ++i) {
       const float own = is_upper ? x[n / 2 + i] : x[i], others = is_upper ? x[i] : x[n / 2 + i];
-      x[i] = own + __shfl_xor_sync(~0u, others, n);
+      x[i] = own + __shfl_xor_sync(~0u, others, distance);
     }
     scatter_sums<n / 2>(x, lane);
   }
@@ -79,7 +86,7 @@ __device__ inline void scatter_sums(float (&x)[kQuarter], int lane) {
 // coefficients of scalar decay (problem.h). For all threads of the block.
 template <class T, int K, bool has_momentum>
 __device__ inline void end_tokens(ChannelPrepareShared<T, K, has_momentum>& shared, Share<T>& share,
-                                  const ChannelPrepareArguments<T, K>& arguments, int quarter) {
+                                  const ChannelPrepareArguments<T, K>& arguments, int part) {
   const int thread = threadIdx.x;
   if (thread < kChunk) {
     bool is_finite = isfinite(shared.beta[thread]);
@@ -91,13 +98,13 @@ __device__ inline void end_tokens(ChannelPrepareShared<T, K, has_momentum>& shar
     if (!is_finite) atomicMin(&shared.rows, thread);
   }
 #pragma unroll
-  for (int i = 0; i < kQuarter; ++i) {
-    if (zero_of(share, i) != 0) atomicMin(&shared.rows, kQuarter * quarter + i);
+  for (int i = 0; i < kShare; ++i) {
+    if (zero_of(share, i) != 0) atomicMin(&shared.rows, kShare * part + i);
   }
   __syncthreads();
 #pragma unroll
-  for (int i = 0; i < kQuarter; ++i) {
-    if (kQuarter * quarter + i < shared.rows) continue;
+  for (int i = 0; i < kShare; ++i) {
+    if (kShare * part + i < shared.rows) continue;
     share.alpha[i] = float2{1, 1};
     share.k[i] = 0;
   }
@@ -111,70 +118,63 @@ __device__ inline void end_tokens(ChannelPrepareShared<T, K, has_momentum>& shar
   }
 }
 
-// The element pair `pair` of row `row` of panels of `rows` rows.
-template <class T>
-__device__ inline std::uint32_t& pair_of_row(T* panels, int rows, int row, int pair) {
-  T* const panel = panels + pair / 32 * rows * kPanel;
-  return reinterpret_cast<std::uint32_t*>(panel + row * kPanel)[(pair % 32 / 4 ^ (row & 7)) * 4 + pair % 4];
-}
-
 template <int h, class T, int K, bool has_momentum>
 __device__ inline void lay_level(ChannelPrepareShared<T, K, has_momentum>& shared, int slot, Share<T>& share,
-                                 int quarter, int pair, float2 between) {
-  T* const level = shared.level[slot][0];
-  constexpr int rows = 3 * kLevelRows;
-  forget_products(share.alpha);
+                                 int part, int pair, float2 between) {
+  std::uint32_t* const rows = reinterpret_cast<std::uint32_t*>(shared.level[slot][first_row<h>(part)]) + pair;
+  constexpr int stride = (K + 8) / 2;
+  forget_products(share);
   for_each_factor<h>(
-      share.alpha, quarter, between,
+      share.alpha, part, between,
       [&](int i, float2 f) {
-        const int row = first_row<h>(quarter) + level_row<h>(i);
-        const float up = shared.reader(kQuarter * quarter + i).up;
-        pair_of_row(level, rows, row, pair) = pack<T>(up * (f * widened<T>(share.q[i])));
-        pair_of_row(level, rows, kLevelRows + row, pair) = pack<T>(up * (f * widened<T>(share.k[i])));
+        const float up = shared.reader(kShare * part + i).up;
+        rows[level_row<h>(i) * stride] = pack<T>(up * (f * widened<T>(share.q[i])));
+        rows[(kLevelRows + level_row<h>(i)) * stride] = pack<T>(up * (f * widened<T>(share.k[i])));
       },
       [&](int i, float2 f) {
-        const int row = first_row<h>(quarter) + level_row<h>(i);
-        pair_of_row(level, rows, 2 * kLevelRows + row, pair) =
-            pack<T>(shared.beta[kQuarter * quarter + i] * (f * widened<T>(share.k[i])));
+        rows[(2 * kLevelRows + level_row<h>(i)) * stride] = pack<T>(f * widened<T>(share.k[i]));
       });
 }
 
-// A_tj and L_tj of a tile; with momentum without their factors.
+// A_tj and L_tj of a tile, with β, which the rows have not; with momentum without their factors.
 template <class T, int K, bool has_momentum>
 __device__ inline void score_tile(ChannelPrepareShared<T, K, has_momentum>& shared, bool has_delta,
-                                  LevelTile tile, int lane) {
+                                  LevelTile tile, unsigned lane) {
   float d[4] = {};
+  const auto& level = shared.level[tile.log_h % 2];
+  const T *const writers = level[2 * kLevelRows + 8 * tile.writer + lane % 8] + lane / 8 * 8,
+                 *const readers =
+                     level[lane / 8 % 2 * kLevelRows + 8 * tile.reader + lane % 8] + lane / 16 * 8;
 #pragma unroll
-  for (int i = 0; i < K / 32; ++i) {
-    const std::uint32_t panel = shared_address(shared.level[tile.log_h % 2][i / 2]);
-    const int read_row = lane / 8 % 2 * kLevelRows + 8 * tile.reader + lane % 8;
+  for (int i = 0; i < K; i += 32) {
     std::uint32_t write[4], read[2][4];
-    load_matrices(piece_address(panel, 2 * kLevelRows + 8 * tile.writer + lane % 8, i % 2 * 4 + lane / 8),
-                  write);
-    load_matrices(piece_address(panel, read_row, i % 2 * 4 + lane / 16), read[0]);
-    load_matrices(piece_address(panel, read_row, i % 2 * 4 + 2 + lane / 16), read[1]);
+    load_matrices(shared_address(writers + i), write);
+    load_matrices(shared_address(readers + i), read[0]);
+    load_matrices(shared_address(readers + i + 16), read[1]);
     multiply<T>(d, read[0], write[0], write[1]);
     multiply<T>(d, read[1], write[2], write[3]);
   }
-  const int reader = 8 * tile.reader + lane / 4, t = reader_of(tile.log_h, reader);
+  const unsigned reader = 8 * tile.reader + lane / 4, t = reader_of(tile.log_h, reader);
   const float down = shared.reader(t).down();
 #pragma unroll
-  for (int e = 0; e < 2; ++e) {
-    const int writer = 8 * tile.writer + 2 * (lane % 4) + e, j = writer_of(tile.log_h, writer);
+  for (unsigned e = 0; e < 2; ++e) {
+    const unsigned writer = 8 * tile.writer + 2 * (lane % 4) + e, j = writer_of(tile.log_h, writer);
     if (reader >> tile.log_h != writer >> tile.log_h) continue;  // not of one pair of blocks
     if constexpr (has_momentum) {
       shared.query_key[t][j] = down * d[e];
+      shared.a[t][j] = has_delta ? down * d[2 + e] : 0.0f;
     } else {
-      shared.scores[place_in_panel(t, j)] = T(down * d[e]);
+      const float beta = down * shared.beta[j];
+      shared.scores[place_in_panel(t, j)] = T(beta * d[e]);
+      shared.a[t][j] = has_delta ? beta * d[2 + e] : 0.0f;
     }
-    shared.a[t][j] = has_delta ? down * d[2 + e] : 0.0f;
   }
 }
 
 // With momentum, by all threads: the pairs as they are, and A and L with their factors.
 template <class T, int K>
 __device__ inline void weigh_pairs(ChannelPrepareShared<T, K, true>& shared, float look_ahead, int thread) {
-  constexpr int kOfRow = 2 * K / kChunk;  // threads
+  constexpr int kOfRow = kPrepareThreads<K> / kChunk;
   const int t = thread / kOfRow;
   const GammaRow row(shared.gamma, look_ahead, t);
   float diagonal = 0;
@@ -197,15 +197,16 @@ __device__ inline void weigh_pairs(ChannelPrepareShared<T, K, true>& shared, flo
 }
 
 template <class T, int K, bool has_momentum>
-__global__ __launch_bounds__(2 * K, has_momentum ? 2 : 256 / K) void channel_prepare(
+__global__ __launch_bounds__(kPrepareThreads<K>, has_momentum ? 2 : 256 / K) void channel_prepare(
     const __grid_constant__ ChannelPrepareArguments<T, K> arguments) {
   using Shared = ChannelPrepareShared<T, K, has_momentum>;
   extern __shared__ unsigned char memory[];
   Shared& shared = shared_memory<Shared>(memory);
-  constexpr int kThreads = 2 * K, kWarps = kThreads / 32;
+  constexpr unsigned kThreads = kPrepareThreads<K>, kWarps = kThreads / 32;
   const ChannelInputs<T>& in = arguments.in;
-  const int thread = threadIdx.x, warp = thread / 32, lane = thread % 32, pair = thread % (K / 2),
-            quarter = thread / (K / 2);
+  // The remainder, which is the index itself, is known not to be negative: quotients are shifts.
+  const int thread = threadIdx.x % kThreads, warp = thread / 32, lane = thread % 32, pair = thread % (K / 2),
+            part = thread / (K / 2);
   const int head = blockIdx.y;
   const Chunk chunk = in.chunk[blockIdx.x];
   const std::int64_t index = in.sizes.entry(blockIdx.x, head);
@@ -220,7 +221,7 @@ __global__ __launch_bounds__(2 * K, has_momentum ? 2 : 256 / K) void channel_pre
     }
   }
   Share<T> share;
-  load_share<K>(share, in, chunk, head, pair, quarter);
+  load_share<K>(share, in, chunk, head, pair, part);
   float zero = 0;  // or NaN, where something is not finite
   if (thread < kChunk) {
     const float beta = load_beta(in, chunk, head, thread);
@@ -235,75 +236,88 @@ __global__ __launch_bounds__(2 * K, has_momentum ? 2 : 256 / K) void channel_pre
     shared.rows = chunk.rows;
     shared.after_rows = 0;
   }
-  for (int i = thread; i < kPanelElements / 8; i += kThreads)
-    reinterpret_cast<uint4*>(shared.scores)[i] = uint4{};
-  for (int i = thread; i < kChunk * kStride / 4; i += kThreads)
-    reinterpret_cast<float4*>(shared.a[0])[i] = float4{};
+  const auto clear = [&](auto& tile) {
+    constexpr unsigned kPieces = sizeof(tile) / sizeof(uint4);
+#pragma unroll
+    for (unsigned first = 0; first < kPieces; first += kThreads) {
+      if (first + kThreads <= kPieces || first + thread < kPieces)
+        reinterpret_cast<uint4*>(tile)[first + thread] = uint4{};
+    }
+  };
+  clear(shared.scores);
+  clear(shared.a);
   std::uint32_t zeros = 0;
 #pragma unroll
-  for (int i = 0; i < kQuarter; ++i) {
+  for (int i = 0; i < kShare; ++i) {
     add_zero_of<T>(zeros, share.k[i]);
-    zero += 0 * share.alpha[i].x + 0 * share.alpha[i].y;
   }
-  zero += Element<T>::low(zeros) + Element<T>::high(zeros);
-  if (__syncthreads_or(zero != 0)) end_tokens(shared, share, arguments, quarter);
-  shared.total[quarter][pair] = product_of(share.alpha);
-  __syncthreads();
+  const float2 total = product_of(share.alpha);  // finite only where they all are
+  shared.total[part][pair] = total;
+  zero += Element<T>::low(zeros) + Element<T>::high(zeros) + 0 * total.x + 0 * total.y;
+  if (__syncthreads_or(zero != 0)) {
+    end_tokens(shared, share, arguments, part);
+    shared.total[part][pair] = product_of(share.alpha);
+    __syncthreads();
+  }
 
-  // D, Q̂, Ψ and ā_C.
-  float2 before{1, 1}, after{1, 1};
-  for (int i = 0; i < quarter; ++i) before *= shared.total[i][pair];
-  for (int i = quarter + 1; i < kChunk / kQuarter; ++i) after *= shared.total[i][pair];
+  constexpr float2 one{1, 1};
   if constexpr (has_short_range<T>) {
-    make_scales<has_momentum>(shared, shared.beta, share, after, quarter, out,
+    make_scales<has_momentum>(shared, shared.beta, share, Around(shared.total, part, pair).after, part, out,
                               has_momentum ? &arguments.coefficients[index] : nullptr);
   }
-  const float read_up = shared.reader(0).up;
-  multiply_onward<kQuarter>(share.alpha, 0, before, [&](int i, float2 f) {
-    const int t = kQuarter * quarter + i;
-    pair_of_row(out.out, kChunk, t, pair) = pack<T>(read_up * (f * widened<T>(share.q[i])));
-    pair_of_row(out.read, kChunk, t, pair) =
-        arguments.has_delta ? pack<T>(read_up * (f * widened<T>(share.k[i]))) : 0;
-  });
-  multiply_back<kQuarter>(share.alpha, 0, after, [&](int i, float2 f) {
-    const int t = kQuarter * quarter + i;
-    pair_of_row(out.write, kChunk, t, pair) =
-        pack<T>(shared.writer(t).up * (shared.beta[t] * (f * widened<T>(share.k[i]))));
-  });
-  if (quarter == 0)
-    reinterpret_cast<float2*>(out.keep)[pair] =
-        shared.total[0][pair] * after + shared.after_rows * float2{1, 1};
 
-  float product[kQuarter];
+  float product[kShare];
 #pragma unroll
-  for (int i = 0; i < kQuarter; ++i) {
+  for (int i = 0; i < kShare; ++i) {
     const float2 of_pair = widened<T>(share.q[i]) * widened<T>(share.k[i]);
     product[i] = of_pair.x + of_pair.y;
   }
   scatter_sums(product, lane);
-  if (lane % 2 == 0) shared.diagonal[pair / 32][kQuarter * quarter + lane / 2] = product[0];
+  constexpr int kLanes = 32 / kShare;
+  if (lane % kLanes == 0) shared.diagonal[pair / 32][kShare * part + lane / kLanes] = product[0];
 
   // Scores, two levels at a time.
-  constexpr float2 one{1, 1};
-  lay_level<1>(shared, 0, share, quarter, pair, one);
-  lay_level<2>(shared, 1, share, quarter, pair, one);
+  lay_level<1>(shared, 0, share, part, pair, one);
+  lay_level<2>(shared, 1, share, part, pair, one);
   __syncthreads();
-  for (int i = warp; i < first_tile(2); i += kWarps)
+  for (unsigned i = warp; i < first_tile(2); i += kWarps)
     score_tile(shared, arguments.has_delta, tile_of(i), lane);
   __syncthreads();
-  lay_level<4>(shared, 0, share, quarter, pair, one);
-  lay_level<8>(shared, 1, share, quarter, pair, one);
+  lay_level<4>(shared, 0, share, part, pair, one);
+  lay_level<8>(shared, 1, share, part, pair, one);
   __syncthreads();
-  for (int i = first_tile(2) + warp; i < first_tile(4); i += kWarps)
+  for (unsigned i = first_tile(2) + warp; i < first_tile(4); i += kWarps)
     score_tile(shared, arguments.has_delta, tile_of(i), lane);
   __syncthreads();
-  lay_level<16>(shared, 0, share, quarter, pair, one);
-  lay_level<32>(shared, 1, share, quarter, pair,
-                quarter == 0   ? shared.total[1][pair]
-                : quarter == 3 ? shared.total[2][pair]
-                               : one);
+  // D, Q̂, Ψ and ā_C; beside them the last two levels.
+  const Around around(shared.total, part, pair);
+  lay_level<16>(shared, 0, share, part, pair, around.in_16);
+  lay_level<32>(shared, 1, share, part, pair, around.in_32);
+  forget_products(share);
+  const float read_up = shared.reader(0).up;
+  // Where row i of the share lies in a tile. Found anew for each tile, so that it holds no registers between.
+  const auto row = [&](T* tile, unsigned first, int i) -> std::uint32_t& {
+    return *reinterpret_cast<std::uint32_t*>(reinterpret_cast<char*>(tile) +
+                                             ((first ^ unsigned(i % 8 * 16)) + unsigned(i * kRowBytes)));
+  };
+  unsigned first =
+      pair / 32 * unsigned(sizeof(T) * kPanelElements) + part * unsigned(kShare * kRowBytes) + pair % 32 * 4;
+  multiply_onward<kShare>(share.alpha, 0, around.before, [&](int i, float2 f) {
+    row(out.out, first, i) = pack<T>(read_up * (f * widened<T>(share.q[i])));
+    row(out.read, first, i) = arguments.has_delta ? pack<T>(read_up * (f * widened<T>(share.k[i]))) : 0;
+  });
+  forget_products(share);
+  asm volatile("" : "+r"(first));
+  multiply_back<kShare>(share.alpha, 0, around.after, [&](int i, float2 f) {
+    const int t = kShare * part + i;
+    row(out.write, first, i) = pack<T>(shared.writer(t).up * (shared.beta[t] * (f * widened<T>(share.k[i]))));
+  });
+  if (part == 0)
+    reinterpret_cast<float2*>(out.keep)[pair] =
+        shared.total[0][pair] * around.after + shared.after_rows * float2{1, 1};
+
   __syncthreads();
-  for (int i = first_tile(4) + warp; i < kTiles; i += kWarps)
+  for (unsigned i = first_tile(4) + warp; i < kTiles; i += kWarps)
     score_tile(shared, arguments.has_delta, tile_of(i), lane);
   if constexpr (has_momentum) {
     __syncthreads();

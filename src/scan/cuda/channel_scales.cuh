@@ -45,13 +45,13 @@ struct RowScales<__half> {
 // largest: no α is above 1. `after`: α of the chunk after this share. For all threads of the block.
 template <bool has_momentum>
 __device__ inline void make_scales(RowScales<__half>& shared, const float (&beta)[kChunk],
-                                   Share<__half>& share, float2 after, int quarter, TileScales<__half>& out,
+                                   Share<__half>& share, float2 after, int part, TileScales<__half>& out,
                                    Coefficients* coefficients) {
   const int thread = threadIdx.x, lane = thread % 32;
   if (thread < kChunk) shared.largest_alpha[thread] = shared.largest_write[thread] = 0;
   __syncthreads();
-  multiply_back<kQuarter>(share.alpha, 0, after, [&](int i, float2 f) {
-    const int t = kQuarter * quarter + i;
+  multiply_back<kShare>(share.alpha, 0, after, [&](int i, float2 f) {
+    const int t = kShare * part + i;
     const float alpha = largest_of(fmaxf(share.alpha[i].x, share.alpha[i].y)),
                 write = largest_of(fabsf(beta[t]) * fmaxf(f.x, f.y));
     if (lane == 0) {
@@ -59,7 +59,7 @@ __device__ inline void make_scales(RowScales<__half>& shared, const float (&beta
       atomicMax(&shared.largest_write[t], __float_as_uint(write));
     }
   });
-  forget_products(share.alpha);
+  forget_products(share);
   __syncthreads();
   if (thread < kChunk) {
     const Scale reader = scale_to_one(__uint_as_float(shared.largest_alpha[thread])),

@@ -26,7 +26,7 @@ cudaError_t ChannelKernels<ChannelElement>::prepare(const ChunkScan& scan, cudaS
         scan.has_delta,       head_gates(scan),
         scan.coefficients,    static_cast<ChannelPairs<T>*>(scan.channel_pairs)};
     return launch<ChannelPrepareShared<T, K(), has_momentum()>>(channel_prepare<T, K(), has_momentum()>, grid,
-                                                                2 * K(), arguments, stream);
+                                                                kPrepareThreads<K()>, arguments, stream);
   });
 }
 
