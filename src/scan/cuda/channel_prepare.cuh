@@ -355,9 +355,12 @@ __global__ __launch_bounds__(kPrepareThreads<K>, has_momentum ? 2 : 256 / K) voi
   for (int piece = thread; piece < kChunk * 8; piece += kWarpgroup) {
     const int row = piece / 8, column = piece % 8 * 8;
     float x[8];
+    *reinterpret_cast<float4*>(&x[0]) = *reinterpret_cast<const float4*>(&shared.a[row][column]);
+    *reinterpret_cast<float4*>(&x[4]) = *reinterpret_cast<const float4*>(&shared.a[row][column + 4]);
 #pragma unroll
-    for (int i = 0; i < 8; ++i)
-      x[i] = row == column + i || (may_spoil && row >= end) ? 0.0f : shared.a[row][column + i];
+    for (int i = 0; i < 8; ++i) {
+      if (row == column + i || (may_spoil && row >= end)) x[i] = 0;
+    }
     reinterpret_cast<uint4*>(out.inverse)[row * 8 + (piece % 8 ^ (row & 7))] =
         uint4{Element<T>::pack(x[0], x[1]), Element<T>::pack(x[2], x[3]), Element<T>::pack(x[4], x[5]),
               Element<T>::pack(x[6], x[7])};
