@@ -56,6 +56,19 @@ struct FusedGates {
                         const GateTensors& adjoints);
 };
 
+// channel_decay() of gates.h, y (B,T,H·K) in float32. Heads are a multiple of four wide.
+struct FusedChannelDecay {
+  struct Inputs {
+    at::Tensor x_BTC, rate_log_H, bias_C;
+  };
+  struct Gradients {
+    at::Tensor dx_BTC, drate_log_H, dbias_C;
+  };
+  bool (*takes)(const Inputs& in);
+  at::Tensor (*forward)(const Inputs& in);
+  Gradients (*backward)(const Inputs& in, const at::Tensor& dy_BTC);
+};
+
 // The norms of layer.h over the last dimension: x + add where add is defined, gated where gate is. y, add,
 // gate and their gradients are `dtype`, x, the sum and theirs x's dtype.
 struct FusedNorm {
@@ -97,6 +110,7 @@ struct Fused {
   FusedConvolution convolution;
   FusedQueryKey query_key;
   FusedGates gates;
+  FusedChannelDecay channel_decay;
   FusedNorm norm;
   FusedSwiglu swiglu;
   FusedRotary rotary;

@@ -101,11 +101,4 @@ GateTensors gates(const GateRule& rule, const at::Tensor& x_BTN, const GateParam
                                            given(kLogFactor), rule));
 }
 
-at::Tensor channel_decay(const at::Tensor& x_BTC, const at::Tensor& rate_log_H, const at::Tensor& bias_C) {
-  const std::int64_t heads = rate_log_H.size(0), width = x_BTC.size(-1) / heads;
-  const GateRule decay{.has_decay = true, .has_step = false};
-  const at::Tensor rate_log_C = rate_log_H.unsqueeze(1).expand({heads, width}).reshape(-1);
-  return gates(decay, x_BTC, {rate_log_C, bias_C})[kLogAlpha].unflatten(-1, {heads, width});
-}
-
 }  // namespace mdnlab::ops

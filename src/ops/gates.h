@@ -18,7 +18,7 @@ using GateParameters = std::array<at::Tensor, kGateParameters>;  // by GateParam
 GateTensors gates(const GateRule& rule, const at::Tensor& x_BTN, const GateParameters& learned,
                   const at::Tensor& kept = {});
 
-// log α of each channel: x (B,T,H·K), rate_log (H), bias (H·K) → (B,T,H,K).
+// log α of each channel, −exp(rate_log)·softplus(x + bias): x (B,T,H·K), rate_log (H), bias (H·K) → (B,T,H,K).
 at::Tensor channel_decay(const at::Tensor& x_BTC, const at::Tensor& rate_log_H, const at::Tensor& bias_C);
 
 }  // namespace mdnlab::ops

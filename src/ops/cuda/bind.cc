@@ -47,6 +47,7 @@ __attribute__((visibility("default"))) extern const mdnlab::ops::Fused mdnlab_cu
 const mdnlab::ops::Fused mdnlab_cuda_operations{.convolution = mdnlab::ops::cuda::fused_convolution,
                                                 .query_key = mdnlab::ops::cuda::fused_query_key,
                                                 .gates = mdnlab::ops::cuda::fused_gates,
+                                                .channel_decay = mdnlab::ops::cuda::fused_channel_decay,
                                                 .norm = mdnlab::ops::cuda::fused_norm,
                                                 .swiglu = mdnlab::ops::cuda::fused_swiglu,
                                                 .rotary = mdnlab::ops::cuda::fused_rotary};

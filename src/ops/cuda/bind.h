@@ -29,6 +29,7 @@ inline Element element_of(const at::Tensor& x) { return element_of(x.scalar_type
 extern const FusedConvolution fused_convolution;
 extern const FusedQueryKey fused_query_key;
 extern const FusedGates fused_gates;
+extern const FusedChannelDecay fused_channel_decay;
 extern const FusedNorm fused_norm;
 extern const FusedSwiglu fused_swiglu;
 extern const FusedRotary fused_rotary;

@@ -23,6 +23,10 @@ cudaError_t query_key_backward(const QueryKey& problem, int taps, Element elemen
 cudaError_t gates(const Gates& problem, Element element, cudaStream_t stream);
 cudaError_t gates_backward(const Gates& problem, Element element, cudaStream_t stream);
 
+// log α of channels. Forward writes y, backward dx and dw.
+cudaError_t channel_decay(const ChannelDecay& problem, Element element, cudaStream_t stream);
+cudaError_t channel_decay_backward(const ChannelDecay& problem, Element element, cudaStream_t stream);
+
 // Forward writes y (and sum), backward dx, dweight_RN (and dadd, dz). X is x's, Y is y's; f32 of bf16 is not.
 cudaError_t norm(const Norm& problem, Element X, Element Y, cudaStream_t stream);
 cudaError_t norm_backward(const Norm& problem, Element X, Element Y, cudaStream_t stream);

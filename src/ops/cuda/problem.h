@@ -54,6 +54,21 @@ struct Gates {
   constexpr std::int64_t runs() const { return (rows + rows_of_run - 1) / rows_of_run; }
 };
 
+// log α of channels, `width` of a head.
+struct ChannelDecay {
+  std::int64_t rows, rows_of_run;
+  int channels, width;    // multiples of four
+  std::int64_t x_stride;  // from row to row, in elements
+  const void* x;          // float32 or bf16
+  const float *rate_log_H, *bias_C;
+  float* y_RC;         // forward
+  const float* dy_RC;  // backward
+  void* dx;            // [rows][channels]
+  float* dw_P2C;       // [runs][rate_log, bias][channels]: what each run adds
+
+  constexpr std::int64_t runs() const { return (rows + rows_of_run - 1) / rows_of_run; }
+};
+
 // x̂ = (x + add)·r·weight with r = (mean² + eps)^−½ over each row, N numbers, and a gate a(z) upon it, or on x
 // before the mean. x, sum and their gradients are X; add, z, y and theirs are Y.
 struct Norm {
