@@ -213,11 +213,16 @@ __global__ __launch_bounds__(kPrepareThreads<K>, has_momentum ? 2 : 256 / K) voi
   ChannelOperands<T, K>& out = arguments.operands[index];
 
   if constexpr (has_momentum) {
+    // Barriers of the whole block, where half of it would do: what waits at one while others are at another
+    // compute-sanitizer takes for a race.
+    if (thread < kWarpgroup) load_gates(shared.gamma, arguments.gates, chunk, head, thread);
+    __syncthreads();
     if (thread < kWarpgroup) {
-      load_gates(shared.gamma, arguments.gates, chunk, head, thread);
-      sync(1, kWarpgroup);
       coefficients(shared.gamma, arguments.coefficients[index], arguments.gates.look_ahead, thread,
-                   [] { sync(1, kWarpgroup); });
+                   [] { __syncthreads(); });
+    } else {
+      __syncthreads();
+      __syncthreads();
     }
   }
   Share<T> share;
