@@ -72,23 +72,36 @@ __device__ inline X* row_at(X* first, int row, int bytes) {
   return reinterpret_cast<X*>(reinterpret_cast<Byte*>(first) + std::int64_t{row} * bytes);
 }
 
+// The rows of two adjacent channels of a head, from a chunk's first token on.
+template <class T, int K>
+struct PairRows {
+  const float* log_alpha;
+  const T *q, *k;
+  int gate_bytes, q_bytes, k_bytes;
+
+  __device__ PairRows(const ChannelInputs<T>& in, Chunk chunk, int head, int key_head, int pair) {
+    const std::int64_t token = chunk.token;
+    log_alpha = in.log_alpha + (token * in.sizes.heads + head) * K + 2 * pair;
+    q = in.q.data + token * in.q.token + key_head * in.q.head + 2 * pair;
+    k = in.k.data + token * in.k.token + key_head * in.k.head + 2 * pair;
+    gate_bytes = in.sizes.heads * K * sizeof(float);
+    q_bytes = in.q.token * sizeof(T);
+    k_bytes = in.k.token * sizeof(T);
+  }
+  __device__ void load(int row, float2& of_gate, std::uint32_t& of_q, std::uint32_t& of_k) const {
+    of_gate = *reinterpret_cast<const float2*>(row_at(log_alpha, row, gate_bytes));
+    of_q = *reinterpret_cast<const std::uint32_t*>(row_at(q, row, q_bytes));
+    of_k = *reinterpret_cast<const std::uint32_t*>(row_at(k, row, k_bytes));
+  }
+};
+
 template <int K, class T>
 __device__ inline void load_share(Share<T>& share, const ChannelInputs<T>& in, Chunk chunk, int head,
                                   int pair, int part) {
-  const int key_head = head * in.sizes.key_heads / in.sizes.heads;
-  const std::int64_t token = chunk.token;
-  const float* const log_alpha = in.log_alpha + (token * in.sizes.heads + head) * K + 2 * pair;
-  const T* const q = in.q.data + token * in.q.token + key_head * in.q.head + 2 * pair;
-  const T* const k = in.k.data + token * in.k.token + key_head * in.k.head + 2 * pair;
-  const int gate_bytes = in.sizes.heads * K * sizeof(float), q_bytes = in.q.token * sizeof(T),
-            k_bytes = in.k.token * sizeof(T);
+  const PairRows<T, K> rows(in, chunk, head, head * in.sizes.key_heads / in.sizes.heads, pair);
 #pragma unroll
-  for (int i = 0; i < kShare; ++i) {
-    const int row = min(kShare * part + i, chunk.rows - 1);
-    share.alpha[i] = *reinterpret_cast<const float2*>(row_at(log_alpha, row, gate_bytes));
-    share.q[i] = *reinterpret_cast<const std::uint32_t*>(row_at(q, row, q_bytes));
-    share.k[i] = *reinterpret_cast<const std::uint32_t*>(row_at(k, row, k_bytes));
-  }
+  for (int i = 0; i < kShare; ++i)
+    rows.load(min(kShare * part + i, chunk.rows - 1), share.alpha[i], share.q[i], share.k[i]);
 #pragma unroll
   for (int i = 0; i < kShare; ++i) share.alpha[i] = exp_flushed(share.alpha[i]);
   if (chunk.rows == kChunk) return;

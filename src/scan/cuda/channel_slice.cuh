@@ -58,19 +58,11 @@ struct SliceInputs {
 template <class T, int K>
 __device__ inline void load_slice(SliceInputs& slice, const ChannelInputs<T>& in, Chunk chunk, int head,
                                   int pair, OctetLane at) {
-  const int key_head = head / (in.sizes.heads / in.sizes.key_heads);
-  const std::int64_t token = chunk.token;
-  const float* const log_alpha = in.log_alpha + (token * in.sizes.heads + head) * K + 2 * pair;
-  const T* const q = in.q.data + token * in.q.token + key_head * in.q.head + 2 * pair;
-  const T* const k = in.k.data + token * in.k.token + key_head * in.k.head + 2 * pair;
-  const int gate_bytes = in.sizes.heads * K * sizeof(float), q_bytes = in.q.token * sizeof(T),
-            k_bytes = in.k.token * sizeof(T);
+  const PairRows<T, K> rows(in, chunk, head, head / (in.sizes.heads / in.sizes.key_heads), pair);
 #pragma unroll
   for (int i = 0; i < kQuarter; ++i) {
-    const int row = min(i / 2 * kOctet + 2 * at.place + i % 2, chunk.rows - 1);
-    slice.log_alpha[i] = *reinterpret_cast<const float2*>(row_at(log_alpha, row, gate_bytes));
-    slice.q[i] = *reinterpret_cast<const std::uint32_t*>(row_at(q, row, q_bytes));
-    slice.k[i] = *reinterpret_cast<const std::uint32_t*>(row_at(k, row, k_bytes));
+    rows.load(min(i / 2 * kOctet + 2 * at.place + i % 2, chunk.rows - 1), slice.log_alpha[i], slice.q[i],
+              slice.k[i]);
   }
   if (chunk.rows == kChunk) return;
 #pragma unroll
