@@ -12,9 +12,7 @@ namespace mdnlab::ops::cuda {
 
 namespace {
 
-// Of backward: enough threads for a few heads, few enough shares for the channels of all heads.
-constexpr int kFewHeads = 256;
-constexpr std::int64_t kRowsOfFew = 8, kRowsOfMany = 64;
+constexpr std::int64_t kRowsOfRun = 8;  // of backward: enough threads for a few heads
 
 // A problem, and what keeps its memory.
 struct Call {
@@ -66,7 +64,7 @@ FusedGates::Gradients backward(const GateRule& rule, const at::Tensor& x, const 
     if (adjoints[i].defined())
       call.problem.dgates_RH[i] = (adjoints[i] = adjoints[i].contiguous()).const_data_ptr<float>();
   }
-  call.problem.rows_of_run = call.problem.heads < kFewHeads ? kRowsOfFew : kRowsOfMany;
+  call.problem.rows_of_run = kRowsOfRun;
   const at::Tensor dx = at::empty(x.sizes(), x.options());
   const std::int64_t learns = std::ranges::count_if(learned, [](const at::Tensor& w) { return w.defined(); });
   const at::Tensor shares =
