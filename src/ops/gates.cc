@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "ops/fused.h"
+#include "ops/layer.h"
 
 namespace mdnlab::ops {
 
@@ -74,7 +75,7 @@ class Whole : public torch::autograd::Function<Whole> {
 
 GateTensors by_parts(const GateRule& rule, const at::Tensor& x_BTN, const GateParameters& learned,
                      const at::Tensor& kept) {
-  const at::Tensor wide = x_BTN.scalar_type() == at::kDouble ? x_BTN : x_BTN.to(at::kFloat);
+  const at::Tensor wide = x_BTN.to(statistics_dtype(x_BTN));
   const std::int64_t heads = x_BTN.size(-1) / projections_of(rule);
   std::array<at::Tensor, kProjections> x;
   std::int64_t at = 0;

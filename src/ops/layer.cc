@@ -5,13 +5,9 @@
 
 namespace mdnlab::ops {
 
-namespace {
-
 at::ScalarType statistics_dtype(const at::Tensor& x) {
   return x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
 }
-
-}  // namespace
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight) {
   return at::matmul(x, weight.to(x.scalar_type()).t());

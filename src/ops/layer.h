@@ -11,6 +11,8 @@
 
 namespace mdnlab::ops {
 
+at::ScalarType statistics_dtype(const at::Tensor& x);
+
 // x Wᵀ with the weight in x's dtype.
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight);
 

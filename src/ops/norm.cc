@@ -68,7 +68,7 @@ at::Tensor activated(const at::Tensor& gate, NormGate kind) {
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
   const FusedNorm::Inputs in{.x = x, .weight = weight, .eps = eps, .dtype = x.scalar_type()};
   if (kernel_for(in)) return Whole::run(in)[0];
-  const at::Tensor wide = x.scalar_type() == at::kDouble ? x : x.to(at::kFloat);
+  const at::Tensor wide = x.to(statistics_dtype(x));
   const at::Tensor scale = (wide.square().mean(-1, true) + eps).rsqrt();
   return (wide * scale * weight).to(x.scalar_type());
 }

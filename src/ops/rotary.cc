@@ -35,7 +35,7 @@ at::Tensor rotary(const at::Tensor& x_BTHK, const at::Tensor& position_BT, doubl
   const Fused* module = fused(x_BTHK.device());
   if (module && module->rotary.takes(x_BTHK)) return Whole::apply(x_BTHK, position_BT, theta);
   const std::int64_t half = x_BTHK.size(-1) / 2;
-  const auto dtype = x_BTHK.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  const auto dtype = statistics_dtype(x_BTHK);
   const at::Tensor frequency =
       (at::arange(half, x_BTHK.options().dtype(at::kDouble)) * (-std::log(theta) / static_cast<double>(half)))
           .exp();

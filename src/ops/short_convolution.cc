@@ -83,7 +83,7 @@ at::Tensor by_tap(const at::Tensor& weight, at::ScalarType dtype) {
 at::Tensor short_convolution(const at::Tensor& x_BTC, const at::Tensor& weight, const at::Tensor& bias,
                              const Documents& documents, at::Tensor* carried) {
   if (!weight.defined()) return at::silu(x_BTC);
-  const at::Tensor weight_WC = by_tap(weight, x_BTC.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
+  const at::Tensor weight_WC = by_tap(weight, statistics_dtype(x_BTC));
   const std::int64_t tokens = x_BTC.size(1), past = weight_WC.size(0) - 1;
   const at::Tensor x = behind_carried(x_BTC, past, carried);
   const Fused* module = fused(x.device());

@@ -4,6 +4,7 @@
 #include <numeric>
 #include <stdexcept>
 
+#include "ops/layer.h"
 #include "rule/coefficients.h"
 
 namespace mdnlab {
@@ -20,9 +21,7 @@ Rule::~Rule() = default;
 CoefficientRule::~CoefficientRule() = default;
 
 at::Tensor GateInputs::operator[](std::string_view name) const {
-  const auto widened = [](const at::Tensor& gate) {
-    return gate.scalar_type() == at::kDouble ? gate : gate.to(at::kFloat);
-  };
+  const auto widened = [](const at::Tensor& gate) { return gate.to(ops::statistics_dtype(gate)); };
   for (std::size_t i = 0; i < needs.gates.size(); ++i) {
     if (needs.gates[i] == name)
       return widened(together.narrow(-1, static_cast<std::int64_t>(i) * heads, heads));
