@@ -2,6 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+#include <nlohmann/json.hpp>
+#include <regex>
+
 #include "../unit/temporary_folder.h"
 #include "markdown.h"
 #include "process.h"
@@ -13,6 +17,13 @@ using testing::HasSubstr;
 using testing::SizeIs;
 
 std::string readme() { return read_text(source_folder() / "experiments/README.md"); }
+
+nlohmann::json plan_of(const std::string& name) {
+  const std::string file = source_folder() / ("experiments/" + name + ".yaml");
+  const Finished plan = run_mdnlab({"plan", file, "--json"});
+  EXPECT_EQ(plan.code, 0) << plan.err;
+  return nlohmann::json::parse(plan.out)["runs"].at(0);
+}
 
 TEST(ExperimentsReadme, HoldsTheReferenceThatTheProgramPrints) {
   const Finished reference = run_mdnlab({"plan", "--reference"});
@@ -30,9 +41,8 @@ TEST(ExperimentsReadme, ThePlanOfEachExampleIsItsRuns) {
   std::filesystem::create_directory_symlink(source_folder() / "experiments/data", folder / "data");
   const std::vector<Block> examples = blocks(readme(), "yaml");
   write_blocks(examples, folder.path());
-  const std::vector<std::pair<std::string, int>> expected{{"first.yaml", 2},     {"grid.yaml", 27},
-                                                          {"workloads.yaml", 8}, {"ablation.yaml", 12},
-                                                          {"hybrid.yaml", 8},    {"mdn_400m.yaml", 1}};
+  const std::vector<std::pair<std::string, int>> expected{
+      {"first.yaml", 2}, {"grid.yaml", 27}, {"workloads.yaml", 8}, {"ablation.yaml", 12}, {"hybrid.yaml", 8}};
   ASSERT_THAT(examples, SizeIs(expected.size()));
   for (const auto& [name, runs] : expected) {
     const Finished plan = run_mdnlab({"plan", name, "--csv"}, {.folder = folder.path()});
@@ -43,7 +53,8 @@ TEST(ExperimentsReadme, ThePlanOfEachExampleIsItsRuns) {
 
 TEST(ExperimentsReadme, ItsCommandsRun) {
   const TemporaryFolder folder;
-  std::filesystem::create_directory_symlink(source_folder() / "experiments/data", folder / "data");
+  for (const auto& shipped : std::filesystem::directory_iterator(source_folder() / "experiments"))
+    std::filesystem::create_symlink(shipped.path(), folder / shipped.path().filename());
   write_blocks(blocks(readme(), "yaml"), folder.path());
   const std::vector<Block> scripts = blocks(readme(), "sh");
   ASSERT_THAT(scripts, SizeIs(3));
@@ -66,6 +77,41 @@ TEST(Experiments, ThatShipCanBePlanned) {
     const Finished plan = run_mdnlab({"plan", entry.path().string()});
     EXPECT_EQ(plan.code, 0) << entry.path() << ": " << plan.err;
   }
+}
+
+// The rows of the README's table: file → parameters.
+std::map<std::string, std::int64_t> published_models() {
+  std::map<std::string, std::int64_t> models;
+  const std::regex row(R"(\n\| \[([\w.-]+)\]\(\1\.yaml\) .* ([\d,]+) \|)");
+  const std::string text = readme();
+  for (std::sregex_iterator match(text.begin(), text.end(), row), end; match != end; ++match)
+    models[(*match)[1]] = std::stoll(std::regex_replace((*match)[2].str(), std::regex(","), ""));
+  return models;
+}
+
+TEST(PublishedModels, HaveTheParametersOfTheirPapers) {
+  const std::map<std::string, std::int64_t> models = published_models();
+  ASSERT_THAT(models, SizeIs(14));
+  for (const auto& [name, parameters] : models) {
+    const nlohmann::json run = plan_of(name);
+    EXPECT_EQ(run["name"], name);
+    EXPECT_EQ(run["parameters"], parameters) << name;
+  }
+  EXPECT_EQ(models.at("mdn-400m"), 417'537'012);
+  EXPECT_EQ(models.at("gdn-400m"), 417'278'460);
+  EXPECT_EQ(models.at("mamba2-400m"), 419'778'048);
+}
+
+TEST(PublishedModels, OfAScaleDifferInTheirModelsAlone) {
+  std::map<std::string, nlohmann::json> conditions;  // by scale
+  for (const auto& [name, parameters] : published_models()) {
+    const nlohmann::json config = plan_of(name)["config"];
+    const nlohmann::json own{config["data"], config["task"], config["train"], config["eval"]};
+    EXPECT_EQ(conditions.emplace(name.substr(name.rfind('-')), own).first->second, own) << name;
+  }
+  ASSERT_THAT(conditions, SizeIs(3));
+  EXPECT_EQ(conditions["-400m"][2]["tokens_per_step"], 524'288);
+  EXPECT_EQ(conditions["-1.3b"][2]["tokens_per_step"], 1'048'576);
 }
 
 }  // namespace
