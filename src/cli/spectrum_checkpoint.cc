@@ -98,16 +98,16 @@ CheckpointGates checkpoint_gates(const StoredModel& stored, const std::string& r
   std::map<std::pair<std::int64_t, std::int64_t>, std::vector<Gate>> found;  // by layer and head
   for (const Batch& batch : batches) {
     result.tokens += batch.tokens_BT.numel();
-    model.hidden(
-        batch.tokens_BT, batch.documents, nullptr,
-        [&](std::size_t layer, const Rule& own, const Weights& weights, const at::Tensor& normed_BTD) {
-          if (stored.spec.layers[layer].name != rule) return;
-          const std::optional<Coefficients> coefficients = own.coefficients(normed_BTD, weights);
-          if (!coefficients) return;
-          std::int64_t head = 0;
-          for (const std::vector<Gate>& gates : gates_by_head(*coefficients))
-            std::ranges::copy(gates, std::back_inserter(found[{layer, head++}]));
-        });
+    model.hidden(batch.tokens_BT, batch.documents, nullptr,
+                 {.rule_input = [&](std::size_t layer, const Rule& own, const Weights& weights,
+                                    const at::Tensor& normed_BTD) {
+                   if (stored.spec.layers[layer].name != rule) return;
+                   const std::optional<Coefficients> coefficients = own.coefficients(normed_BTD, weights);
+                   if (!coefficients) return;
+                   std::int64_t head = 0;
+                   for (const std::vector<Gate>& gates : gates_by_head(*coefficients))
+                     std::ranges::copy(gates, std::back_inserter(found[{layer, head++}]));
+                 }});
   }
   if (found.empty())
     throw Error(Code::usage, {.what = "layers of " + rule + " do not tell their gates",

@@ -68,25 +68,35 @@ LanguageModel::LanguageModel(const ModelSpec& spec, const Plugins& plugins, std:
 }
 
 at::Tensor LanguageModel::hidden(const at::Tensor& tokens_BT, const ops::Documents& documents,
-                                 ModelState* state, const LayerObserver& observe) const {
+                                 ModelState* state, const ForwardObserver& observer) const {
   if (state && state->layers.empty()) state->layers.resize(blocks_.size());
   // x is the residual stream up to `branch`, which the next norm adds.
   at::Tensor x = at::embedding(embedding_, tokens_BT), branch;
+  const auto tell = [&](const char* part, const at::Tensor& output, std::size_t layer) {
+    if (observer.output) observer.output("model.layers." + std::to_string(layer) + "." + part, output);
+  };
   const auto next_norm = [&](const at::Tensor& weight) {
     auto [sum, normed] = ops::add_rms_norm(x, branch, weight, norm_eps_, dtype_);
     x = std::move(sum);
     return normed;
   };
+  if (observer.output) observer.output("model.embeddings", x);
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
     const Block& block = blocks_[i];
     const at::Tensor normed = next_norm(block.attn_norm);
-    if (observe) observe(i, *block.rule, block.weights, normed);
+    tell("attn_norm", normed, i);
+    if (observer.rule_input) observer.rule_input(i, *block.rule, block.weights, normed);
     branch = block.rule->forward(normed, block.weights, documents, state ? &state->layers[i] : nullptr);
+    tell("attn", branch, i);
     if (!block.mlp_norm.defined()) continue;
     const at::Tensor wide = next_norm(block.mlp_norm);
+    tell("mlp_norm", wide, i);
     branch = ops::linear(ops::swiglu(ops::linear(wide, block.gate), ops::linear(wide, block.up)), block.down);
+    tell("mlp", branch, i);
   }
-  return next_norm(norm_);
+  const at::Tensor normed = next_norm(norm_);
+  if (observer.output) observer.output("model.norm", normed);
+  return normed;
 }
 
 at::Tensor LanguageModel::logits(const at::Tensor& hidden) const {

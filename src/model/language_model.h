@@ -23,10 +23,16 @@ struct ModelState {
   std::vector<LayerState> layers;
 };
 
-// Sees what each layer's rule is given on the way, from the first layer on: its weights and its normed input
-// (B,T,D) in the compute dtype.
-using LayerObserver = std::function<void(std::size_t layer, const Rule& rule, const Weights& weights,
-                                         const at::Tensor& normed_BTD)>;
+// Sees a forward pass on its way, from the first layer on; either may be empty.
+struct ForwardObserver {
+  // What each layer's rule is given: its weights and its normed input (B,T,D) in the compute dtype.
+  std::function<void(std::size_t layer, const Rule& rule, const Weights& weights,
+                     const at::Tensor& normed_BTD)>
+      rule_input;
+  // What each part gives, by the name that its parameters begin with: "model.embeddings",
+  // "model.layers.3.attn_norm", ".attn", ".mlp_norm", ".mlp", "model.norm".
+  std::function<void(const std::string& name, const at::Tensor& output_BTD)> output;
+};
 
 class LanguageModel {
  public:
@@ -43,7 +49,7 @@ class LanguageModel {
   // tokens int64 (B,T) → final normed hidden states (B,T,D) in the compute dtype. With `state`, goes on from
   // it. Tokens and documents are on the model's device.
   at::Tensor hidden(const at::Tensor& tokens_BT, const ops::Documents& documents = {},
-                    ModelState* state = nullptr, const LayerObserver& observe = {}) const;
+                    ModelState* state = nullptr, const ForwardObserver& observer = {}) const;
 
   // hidden (…,D) → logits (…,vocabulary) in float32 (float64 for f64).
   at::Tensor logits(const at::Tensor& hidden) const;

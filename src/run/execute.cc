@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <thread>
+#include <utility>
 
 #include "base/text.h"
 #include "eval/evaluate.h"
@@ -124,16 +125,25 @@ TrainingResult train_and_evaluate(const RunOrder& order, const Plugins& plugins,
       sink.metric(at, "valid/" + score.metric, score.value);
   };
   hooks.before_checkpoint = [&](std::int64_t at) { sink.flush(at); };
+  bool told_skip = false;
   hooks.progress = [&](const TrainingProgress& now) {
+    if (now.skipped > 0 && !std::exchange(told_skip, true)) {
+      tell(
+          fmt::format("warning: skipped {} of {} steps, as the loss or a gradient was not finite; with more "
+                      "than {} in a row the run is diverged",
+                      now.skipped, now.step, config.train.integer("max_skipped_steps")));
+    }
     if (Clock::now() - told < std::chrono::milliseconds(200) && now.step < now.steps) return;
     told = Clock::now();
     tell(nlohmann::ordered_json{{"step", now.step},
                                 {"steps", now.steps},
                                 {"loss", now.loss},
+                                {"skipped", now.skipped},
                                 {"tokens_per_second", now.tokens_per_second}});
   };
   const TrainingResult result = trainer.train(sink, hooks);
   sink.flush(result.step);
+  if (told_skip) tell(fmt::format("skipped {} of {} steps", result.skipped, result.step));
   if (result.end == TrainingEnd::finished) evaluate_at_end(model, config, tasks, sink);
   return result;
 }

@@ -19,7 +19,7 @@ struct RunOrder {
 
 // Claims the run, goes on from its newest good checkpoint, trains, evaluates and ends it. Progress and
 // messages go to stdout, a JSON object a line:
-//   {"step": 12, "steps": 500, "loss": 2.3, "tokens_per_second": 31000}
+//   {"step": 12, "steps": 500, "loss": 2.3, "skipped": 0, "tokens_per_second": 31000}
 //   {"message": "…"}
 // SIGINT and SIGTERM end it after the step, with a checkpoint. A closed stdout counts as SIGTERM. Returns the
 // exit code; a run that fails or diverges is marked so, with its cause, before this returns.

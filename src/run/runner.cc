@@ -142,7 +142,7 @@ class Runner {
       note(run.run->row.name + ": " + json["message"].get<std::string>());
     } else {
       run.step = json.value("step", std::int64_t{0});
-      run.loss = json["loss"].is_number() ? json["loss"].get<double>() : 0;
+      if (json["loss"].is_number()) run.loss = json["loss"].get<double>();  // a skipped step has none
       run.tokens_per_second = json.value("tokens_per_second", 0.0);
       show(run);
     }

@@ -6,7 +6,6 @@
 #include <ATen/ops/_foreach_mul.h>
 #include <ATen/ops/_foreach_norm.h>
 #include <ATen/ops/_fused_adamw.h>
-#include <ATen/ops/isfinite.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
@@ -71,17 +70,6 @@ void AdamW::drop_gradients() {
   for (const Group& group : groups_) {
     for (const at::Tensor& parameter : group.parameters) parameter.mutable_grad() = at::Tensor();
   }
-}
-
-std::string AdamW::first_not_finite() const {
-  const at::NoGradGuard no_grad;
-  for (const Group& group : groups_) {
-    for (std::size_t i = 0; i < group.parameters.size(); ++i) {
-      const at::Tensor& gradient = group.parameters[i].grad();
-      if (gradient.defined() && !at::isfinite(gradient).all().item<bool>()) return group.names[i];
-    }
-  }
-  return {};
 }
 
 TensorMap AdamW::state() const {

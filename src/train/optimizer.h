@@ -22,9 +22,6 @@ class AdamW {
   void step(double learning_rate, const at::Tensor& skip);
   void drop_gradients();
 
-  // The name of the first parameter whose gradient is not finite, or "".
-  std::string first_not_finite() const;
-
   // The moments and the step count, by name, on the parameters' device; load() is the inverse, from any. A
   // missing or misshapen tensor is Code::failed.
   TensorMap state() const;

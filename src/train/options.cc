@@ -56,6 +56,13 @@ constexpr Field fields[] = {
      .preset = "1",
      .doc = "the gradient's norm is clipped to it; 0: never",
      .least = 0},
+    {.name = "max_skipped_steps",
+     .type = Type::integer,
+     .preset = "5",
+     .doc =
+         "steps in a row that may be skipped because the loss or a gradient is not finite; with one more the run "
+         "is diverged",
+     .least = 0},
     {.name = "dtype",
      .type = Type::text,
      .preset = "f32",

@@ -9,10 +9,10 @@
 
 #include <chrono>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "train/checkpoint.h"
+#include "train/not_finite.h"
 #include "train/options.h"
 
 namespace mdnlab {
@@ -30,6 +30,7 @@ std::int64_t Trainer::resume(std::vector<std::string>& refused) {
   LatestCheckpoint latest = load_latest_checkpoint(run_folder_);
   refused = std::move(latest.refused);
   if (!latest.checkpoint) return 0;
+  state_ = read_state(latest.checkpoint->state_json);
   const at::NoGradGuard no_grad;
   for (const Parameter& parameter : model_.parameters()) {
     const auto found = latest.checkpoint->model.find(parameter.name);
@@ -43,29 +44,22 @@ std::int64_t Trainer::resume(std::vector<std::string>& refused) {
     at::Tensor(parameter.tensor).copy_(found->second);
   }
   optimizer_.load(latest.checkpoint->optimizer);
-  step_ = saved_step_ = latest.checkpoint->step;
+  saved_step_ = state_.step;
   upcoming_.reset();
-  return step_;
+  return state_.step;
 }
 
-// The data position and the random state are both functions of the seed and the step: batches are drawn from
-// streams numbered by sequence, and nothing else in a step is random.
 void Trainer::checkpoint(const TrainingHooks& hooks) {
-  if (saved_step_ == step_) return;
-  if (hooks.before_checkpoint) hooks.before_checkpoint(step_);
-  const std::int64_t sequences = step_ * options_.integer("tokens_per_step") / options_.integer("seq_len");
-  const nlohmann::json state{{"step", step_},
-                             {"sequence", sequences},
-                             {"tokens", step_ * options_.integer("tokens_per_step")},
-                             {"random", {{"seed", options_.integer("seed")}, {"stream", sequences}}}};
-  Checkpoint content{.step = step_,
+  if (saved_step_ == state_.step) return;
+  if (hooks.before_checkpoint) hooks.before_checkpoint(state_.step);
+  Checkpoint content{.step = state_.step,
                      .optimizer = optimizer_.state(),
-                     .state_json = state.dump(),
+                     .state_json = state_json(state_, options_),
                      .config_json = config_json_};
   for (const Parameter& parameter : model_.parameters())
     content.model[parameter.name] = parameter.tensor.detach();
   save_checkpoint(run_folder_, content);
-  saved_step_ = step_;
+  saved_step_ = state_.step;
 }
 
 // The mean loss over the step's labels, float64 on the model's device; leaves its gradient. Every label of
@@ -87,26 +81,41 @@ at::Tensor Trainer::forward_backward(const StepBatches& step) {
 
 // The host reads the device once, when all of the step is on its way and the next one's batches are too.
 StepResult Trainer::step() {
+  const std::int64_t step = state_.step;
   const StepBatches batches =
-      upcoming_ ? *std::exchange(upcoming_, {}) : read_step(task_, options_, step_, model_.device());
-  StepResult result{.learning_rate = learning_rate(options_, step_)};
+      upcoming_ ? *std::exchange(upcoming_, {}) : read_step(task_, options_, step, model_.device());
+  StepResult result{.learning_rate = learning_rate(options_, step)};
   const at::Tensor loss = forward_backward(batches), norm = optimizer_.clip();
   optimizer_.step(result.learning_rate, (loss + norm).isfinite().logical_not());
-  if (step_ + 1 < options_.integer("steps"))
-    upcoming_ = read_step(task_, options_, step_ + 1, model_.device());
+  if (step + 1 < options_.integer("steps")) upcoming_ = read_step(task_, options_, step + 1, model_.device());
 
   const at::Tensor found = at::stack({loss, norm}).cpu();
   result.loss = found[0].item<double>();
   result.grad_norm = found[1].item<double>();
-  if (!std::isfinite(result.loss)) {
-    result.fault = fmt::format("the loss is {} at step {}", result.loss, step_ + 1);
-  } else if (!std::isfinite(result.grad_norm)) {
-    result.fault =
-        fmt::format("the gradient of {} is not finite at step {}", optimizer_.first_not_finite(), step_ + 1);
-  }
+  result.is_skipped = !std::isfinite(result.loss + result.grad_norm);
+  count(result, batches);
   optimizer_.drop_gradients();
-  if (result.fault.empty()) ++step_;
   return result;
+}
+
+// Reads the step's gradients where it is one skipped step too many; so is the last of a run that skipped all.
+void Trainer::count(StepResult& result, const StepBatches& batches) {
+  const bool is_too_many = state_.skipped_in_a_row == options_.integer("max_skipped_steps") ||
+                           state_.skipped + 1 == options_.integer("steps");
+  if (result.is_skipped && is_too_many) {
+    const bool is_loss = !std::isfinite(result.loss);
+    const double value = std::abs(is_loss ? result.loss : result.grad_norm);  // a nan has no sign
+    const std::string what = fmt::format("the {} is {}", is_loss ? "loss" : "gradient's norm", value);
+    const std::string row = state_.skipped_in_a_row > 0
+                                ? fmt::format(", after {} skipped in a row", state_.skipped_in_a_row)
+                                : "";
+    result.fault = fmt::format("{} at step {}{}; first not finite: {}", what, state_.step + 1, row,
+                               first_not_finite(model_, batches));
+    return;
+  }
+  ++state_.step;
+  state_.skipped += result.is_skipped;
+  state_.skipped_in_a_row = result.is_skipped ? state_.skipped_in_a_row + 1 : 0;
 }
 
 TrainingResult Trainer::train(Sink& sink, const TrainingHooks& hooks) {
@@ -115,25 +124,30 @@ TrainingResult Trainer::train(Sink& sink, const TrainingHooks& hooks) {
   const std::int64_t checkpoint_every = options_.integer("checkpoint_every");
   const std::int64_t evaluate_every = options_.integer("evaluate_every");
   double seconds = 0, tokens = 0;
-  while (step_ < steps) {
+  while (state_.step < steps) {
     const auto begin = Clock::now();
     const StepResult result = step();
-    if (!result.fault.empty()) return {TrainingEnd::diverged, step_, result.fault};
+    const std::int64_t done = state_.step;
+    if (!result.fault.empty()) return {TrainingEnd::diverged, done, result.fault, state_.skipped};
     const double elapsed = std::chrono::duration<double>(Clock::now() - begin).count();
     seconds += elapsed;
     tokens += static_cast<double>(tokens_per_step);
 
-    sink.metric(step_, "train/loss", result.loss);
-    sink.metric(step_, "train/grad_norm", result.grad_norm);
-    sink.metric(step_, "train/learning_rate", result.learning_rate);
-    sink.metric(step_, "train/tokens_per_second", static_cast<double>(tokens_per_step) / elapsed);
-    if (hooks.progress) hooks.progress({step_, steps, result.loss, tokens / seconds});
-    if (evaluate_every > 0 && step_ % evaluate_every == 0 && hooks.evaluate) hooks.evaluate(step_);
-    const bool stops = step_ < steps && hooks.should_stop && hooks.should_stop();
-    if (stops || step_ == steps || (checkpoint_every > 0 && step_ % checkpoint_every == 0)) checkpoint(hooks);
-    if (stops) return {TrainingEnd::interrupted, step_, {}};
+    if (result.is_skipped) {
+      sink.metric(done, "train/skipped_steps", static_cast<double>(state_.skipped));
+    } else {
+      sink.metric(done, "train/loss", result.loss);
+      sink.metric(done, "train/grad_norm", result.grad_norm);
+      sink.metric(done, "train/learning_rate", result.learning_rate);
+      sink.metric(done, "train/tokens_per_second", static_cast<double>(tokens_per_step) / elapsed);
+    }
+    if (hooks.progress) hooks.progress({done, steps, result.loss, tokens / seconds, state_.skipped});
+    if (evaluate_every > 0 && done % evaluate_every == 0 && hooks.evaluate) hooks.evaluate(done);
+    const bool stops = done < steps && hooks.should_stop && hooks.should_stop();
+    if (stops || done == steps || (checkpoint_every > 0 && done % checkpoint_every == 0)) checkpoint(hooks);
+    if (stops) return {TrainingEnd::interrupted, done, {}, state_.skipped};
   }
-  return {TrainingEnd::finished, step_, {}};
+  return {TrainingEnd::finished, state_.step, {}, state_.skipped};
 }
 
 }  // namespace mdnlab

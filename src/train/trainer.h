@@ -15,6 +15,7 @@
 #include "task/task.h"
 #include "train/optimizer.h"
 #include "train/step_batches.h"
+#include "train/training_state.h"
 
 namespace mdnlab {
 
@@ -23,6 +24,7 @@ struct TrainingProgress {
   std::int64_t steps = 0;
   double loss = 0;
   double tokens_per_second = 0;  // since the process began to train, evaluations left out
+  std::int64_t skipped = 0;      // of the steps done
 };
 
 struct TrainingHooks {
@@ -33,11 +35,15 @@ struct TrainingHooks {
       before_checkpoint;  // every metric up to `step` must be durable after it
 };
 
+// Where the loss or the gradient's norm is not finite, the step is skipped: parameters, moments and their
+// step counts stay as they are, its data are passed over. After max_skipped_steps in a row one more is a
+// fault: what was not finite first (train/not_finite.h), and the step is not done.
 struct StepResult {
   double loss = 0;       // the mean over the step's labels
   double grad_norm = 0;  // before clipping
   double learning_rate = 0;
-  std::string fault;  // not finite: what, and nothing was changed
+  bool is_skipped = false;
+  std::string fault;
 };
 
 enum class TrainingEnd { finished, interrupted, diverged };
@@ -46,6 +52,7 @@ struct TrainingResult {
   TrainingEnd end;
   std::int64_t step = 0;  // steps done
   std::string cause;      // of a divergence
+  std::int64_t skipped = 0;
 };
 
 class Trainer {
@@ -62,11 +69,12 @@ class Trainer {
   StepResult step();
 
   // Emits train/loss, train/grad_norm, train/learning_rate and train/tokens_per_second at every step (counted
-  // from 1).
+  // from 1), at a skipped one train/skipped_steps (so far) instead.
   TrainingResult train(Sink& sink, const TrainingHooks& hooks);
 
  private:
   at::Tensor forward_backward(const StepBatches& batches);
+  void count(StepResult& result, const StepBatches& batches);
   void checkpoint(const TrainingHooks& hooks);
 
   LanguageModel& model_;
@@ -76,8 +84,8 @@ class Trainer {
   std::string config_json_;
   AdamW optimizer_;
   std::optional<StepBatches> upcoming_;  // of the next step, where they were read already
-  std::int64_t step_ = 0;                // done
-  std::int64_t saved_step_ = -1;         // of the newest checkpoint
+  TrainingState state_;
+  std::int64_t saved_step_ = -1;  // of the newest checkpoint
 };
 
 }  // namespace mdnlab

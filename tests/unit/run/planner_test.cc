@@ -69,6 +69,7 @@ TEST(RunKey, ChangesWithEveryResolvedOption) {
       {"steps: 3", "steps: 3, warmup_steps: 1"},
       {"steps: 3", "steps: 3, min_lr_ratio: 0"},
       {"steps: 3", "steps: 3, max_norm: 0"},
+      {"steps: 3", "steps: 3, max_skipped_steps: 0"},
       {"steps: 3", "steps: 3, dtype: f64"},
       {"steps: 3", "steps: 3, threads: 2"},
       {"steps: 3", "steps: 3, seed: 1"},
