@@ -59,9 +59,7 @@ constexpr Field fields[] = {
     {.name = "max_skipped_steps",
      .type = Type::integer,
      .preset = "5",
-     .doc =
-         "steps in a row that may be skipped because the loss or a gradient is not finite; with one more the run "
-         "is diverged",
+     .doc = "steps in a row skipped for a loss or gradient that is not finite; one more: diverged",
      .least = 0},
     {.name = "dtype",
      .type = Type::text,
