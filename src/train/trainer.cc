@@ -11,7 +11,6 @@
 #include <cmath>
 #include <utility>
 
-#include "train/checkpoint.h"
 #include "train/not_finite.h"
 #include "train/options.h"
 
@@ -24,7 +23,8 @@ Trainer::Trainer(LanguageModel& model, const Task& task, const Params& train,
       options_(train),
       run_folder_(std::move(run_folder)),
       config_json_(std::move(config_json)),
-      optimizer_(model.parameters(), train) {}
+      optimizer_(model.parameters(), train),
+      writer_(run_folder_) {}
 
 std::int64_t Trainer::resume(std::vector<std::string>& refused) {
   LatestCheckpoint latest = load_latest_checkpoint(run_folder_);
@@ -58,7 +58,7 @@ void Trainer::checkpoint(const TrainingHooks& hooks) {
                      .config_json = config_json_};
   for (const Parameter& parameter : model_.parameters())
     content.model[parameter.name] = parameter.tensor.detach();
-  save_checkpoint(run_folder_, content);
+  writer_.write(std::move(content));
   saved_step_ = state_.step;
 }
 
@@ -119,6 +119,12 @@ void Trainer::count(StepResult& result, const StepBatches& batches) {
 }
 
 TrainingResult Trainer::train(Sink& sink, const TrainingHooks& hooks) {
+  TrainingResult result = train_steps(sink, hooks);
+  writer_.wait();
+  return result;
+}
+
+TrainingResult Trainer::train_steps(Sink& sink, const TrainingHooks& hooks) {
   using Clock = std::chrono::steady_clock;
   const std::int64_t steps = options_.integer("steps"), tokens_per_step = options_.integer("tokens_per_step");
   const std::int64_t checkpoint_every = options_.integer("checkpoint_every");
@@ -127,6 +133,7 @@ TrainingResult Trainer::train(Sink& sink, const TrainingHooks& hooks) {
   while (state_.step < steps) {
     const auto begin = Clock::now();
     const StepResult result = step();
+    writer_.look();
     const std::int64_t done = state_.step;
     if (!result.fault.empty()) return {TrainingEnd::diverged, done, result.fault, state_.skipped};
     const double elapsed = std::chrono::duration<double>(Clock::now() - begin).count();

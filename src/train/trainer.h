@@ -13,6 +13,7 @@
 #include "metric/sink.h"
 #include "model/language_model.h"
 #include "task/task.h"
+#include "train/checkpoint_writer.h"
 #include "train/optimizer.h"
 #include "train/step_batches.h"
 #include "train/training_state.h"
@@ -32,7 +33,7 @@ struct TrainingHooks {
   std::function<void(std::int64_t step)> evaluate;        // every evaluate_every steps
   std::function<void(const TrainingProgress&)> progress;  // after every step
   std::function<void(std::int64_t step)>
-      before_checkpoint;  // every metric up to `step` must be durable after it
+      before_checkpoint;  // every metric up to `step` must be durable after it; the folder appears later
 };
 
 // Where the loss or the gradient's norm is not finite, the step is skipped: parameters, moments and their
@@ -69,13 +70,15 @@ class Trainer {
   StepResult step();
 
   // Emits train/loss, train/grad_norm, train/learning_rate and train/tokens_per_second at every step (counted
-  // from 1), at a skipped one train/skipped_steps (so far) instead.
+  // from 1), at a skipped one train/skipped_steps (so far) instead. Checkpoints are written while it goes on
+  // and are there when it returns; one that fails is an Error after a later step.
   TrainingResult train(Sink& sink, const TrainingHooks& hooks);
 
  private:
   at::Tensor forward_backward(const StepBatches& batches);
   void count(StepResult& result, const StepBatches& batches);
   void checkpoint(const TrainingHooks& hooks);
+  TrainingResult train_steps(Sink& sink, const TrainingHooks& hooks);
 
   LanguageModel& model_;
   const Task& task_;
@@ -86,6 +89,7 @@ class Trainer {
   std::optional<StepBatches> upcoming_;  // of the next step, where they were read already
   TrainingState state_;
   std::int64_t saved_step_ = -1;  // of the newest checkpoint
+  CheckpointWriter writer_;
 };
 
 }  // namespace mdnlab

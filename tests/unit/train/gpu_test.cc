@@ -2,7 +2,10 @@
 // where there is no GPU.
 #include "base/gpu.h"
 
+#include <ATen/ops/equal.h>
 #include <gtest/gtest.h>
+
+#include <map>
 
 #include "../temporary_folder.h"
 #include "config/yaml.h"
@@ -84,6 +87,25 @@ TEST_F(TrainingOnAGpu, GoesOnFromACheckpointOfTheOtherDevice) {
     EXPECT_EQ(after.trainer.resume(refused), 20);
     EXPECT_TRUE(refused.empty());
     EXPECT_NEAR(after.steps(1)[0], before.steps(1)[0], 1e-8) << first << " to " << second;
+  }
+}
+
+// Written from copies that the device makes while the next steps are on their way.
+TEST_F(TrainingOnAGpu, ACheckpointIsOfItsStep) {
+  const TemporaryFolder folder;
+  NoSink sink;
+  Training training(folder.path(), kGpu, "bf16");
+  std::map<std::int64_t, TensorMap> expected;
+  training.trainer.train(sink, {.progress = [&](const TrainingProgress& now) {
+                           for (const Parameter& parameter : training.model.parameters())
+                             expected[now.step][parameter.name] = parameter.tensor.detach().clone();
+                         }});
+  const auto folders = checkpoint_folders(folder.path());
+  ASSERT_EQ(folders.size(), 2u);
+  for (const std::filesystem::path& each : folders) {
+    const Checkpoint found = load_checkpoint(each);
+    for (const auto& [name, values] : expected.at(found.step))
+      EXPECT_TRUE(at::equal(found.model.at(name), values.cpu())) << name << " at step " << found.step;
   }
 }
 

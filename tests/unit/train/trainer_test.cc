@@ -8,7 +8,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <fstream>
 
+#include "../error_of.h"
 #include "../temporary_folder.h"
 #include "config/yaml.h"
 #include "train/options.h"
@@ -89,6 +91,24 @@ TEST(Trainer, LearnsInEveryDtype) {
     EXPECT_NEAR(before, std::log(16), 0.3) << dtype;
     EXPECT_LT(after, 0.5 * before) << dtype;
   }
+}
+
+struct NoSink final : Sink {
+  void metric(std::int64_t, std::string_view, double) override {}
+  void score(const Score&) override {}
+};
+
+TEST(Trainer, ACheckpointThatCannotBeWrittenEndsTheTraining) {
+  Training training("{batch_size: 2, seq_len: 12, steps: 1000, checkpoint_every: 2}");
+  std::filesystem::remove(training.folder.path());
+  std::ofstream(training.folder.path()) << "no folder";
+  NoSink sink;
+  std::int64_t steps = 0;
+  const Error error = error_of([&] {
+    training.trainer.train(sink, {.progress = [&](const TrainingProgress& now) { steps = now.step; }});
+  });
+  EXPECT_THAT(error.what(), testing::HasSubstr(training.folder.path().string()));
+  EXPECT_LT(steps, 900) << "it is told while the training goes on";
 }
 
 }  // namespace
