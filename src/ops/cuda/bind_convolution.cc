@@ -1,3 +1,4 @@
+#include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/empty.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
@@ -16,7 +17,9 @@ class Convolution {
  public:
   Convolution(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
               const at::Tensor& position)
-      : x_(x), weight_(aligned(weight)) {
+      : x_(x),
+        taps_(weight.size(0)),
+        weight_(aligned(taps_ == kTaps ? weight : at::constant_pad_nd(weight, {0, 0, 0, kTaps - taps_}))) {
     problem.T = x.size(1);
     problem.C = x.size(2);
     problem.runs = x.size(0) * problem.runs_of_row();
@@ -38,29 +41,32 @@ class Convolution {
   void backward(const at::Tensor& dy) {
     dy_ = aligned(dy);
     dx = at::empty(x_.tensor.sizes(), x_.tensor.options());
-    shares_ = at::empty({(taps() + 1) * problem.runs, problem.C}, weight_.options());
+    shares_ = at::empty({(kTaps + 1) * problem.runs, problem.C}, weight_.options());
     problem.dy_BTC = dy_.const_data_ptr();
     problem.dx_BTC = dx.mutable_data_ptr();
     problem.dweight_RWC = shares_.mutable_data_ptr<float>();
   }
-  float* more_shares() { return problem.dweight_RWC + taps() * problem.runs * problem.C; }
+  float* more_shares() { return problem.dweight_RWC + kTaps * problem.runs * problem.C; }
 
-  std::int64_t taps() const { return weight_.size(0); }
   at::Tensor dweight_WC() const {
-    return shares_.narrow(0, 0, taps() * problem.runs).view({problem.runs, taps(), problem.C}).sum(0);
+    return shares_.narrow(0, 0, kTaps * problem.runs)
+        .view({problem.runs, kTaps, problem.C})
+        .narrow(1, 0, taps_)
+        .sum(0);
   }
-  at::Tensor sum_of_more() const { return shares_.narrow(0, taps() * problem.runs, problem.runs).sum(0); }
+  at::Tensor sum_of_more() const { return shares_.narrow(0, kTaps * problem.runs, problem.runs).sum(0); }
 
   ShortConvolution problem{};
   at::Tensor dx;
 
  private:
   Rows x_;
+  std::int64_t taps_;
   at::Tensor weight_, bias_, position_, dy_, shares_;
 };
 
 bool takes_convolution(const at::Tensor& x, const at::Tensor& weight) {
-  return is_for_us(x) && weight.size(0) <= kMostTaps && x.size(2) % kChannels == 0 &&
+  return is_for_us(x) && weight.size(0) <= kTaps && x.size(2) % kChannels == 0 &&
          x.numel() < std::numeric_limits<int>::max() * std::int64_t{kTokens};
 }
 
@@ -69,9 +75,8 @@ at::Tensor convolve_forward(const at::Tensor& x, const at::Tensor& weight, const
   const c10::cuda::CUDAGuard guard(x.device());
   Convolution call(x, weight, bias, position);
   const at::Tensor y = call.forward();
-  scan::check_cuda(
-      convolve(call.problem, static_cast<int>(call.taps()), element_of(x), c10::cuda::getCurrentCUDAStream()),
-      "the short convolution");
+  scan::check_cuda(convolve(call.problem, element_of(x), c10::cuda::getCurrentCUDAStream()),
+                   "the short convolution");
   return y;
 }
 
@@ -82,8 +87,7 @@ FusedConvolution::Gradients convolution_gradients(const at::Tensor& x, const at:
   Convolution call(x, weight, bias, position);
   call.backward(dy);
   if (bias.defined()) call.problem.dbias_RC = call.more_shares();
-  scan::check_cuda(convolve_backward(call.problem, static_cast<int>(call.taps()), element_of(x),
-                                     c10::cuda::getCurrentCUDAStream()),
+  scan::check_cuda(convolve_backward(call.problem, element_of(x), c10::cuda::getCurrentCUDAStream()),
                    "the short convolution's gradients");
   return {call.dx, call.dweight_WC(), bias.defined() ? call.sum_of_more() : at::Tensor()};
 }
@@ -93,7 +97,6 @@ class QueryKeyCall {
   explicit QueryKeyCall(const FusedQueryKey::Inputs& in)
       : q(in.q_BTC, in.q_weight_WC, {}, in.position_BT),
         k(in.k_BTC, in.k_weight_WC, {}, in.position_BT),
-        taps(static_cast<int>(q.taps())),
         element(element_of(in.q_BTC)) {
     problem.width = static_cast<int>(q.problem.C / in.heads);
     if (in.correction_G.defined())
@@ -108,7 +111,6 @@ class QueryKeyCall {
 
   Convolution q, k;
   QueryKey problem{};
-  int taps;
   Element element;
 
  private:
@@ -124,8 +126,7 @@ FusedQueryKey::Outputs query_key_forward(const FusedQueryKey::Inputs& in) {
   const c10::cuda::CUDAGuard guard(in.q_BTC.device());
   QueryKeyCall call(in);
   const at::Tensor q = call.q.forward(), k = call.k.forward();
-  scan::check_cuda(query_key(call.whole(), call.taps, call.element, c10::cuda::getCurrentCUDAStream()),
-                   "q and k");
+  scan::check_cuda(query_key(call.whole(), call.element, c10::cuda::getCurrentCUDAStream()), "q and k");
   return {q, k};
 }
 
@@ -136,9 +137,8 @@ FusedQueryKey::Gradients query_key_gradients(const FusedQueryKey::Inputs& in,
   call.q.backward(adjoints.q_BTC);
   call.k.backward(adjoints.k_BTC);
   call.problem.dcorrection_RC = call.q.more_shares();
-  scan::check_cuda(
-      query_key_backward(call.whole(), call.taps, call.element, c10::cuda::getCurrentCUDAStream()),
-      "the gradients of q and k");
+  scan::check_cuda(query_key_backward(call.whole(), call.element, c10::cuda::getCurrentCUDAStream()),
+                   "the gradients of q and k");
   at::Tensor dcorrection;
   if (in.correction_G.defined()) dcorrection = call.q.sum_of_more().view({in.heads, -1}).sum(1);
   return {call.q.dx, call.k.dx, call.q.dweight_WC(), call.k.dweight_WC(), dcorrection};

@@ -1,25 +1,34 @@
 // All that counts is to read and write every tensor once, with many loads in flight: a warp's threads lie
 // side by side along the channels, and a run is short enough that all multiprocessors are full.
-#include "ops/cuda/gpu.cuh"
 #include "ops/cuda/kernels.h"
 #include "ops/cuda/query_key_run.cuh"
+#include "ops/cuda/streaming_gpu.cuh"
 
 namespace mdnlab::ops::cuda {
 
 namespace {
 
-template <int W, class T, bool kBackward>
-__device__ void run_thread(const ShortConvolution& in, std::int64_t run, std::int64_t channel) {
+template <bool kBackward, bool kDocuments, class T>
+__global__ void __launch_bounds__(kThreads, kBackward ? 4 : 6)
+    convolution_kernel(const __grid_constant__ ShortConvolution in) {
+  const unsigned quads = static_cast<unsigned>(in.C) / kChannels, index = blockIdx.x * kThreads + threadIdx.x,
+                 run = index / quads, channel = index % quads * kChannels;
+  if (run >= in.runs) return;
   if constexpr (kBackward) {
-    convolve_run_backward<W, T, Gpu>(in, run, channel);
+    convolve_run_backward<kDocuments, T, StreamingGpu>(in, run, channel);
   } else {
-    convolve_run<W, T, Gpu>(in, run, channel);
+    convolve_run<kDocuments, T, StreamingGpu>(in, run, channel);
   }
 }
 
-template <int W, class T, bool kBackward>
-__device__ void run_thread(const QueryKey& in, std::int64_t run, std::int64_t channel) {
-  QueryKeyRun<W, T, Gpu> share(in, run, channel);
+template <bool kBackward, int kWidth, bool kDocuments, class T>
+__global__ void __launch_bounds__(kThreads, kBackward ? 2 : 4)
+    query_key_kernel(const __grid_constant__ QueryKey in) {
+  const unsigned quads = static_cast<unsigned>(in.q.C) / kChannels,
+                 index = blockIdx.x * kThreads + threadIdx.x, run = index / quads,
+                 channel = index % quads * kChannels;
+  if (run >= in.q.runs) return;
+  QueryKeyRun<kWidth, kDocuments, T, StreamingGpu> share(in, run, channel);
   if constexpr (kBackward) {
     share.backward();
   } else {
@@ -27,64 +36,68 @@ __device__ void run_thread(const QueryKey& in, std::int64_t run, std::int64_t ch
   }
 }
 
-__host__ __device__ const ShortConvolution& sizes(const ShortConvolution& in) { return in; }
-__host__ __device__ const ShortConvolution& sizes(const QueryKey& in) { return in.q; }
-
-// Blocks of a multiprocessor: what the registers are cut to.
-__host__ __device__ constexpr int blocks_of(const ShortConvolution*, bool) { return 4; }
-__host__ __device__ constexpr int blocks_of(const QueryKey*, bool backward) { return backward ? 2 : 4; }
-
-template <int W, class T, bool kBackward, class Problem>
-__global__ void __launch_bounds__(kThreads, blocks_of(static_cast<Problem*>(nullptr), kBackward))
-    convolution_kernel(const __grid_constant__ Problem in) {
-  const std::int64_t quads = sizes(in).C / kChannels,
-                     index = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
-  if (index < sizes(in).runs * quads)
-    run_thread<W, T, kBackward>(in, index / quads, index % quads * kChannels);
-}
-
-template <bool kBackward, int W, class T, class Problem>
-cudaError_t launch(const Problem& in, cudaStream_t stream) {
-  const std::int64_t threads = sizes(in).runs * (sizes(in).C / kChannels);
-  convolution_kernel<W, T, kBackward>
-      <<<static_cast<unsigned>((threads + kThreads - 1) / kThreads), kThreads, 0, stream>>>(in);
+// kStreams tensors are read on the way.
+template <class T, int kStreams, class Problem>
+cudaError_t launch(void (*kernel)(Problem), const Problem& in, const ShortConvolution& sizes,
+                   cudaStream_t stream) {
+  constexpr int kBytes = StreamingGpu::Ahead<T, kStreams>::kBytes;
+  if (const cudaError_t error =
+          cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
+      error != cudaSuccess)
+    return error;
+  const std::int64_t threads = sizes.runs * (sizes.C / kChannels);
+  kernel<<<static_cast<unsigned>((threads + kThreads - 1) / kThreads), kThreads, kBytes, stream>>>(in);
   return cudaGetLastError();
 }
 
-template <bool kBackward, class T, class Problem>
-cudaError_t with_taps(const Problem& in, int taps, cudaStream_t stream) {
-  switch (taps) {
-    case 1: return launch<kBackward, 1, T>(in, stream);
-    case 2: return launch<kBackward, 2, T>(in, stream);
-    case 3: return launch<kBackward, 3, T>(in, stream);
-    case 4: return launch<kBackward, 4, T>(in, stream);
+template <bool kBackward, class T>
+cudaError_t launch(const ShortConvolution& in, cudaStream_t stream) {
+  return launch < T, kBackward ? 2
+                               : 1 > (in.position_BT ? convolution_kernel<kBackward, true, T>
+                                                     : convolution_kernel<kBackward, false, T>,
+                                      in, in, stream);
+}
+
+template <bool kBackward, int kWidth, class T>
+cudaError_t launch_width(const QueryKey& in, cudaStream_t stream) {
+  return launch < T, kBackward ? 4
+                               : 2 > (in.q.position_BT ? query_key_kernel<kBackward, kWidth, true, T>
+                                                       : query_key_kernel<kBackward, kWidth, false, T>,
+                                      in, in.q, stream);
+}
+
+template <bool kBackward, class T>
+cudaError_t launch(const QueryKey& in, cudaStream_t stream) {
+  switch (in.width) {
+    case 64: return launch_width<kBackward, 64, T>(in, stream);
+    case 128: return launch_width<kBackward, 128, T>(in, stream);
+    case 256: return launch_width<kBackward, 256, T>(in, stream);
     default: return cudaErrorInvalidValue;
   }
 }
 
 template <bool kBackward, class Problem>
-cudaError_t with_element(const Problem& in, int taps, Element element, cudaStream_t stream) {
-  return element == Element::bf16 ? with_taps<kBackward, __nv_bfloat16>(in, taps, stream)
-                                  : with_taps<kBackward, float>(in, taps, stream);
+cudaError_t with_element(const Problem& in, Element element, cudaStream_t stream) {
+  return element == Element::bf16 ? launch<kBackward, __nv_bfloat16>(in, stream)
+                                  : launch<kBackward, float>(in, stream);
 }
 
 }  // namespace
 
-cudaError_t convolve(const ShortConvolution& problem, int taps, Element element, cudaStream_t stream) {
-  return with_element<false>(problem, taps, element, stream);
+cudaError_t convolve(const ShortConvolution& problem, Element element, cudaStream_t stream) {
+  return with_element<false>(problem, element, stream);
 }
 
-cudaError_t convolve_backward(const ShortConvolution& problem, int taps, Element element,
-                              cudaStream_t stream) {
-  return with_element<true>(problem, taps, element, stream);
+cudaError_t convolve_backward(const ShortConvolution& problem, Element element, cudaStream_t stream) {
+  return with_element<true>(problem, element, stream);
 }
 
-cudaError_t query_key(const QueryKey& problem, int taps, Element element, cudaStream_t stream) {
-  return with_element<false>(problem, taps, element, stream);
+cudaError_t query_key(const QueryKey& problem, Element element, cudaStream_t stream) {
+  return with_element<false>(problem, element, stream);
 }
 
-cudaError_t query_key_backward(const QueryKey& problem, int taps, Element element, cudaStream_t stream) {
-  return with_element<true>(problem, taps, element, stream);
+cudaError_t query_key_backward(const QueryKey& problem, Element element, cudaStream_t stream) {
+  return with_element<true>(problem, element, stream);
 }
 
 }  // namespace mdnlab::ops::cuda

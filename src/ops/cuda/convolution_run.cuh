@@ -1,148 +1,177 @@
-// What one thread does of a short convolution: four channels of a run of tokens, a window of W inputs in
-// registers. What becomes of the sums is the caller's: silu at the end of this file, q and k in
-// query_key_run.cuh.
+// What one thread does of a short convolution: four channels of a run of tokens, a step of kStep at a time,
+// while the next step's numbers are on their way. What becomes of the sums is the caller's: silu at the end
+// of this file, q and k in query_key_run.cuh.
 #pragma once
 
 #include "ops/cuda/quad.cuh"
 
 namespace mdnlab::ops::cuda {
 
-// The sums, forward.
-template <int W, class T, class Machine>
-struct ConvolutionWindow {
+inline constexpr int kPast = kTaps - 1;
+
+// The sums, forward. Tokens are counted from the run's first; one behind the row's last is one of zeros.
+template <bool kDocuments, class T, class Machine>
+struct ConvolutionRun {
   const ShortConvolution& in;
-  std::int64_t channel, row, first, end;  // tokens [first, end) of the row
-  Quad weight[W];
-  Quad window[W];  // x_{t−back}
-  Fetched<Machine, T> coming;
+  std::int64_t channel, start;  // start: the run's first token, over all rows
+  int tokens, left;             // of the run; of the row, as far as the run's gradients look
+  Quad weight[kTaps];
+  Quad x[kPast + kStep];  // the step's tokens behind those before them
 
-  MDNLAB_DEVICE ConvolutionWindow(const ShortConvolution& problem, std::int64_t run,
-                                  std::int64_t first_channel)
+  MDNLAB_DEVICE ConvolutionRun(const ShortConvolution& problem, std::int64_t run, std::int64_t first_channel)
       : in(problem), channel(first_channel) {
-    row = run / in.runs_of_row();
-    first = run % in.runs_of_row() * kTokens;
-    end = first + kTokens < in.T ? first + kTokens : in.T;
+    const auto runs = static_cast<unsigned>(in.runs_of_row());
+    const unsigned row = static_cast<unsigned>(run) / runs, of_row = static_cast<unsigned>(run) % runs;
+    const std::int64_t first = std::int64_t{of_row} * kTokens, rest = in.T - first;
+    start = row * in.T + first;
+    left = static_cast<int>(rest < kTokens + kPast ? rest : kTokens + kPast);
+    tokens = left < kTokens ? left : kTokens;
 #pragma unroll
-    for (int back = 0; back < W; ++back) weight[back] = load<Machine>(in.weight_WC + back * in.C + channel);
+    for (int back = 0; back < kTaps; ++back)
+      weight[back] = load<Machine>(in.weight_WC + back * in.C + channel);
 #pragma unroll
-    for (int back = 1; back < W; ++back)  // as the token before the first would leave it
-      window[back - 1] = first >= back ? load<Machine>(x(first - back)) : Quad{};
-    coming = Machine::fetch(x(first));
+    for (int back = 1; back < kTaps; ++back)
+      x[kPast - back] = first >= back ? load<Machine>(x_at(-back)) : Quad{};
   }
 
-  MDNLAB_DEVICE const T* x(std::int64_t t) const {
-    return static_cast<const T*>(in.x_BTC) + (row * in.T + t) * in.x_stride + channel;
+  MDNLAB_DEVICE const T* x_at(int n) const {
+    return static_cast<const T*>(in.x_BTC) + start * in.x_stride + channel +
+           n * static_cast<int>(in.x_stride);
   }
-  MDNLAB_DEVICE std::int64_t at(std::int64_t t) const { return (row * in.T + t) * in.C + channel; }
-  MDNLAB_DEVICE std::int64_t after(std::int64_t t) const { return t + 1 < in.T ? t + 1 : t; }
-  MDNLAB_DEVICE void store_y(std::int64_t t, const Quad& y) const {
-    Machine::store(static_cast<T*>(in.y_BTC) + at(t), y);
+  // In y, dy and dx.
+  template <class Pointer>
+  MDNLAB_DEVICE Pointer at(Pointer array, int n) const {
+    return array + start * in.C + channel + n * static_cast<int>(in.C);
   }
-  MDNLAB_DEVICE int reach(std::int64_t t) const {
-    return static_cast<int>(in.position_BT ? in.position_BT[row * in.T + t] : t);
+  // How far back the n-th token's document goes. Before a row's first token are zeros.
+  MDNLAB_DEVICE int reach(int n) const {
+    if constexpr (!kDocuments) return kPast;
+    const std::int64_t position = n < left ? in.position_BT[start + n] : 0;
+    return static_cast<int>(position < kPast ? position : kPast);
   }
 
-  // sum_{t,c} = Σ_back weight_{back,c} · x_{t−back,c}; t is one more than before. What lies before the
-  // document may be NaN: it is left out, not multiplied by 0.
-  MDNLAB_DEVICE Quad next_sum(std::int64_t t, int reach) {
+  MDNLAB_DEVICE Quad& of_step(int j) { return x[kPast + j]; }
+  MDNLAB_DEVICE const Quad& behind(int j, int back) const { return x[kPast + j - back]; }
+  MDNLAB_DEVICE void end_step() {
 #pragma unroll
-    for (int back = W - 1; back > 0; --back) window[back] = window[back - 1];
-    window[0] = Machine::widen(coming);
-    coming = Machine::fetch(x(after(t)));
-    Quad sum;
+    for (int past = 0; past < kPast; ++past) x[past] = x[past + kStep];
+  }
+
+  // base + Σ_back weight_{back,c} · x_{t−back,c} for the step's j-th token. What lies before the document may
+  // be NaN: it is left out, not multiplied by 0.
+  MDNLAB_DEVICE Quad sum(int j, int reach, const Quad& base) const {
+    Quad sum = base;
 #pragma unroll
     for (int c = 0; c < kChannels; ++c) {
-      sum.value[c] = weight[0].value[c] * window[0].value[c];
 #pragma unroll
-      for (int back = 1; back < W; ++back)
-        sum.value[c] += back <= reach ? weight[back].value[c] * window[back].value[c] : 0;
+      for (int back = 0; back < kTaps; ++back)
+        sum.value[c] += weight[back].value[c] * (back <= reach ? behind(j, back).value[c] : 0);
     }
     return sum;
+  }
+  MDNLAB_DEVICE void store_y(int n, const Quad& y) const {
+    Machine::store_if(n < tokens, at(static_cast<T*>(in.y_BTC), n), y);
   }
 };
 
 // The sums' gradients: dx_{t−back} += weight_back · dsum_t and, over the run's own tokens,
-// dweight_back += x_{t−back} · dsum_t. The W − 1 tokens behind the run are gone through for dx alone.
-template <int W, class T, class Machine>
+// dweight_back += x_{t−back} · dsum_t. One more step than forward is for dx alone: of the run's last tokens.
+template <bool kDocuments, class T, class Machine>
 struct ConvolutionAdjoint {
-  const ConvolutionWindow<W, T, Machine>& of;
-  Quad dx[W]{}, dweight[W]{};  // of t − back; of each tap
-  Fetched<Machine, T> coming;
+  const ConvolutionRun<kDocuments, T, Machine>& of;
+  Quad dx[kStep]{}, dweight[kTaps]{};  // of the last kStep tokens, in turn; of each tap
 
-  explicit MDNLAB_DEVICE ConvolutionAdjoint(const ConvolutionWindow<W, T, Machine>& window)
-      : of(window), coming(Machine::fetch(dy() + window.at(window.first))) {}
+  static_assert(kStep == kTaps);
 
-  MDNLAB_DEVICE const T* dy() const { return static_cast<const T*>(of.in.dy_BTC); }
+  explicit MDNLAB_DEVICE ConvolutionAdjoint(const ConvolutionRun<kDocuments, T, Machine>& run) : of(run) {}
 
-  // dy_t; t is one more than before.
-  MDNLAB_DEVICE Quad next_dy(std::int64_t t) {
-    const Quad now = Machine::widen(coming);
-    coming = Machine::fetch(dy() + of.at(of.after(t)));
-    return now;
-  }
+  MDNLAB_DEVICE const T* dy_at(int n) const { return of.at(static_cast<const T*>(of.in.dy_BTC), n); }
 
-  // t is one more than before, up to end + W − 2; where there is no such token, dsum is 0.
-  MDNLAB_DEVICE void take(std::int64_t t, int reach, const Quad& dsum) {
+  // The step's j-th token, which is the run's n-th, one more than before.
+  MDNLAB_DEVICE void take(int j, int n, int reach, const Quad& dsum) {
+    dx[j] = Quad{};
 #pragma unroll
-    for (int back = W - 1; back > 0; --back) dx[back] = dx[back - 1];
-    dx[0] = Quad{};
-#pragma unroll
-    for (int back = 0; back < W; ++back) {
+    for (int back = 0; back < kTaps; ++back) {
       if (back > reach) continue;
+      Quad& before = dx[(j + kStep - back) % kStep];
 #pragma unroll
       for (int c = 0; c < kChannels; ++c) {
-        dx[back].value[c] += of.weight[back].value[c] * dsum.value[c];
-        if (t < of.end) dweight[back].value[c] += of.window[back].value[c] * dsum.value[c];
+        before.value[c] += of.weight[back].value[c] * dsum.value[c];
+        dweight[back].value[c] += of.behind(j, back).value[c] * dsum.value[c];
       }
     }
-    const std::int64_t s = t - (W - 1);
-    if (s >= of.first) Machine::store(static_cast<T*>(of.in.dx_BTC) + of.at(s), dx[W - 1]);
+    const int s = n - kPast;
+    Machine::store_if(0 <= s && s < of.tokens, of.at(static_cast<T*>(of.in.dx_BTC), s), dx[(j + 1) % kStep]);
   }
 
-  MDNLAB_DEVICE void finish(std::int64_t run) const {
+  // Before the step that is for dx alone.
+  MDNLAB_DEVICE void store_dweight(std::int64_t run) const {
 #pragma unroll
-    for (int back = 0; back < W; ++back)
-      Machine::store(of.in.dweight_RWC + (run * W + back) * of.in.C + of.channel, dweight[back]);
+    for (int back = 0; back < kTaps; ++back)
+      Machine::store(of.in.dweight_RWC + (run * kTaps + back) * of.in.C + of.channel, dweight[back]);
   }
 };
 
 // y_t = silu(sum_t + bias)
-template <int W, class T, class Machine>
+template <bool kDocuments, class T, class Machine>
 MDNLAB_DEVICE void convolve_run(const ShortConvolution& in, std::int64_t run, std::int64_t channel) {
-  ConvolutionWindow<W, T, Machine> x(in, run, channel);
+  ConvolutionRun<kDocuments, T, Machine> x(in, run, channel);
+  typename Machine::template Ahead<T, 1> ahead;
+  const auto ask = [&](int j, int n) { ahead.ask(0, j, x.x_at(n), n < x.tokens); };
   const Quad bias = in.bias_C ? load<Machine>(in.bias_C + channel) : Quad{};
-#pragma unroll 4
-  for (std::int64_t t = x.first; t < x.end; ++t) {
-    Quad sum = x.next_sum(t, x.reach(t));
+  const int steps = in.steps();
+  ahead.first_step(ask);
+#pragma unroll 1
+  for (int step = 0; step < steps; ++step) {
+    ahead.next_step(ask);
 #pragma unroll
-    for (int c = 0; c < kChannels; ++c) sum.value[c] = silu<Machine>(sum.value[c] + bias.value[c]).value;
-    x.store_y(t, sum);
+    for (int j = 0; j < kStep; ++j) {
+      const int n = step * kStep + j;
+      x.of_step(j) = ahead.take(0, j);
+      Quad y = x.sum(j, x.reach(n), bias);
+#pragma unroll
+      for (int c = 0; c < kChannels; ++c) y.value[c] = silu<Machine>(y.value[c]).value;
+      x.store_y(n, y);
+    }
+    x.end_step();
   }
 }
 
-template <int W, class T, class Machine>
+template <bool kDocuments, class T, class Machine>
 MDNLAB_DEVICE void convolve_run_backward(const ShortConvolution& in, std::int64_t run, std::int64_t channel) {
-  ConvolutionWindow<W, T, Machine> x(in, run, channel);
-  ConvolutionAdjoint<W, T, Machine> adjoint(x);
+  ConvolutionRun<kDocuments, T, Machine> x(in, run, channel);
+  ConvolutionAdjoint<kDocuments, T, Machine> adjoint(x);
+  typename Machine::template Ahead<T, 2> ahead;
+  const auto ask = [&](int j, int n) {
+    ahead.ask(0, j, x.x_at(n), n < x.left);
+    ahead.ask(1, j, adjoint.dy_at(n), n < x.left);
+  };
   const Quad bias = in.bias_C ? load<Machine>(in.bias_C + channel) : Quad{};
   Quad dbias{};
-#pragma unroll 2
-  for (std::int64_t t = x.first; t < x.end + W - 1; ++t) {
-    Quad dsum{};
-    int reach = 0;
-    if (t < in.T) {
-      reach = x.reach(t);
-      const Quad sum = x.next_sum(t, reach), dy = adjoint.next_dy(t);
+  const int steps = in.steps();
+  ahead.first_step(ask);
+#pragma unroll 1
+  for (int step = 0; step <= steps; ++step) {
+    if (step == steps) {
+      adjoint.store_dweight(run);
+      if (in.dbias_RC) Machine::store(in.dbias_RC + run * in.C + channel, dbias);
+    }
+    ahead.next_step(ask);
+#pragma unroll
+    for (int j = 0; j < kStep; ++j) {
+      const int n = step * kStep + j, reach = x.reach(n);
+      x.of_step(j) = ahead.take(0, j);
+      Quad dsum = ahead.take(1, j);
+      const Quad sum = x.sum(j, reach, bias);
 #pragma unroll
       for (int c = 0; c < kChannels; ++c) {
-        dsum.value[c] = dy.value[c] * silu<Machine>(sum.value[c] + bias.value[c]).slope;
-        dbias.value[c] += t < x.end ? dsum.value[c] : 0;
+        dsum.value[c] *= silu<Machine>(sum.value[c]).slope;
+        dbias.value[c] += dsum.value[c];
       }
+      adjoint.take(j, n, reach, dsum);
     }
-    adjoint.take(t, reach, dsum);
+    x.end_step();
   }
-  adjoint.finish(run);
-  if (in.dbias_RC) Machine::store(in.dbias_RC + run * in.C + channel, dbias);
 }
 
 }  // namespace mdnlab::ops::cuda

@@ -16,27 +16,42 @@ struct Gpu {
   static __device__ uint2 fetch(const __nv_bfloat16* p) { return __ldg(reinterpret_cast<const uint2*>(p)); }
   static __device__ Quad widen(const float4& value) { return {value.x, value.y, value.z, value.w}; }
   static __device__ Quad widen(const uint2& bits) {
-    const float2 low = __bfloat1622float2(reinterpret_cast<const __nv_bfloat162&>(bits.x)),
-                 high = __bfloat1622float2(reinterpret_cast<const __nv_bfloat162&>(bits.y));
-    return {low.x, low.y, high.x, high.y};
+    const auto low = [](unsigned pair) { return __uint_as_float(pair << 16); };
+    const auto high = [](unsigned pair) { return __uint_as_float(pair & 0xffff0000U); };
+    return {low(bits.x), high(bits.x), low(bits.y), high(bits.y)};
   }
   static __device__ void store(float* p, const Quad& quad) {
     *reinterpret_cast<float4*>(p) = make_float4(quad.value[0], quad.value[1], quad.value[2], quad.value[3]);
   }
-  static __device__ void store(__nv_bfloat16* p, const Quad& quad) {
+  static __device__ uint2 narrow(const Quad& quad) {
     const __nv_bfloat162 low = __floats2bfloat162_rn(quad.value[0], quad.value[1]),
                          high = __floats2bfloat162_rn(quad.value[2], quad.value[3]);
-    *reinterpret_cast<uint2*>(p) =
-        make_uint2(reinterpret_cast<const unsigned&>(low), reinterpret_cast<const unsigned&>(high));
+    return {reinterpret_cast<const unsigned&>(low), reinterpret_cast<const unsigned&>(high)};
+  }
+  static __device__ void store(__nv_bfloat16* p, const Quad& quad) {
+    *reinterpret_cast<uint2*>(p) = narrow(quad);
   }
   static __device__ float load_one(const float* p) { return __ldg(p); }
   static __device__ float load_one(const __nv_bfloat16* p) { return __bfloat162float(__ldg(p)); }
   static __device__ void store_one(float* p, float value) { *p = value; }
   static __device__ void store_one(__nv_bfloat16* p, float value) { *p = __float2bfloat16_rn(value); }
   // The fast forms: a few units in the last place of float32, where results are bf16 more often than not.
-  static __device__ float exp(float z) { return __expf(z); }
-  static __device__ float quotient(float a, float b) { return __fdividef(a, b); }
-  static __device__ float rsqrt(float z) { return rsqrtf(z); }
+  // Without the steps around them that numbers below 1e-38 would need.
+  static __device__ float exp(float z) {
+    float e;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(e) : "f"(z * 1.44269504F));
+    return e;
+  }
+  static __device__ float quotient(float a, float b) {
+    float r;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(b));
+    return a * r;
+  }
+  static __device__ float rsqrt(float z) {
+    float r;
+    asm("rsqrt.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(z));
+    return r;
+  }
 
   // Sums over the `lanes` threads of a group, 16, 32, 64 or 128, in place; all of the group call it. Each
   // thread gets the same bits.

@@ -9,15 +9,13 @@ namespace mdnlab::ops::cuda {
 
 enum class Element { f32, bf16 };
 
-// y = silu(convolution + bias). `taps` is W, 1 … kMostTaps. Forward writes y, backward dx, dweight_RWC,
-// dbias_RC.
-cudaError_t convolve(const ShortConvolution& problem, int taps, Element element, cudaStream_t stream);
-cudaError_t convolve_backward(const ShortConvolution& problem, int taps, Element element,
-                              cudaStream_t stream);
+// y = silu(convolution + bias). Forward writes y, backward dx, dweight_RWC, dbias_RC.
+cudaError_t convolve(const ShortConvolution& problem, Element element, cudaStream_t stream);
+cudaError_t convolve_backward(const ShortConvolution& problem, Element element, cudaStream_t stream);
 
 // q and k from their projections to the scan (query_key_run.cuh), likewise.
-cudaError_t query_key(const QueryKey& problem, int taps, Element element, cudaStream_t stream);
-cudaError_t query_key_backward(const QueryKey& problem, int taps, Element element, cudaStream_t stream);
+cudaError_t query_key(const QueryKey& problem, Element element, cudaStream_t stream);
+cudaError_t query_key_backward(const QueryKey& problem, Element element, cudaStream_t stream);
 
 // The gates of a rule. Forward writes gates, backward dx and dw.
 cudaError_t gates(const Gates& problem, Element element, cudaStream_t stream);

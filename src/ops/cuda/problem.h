@@ -9,8 +9,9 @@
 namespace mdnlab::ops::cuda {
 
 inline constexpr int kChannels = 4;  // of a thread: 8 bytes of bf16, 16 of float32
-inline constexpr int kTokens = 32;   // of a run
-inline constexpr int kMostTaps = 4;
+inline constexpr int kTaps = 4;      // of a convolution
+inline constexpr int kStep = 4;      // tokens that a thread fetches at once
+inline constexpr int kTokens = 64;   // of a run, a multiple of kStep
 inline constexpr int kMostNorm = 4096;
 
 // B rows of T tokens of C channels, C a multiple of four.
@@ -18,7 +19,7 @@ struct ShortConvolution {
   std::int64_t T, C, x_stride;
   std::int64_t runs;                // of all rows: B · runs_of_row()
   const void* x_BTC;                // float32 or bf16, as y, dy, dx
-  const float* weight_WC;           // the present first
+  const float* weight_WC;           // kTaps, the present first; fewer taps are followed by weights of 0
   const float* bias_C;              // null: none
   const std::int64_t* position_BT;  // the token's place in its document; null: a row is one
   void* y_BTC;                      // forward
@@ -28,6 +29,8 @@ struct ShortConvolution {
   float* dbias_RC;     // null: not wanted
 
   constexpr std::int64_t runs_of_row() const { return (T + kTokens - 1) / kTokens; }
+  // Of every run, the last of a row too: so many that all its tokens are in one.
+  constexpr int steps() const { return static_cast<int>(((T < kTokens ? T : kTokens) + kStep - 1) / kStep); }
 };
 
 // q and k, convolutions without bias, of the same sizes: C = G · width.

@@ -24,19 +24,20 @@ MDNLAB_DEVICE float sigmoid(float z) {
   return Machine::quotient(1, 1 + Machine::exp(-z));
 }
 
-// silu(z) = z·σ(z) with its derivative σ(1 + z(1 − σ)), or σ with σ(1 − σ).
+// silu(z) = z·σ(z) with its derivative σ + silu·(1 − σ), or σ with σ(1 − σ).
 struct Activation {
   float value, slope;
 };
 template <class Machine>
 MDNLAB_DEVICE Activation silu(float z) {
-  const float s = sigmoid<Machine>(z);
-  return {z * s, s * (1 + z * (1 - s))};
+  const float s = sigmoid<Machine>(z), value = z * s;
+  return {value, s + value * (1 - s)};
 }
 template <class Machine>
 MDNLAB_DEVICE Activation activation(bool is_silu, float z) {
+  if (is_silu) return silu<Machine>(z);
   const float s = sigmoid<Machine>(z);
-  return is_silu ? Activation{z * s, s * (1 + z * (1 - s))} : Activation{s, s * (1 - s)};
+  return {s, s * (1 - s)};
 }
 
 }  // namespace mdnlab::ops::cuda

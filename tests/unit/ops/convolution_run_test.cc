@@ -2,6 +2,7 @@
 #include "ops/cuda/convolution_run.cuh"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/randn.h>
@@ -24,16 +25,17 @@ struct Results {
   at::Tensor y, dx, dweight, dbias;
 };
 
-template <int W>
+// Of the taps that weight has.
 Results run_threads(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                     const at::Tensor& position, const at::Tensor& dy) {
-  const std::int64_t B = x.size(0), T = x.size(1), C = x.size(2);
+  const std::int64_t B = x.size(0), T = x.size(1), C = x.size(2), W = weight.size(0);
   cuda::ShortConvolution in{.T = T, .C = C, .x_stride = x.stride(1)};
   in.runs = B * in.runs_of_row();
-  const at::Tensor weights = at::full({in.runs, W, C}, kNaN), biases = at::full({in.runs, C}, kNaN);
+  const at::Tensor all_taps = at::constant_pad_nd(weight, {0, 0, 0, cuda::kTaps - W});
+  const at::Tensor weights = at::full({in.runs, cuda::kTaps, C}, kNaN), biases = at::full({in.runs, C}, kNaN);
   const Results out{unwritten(x.sizes()), unwritten(x.sizes()), {}, {}};
   in.x_BTC = x.const_data_ptr();
-  in.weight_WC = weight.const_data_ptr<float>();
+  in.weight_WC = all_taps.const_data_ptr<float>();
   in.bias_C = bias.defined() ? bias.const_data_ptr<float>() : nullptr;
   in.position_BT = position.defined() ? position.const_data_ptr<std::int64_t>() : nullptr;
   in.y_BTC = out.y.mutable_data_ptr();
@@ -43,20 +45,24 @@ Results run_threads(const at::Tensor& x, const at::Tensor& weight, const at::Ten
   in.dbias_RC = biases.mutable_data_ptr<float>();
   for (std::int64_t run = 0; run < in.runs; ++run) {
     for (std::int64_t channel = 0; channel < C; channel += cuda::kChannels) {
-      cuda::convolve_run<W, float, cuda::Cpu>(in, run, channel);
-      cuda::convolve_run_backward<W, float, cuda::Cpu>(in, run, channel);
+      if (position.defined()) {
+        cuda::convolve_run<true, float, cuda::Cpu>(in, run, channel);
+        cuda::convolve_run_backward<true, float, cuda::Cpu>(in, run, channel);
+      } else {
+        cuda::convolve_run<false, float, cuda::Cpu>(in, run, channel);
+        cuda::convolve_run_backward<false, float, cuda::Cpu>(in, run, channel);
+      }
     }
   }
-  return {out.y, out.dx, weights.sum(0), biases.sum(0)};
+  return {out.y, out.dx, weights.narrow(1, 0, W).sum(0), biases.sum(0)};
 }
 
-template <int W>
-void compare(std::int64_t tokens, bool has_bias, const at::Tensor& position) {
+void compare(std::int64_t W, std::int64_t tokens, bool has_bias, const at::Tensor& position) {
   // x is part of a wider tensor.
   const at::Tensor x = at::randn({2, tokens, 20}).narrow(2, 4, 8), dy = at::randn({2, tokens, 8}),
                    weight = at::randn({W, 8});
   const at::Tensor bias = has_bias ? at::randn({8}) : at::Tensor();
-  const Results found = run_threads<W>(x, weight, bias, position, dy);
+  const Results found = run_threads(x, weight, bias, position, dy);
   at::Tensor sum = convolve_by_loops(x.contiguous(), weight, position);
   if (has_bias) sum = sum + bias;
   const at::Tensor dsum = at::silu_backward(dy, sum);
@@ -72,28 +78,29 @@ void compare(std::int64_t tokens, bool has_bias, const at::Tensor& position) {
 }
 
 TEST(ConvolutionRun, IsTheConvolutionAndItsGradients) {
-  for (const std::int64_t tokens : {1, 2, 3, 31, 32, 33, 35, 131}) {
+  for (const std::int64_t tokens : {1, 2, 3, 4, 5, 62, 63, 64, 65, 67, 68, 131, 200}) {
     for (const bool has_bias : {false, true}) {
-      compare<1>(tokens, has_bias, {});
-      compare<3>(tokens, has_bias, {});
-      compare<4>(tokens, has_bias, {});
+      compare(1, tokens, has_bias, {});
+      compare(3, tokens, has_bias, {});
+      compare(4, tokens, has_bias, {});
     }
   }
 }
 
 TEST(ConvolutionRun, EndsAtDocuments) {
-  const at::Tensor position = documents(2, 131, {3, 4, 31, 32, 34, 131 + 127, 131 + 130}).position_BT;
-  compare<4>(131, true, position);
-  compare<2>(131, false, position);
+  const at::Tensor position =
+      documents(2, 131, {3, 4, 31, 63, 64, 66, 131 + 62, 131 + 127, 131 + 130}).position_BT;
+  compare(4, 131, true, position);
+  compare(2, 131, false, position);
 }
 
 TEST(ConvolutionRun, LetsNoNaNIntoAnotherDocument) {
   const at::Tensor position = documents(1, 70, {65}).position_BT;
   at::Tensor x = at::randn({1, 70, 4}), dy = at::randn({1, 70, 4});
   const at::Tensor weight = at::randn({4, 4});
-  const Results clean = run_threads<4>(x, weight, {}, position, dy);
+  const Results clean = run_threads(x, weight, {}, position, dy);
   x.narrow(1, 0, 65).fill_(kNaN);
-  const Results after = run_threads<4>(x, weight, {}, position, dy);
+  const Results after = run_threads(x, weight, {}, position, dy);
   EXPECT_TRUE(at::equal(after.y.narrow(1, 65, 5), clean.y.narrow(1, 65, 5)));
   EXPECT_TRUE(at::equal(after.dx.narrow(1, 65, 5), clean.dx.narrow(1, 65, 5)));
 }

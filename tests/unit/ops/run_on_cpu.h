@@ -73,6 +73,9 @@ struct Cpu {
   static Quad fetch(const float* p) { return {p[0], p[1], p[2], p[3]}; }
   static Quad widen(const Quad& fetched) { return fetched; }
   static void store(float* p, const Quad& quad) { std::copy_n(quad.value, kChannels, p); }
+  static void store_if(bool there, float* p, const Quad& quad) {
+    if (there) store(p, quad);
+  }
   static float load_one(const float* p) { return *p; }
   static void store_one(float* p, float value) { *p = value; }
   static float exp(float z) { return std::exp(z); }
@@ -87,6 +90,37 @@ struct Cpu {
     void sum(float (&values)[N]) {
       Team::sum(values, N);
     }
+  };
+
+  template <int kLanes>
+  struct Head : Group {
+    Head() : Group(kLanes) {}
+  };
+
+  // Two steps' numbers, as on the GPU: what is taken too late or asked for too early is not there.
+  template <class T, int kStreams>
+  class Ahead {
+   public:
+    Ahead() { std::fill_n(&slots_[0][0][0], 2 * kStreams * kStep, Quad{kNaN, kNaN, kNaN, kNaN}); }
+
+    template <class Ask>
+    void first_step(const Ask& ask) {
+      for (int j = 0; j < kStep; ++j) ask(j, j);
+    }
+    template <class Ask>
+    void next_step(const Ask& ask) {
+      ++step_;
+      for (int j = 0; j < kStep; ++j) ask(j, step_ * kStep + j);
+    }
+    void ask(int stream, int j, const T* p, bool there) {
+      slots_[step_ % 2][stream][j] = there ? fetch(p) : Quad{};
+    }
+    Quad take(int stream, int j) const { return slots_[(step_ + 1) % 2][stream][j]; }
+
+   private:
+    static constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+    int step_ = 0;
+    Quad slots_[2][kStreams][kStep];
   };
 };
 
