@@ -5,6 +5,7 @@
 #include "cli/arguments.h"
 #include "cli/command.h"
 #include "cli/plan_words.h"
+#include "cli/run_profile.h"
 #include "run/runner.h"
 
 namespace mdnlab {
@@ -19,17 +20,25 @@ int run(std::span<const std::string> words) {
        .examples = "  mdnlab run experiments/quickstart.yaml --jobs 2\n"
                    "  mdnlab run experiments/quickstart.yaml --only rule.name=mdn\n"
                    "  mdnlab run sweep.yaml --device cuda:1\n"
-                   "  mdnlab run sweep.yaml --db results.db --shard 0/4\n"});
+                   "  mdnlab run sweep.yaml --db results.db --shard 0/4\n"
+                   "  mdnlab run sweep.yaml --only rule.name=mdn --profile traces\n"});
   arguments.positional("FILE", "the experiment");
   add_plan_words(arguments);
   arguments.add_database();
   arguments.option("jobs N", "runs at a time, each in a worker process of its own", "1");
+  arguments.option("profile FOLDER",
+                   "instead of training: where the time of a step of each run goes, and a trace for a viewer");
+  arguments.add_formats();
   if (!arguments.parse(words)) return 0;
 
   const std::filesystem::path file = arguments.text("FILE");
   const std::int64_t jobs = arguments.integer("jobs", 1);
   const c10::Device device = arguments.device();
   const std::vector<PlannedRun> plan = read_plan(arguments, arguments.plugins());
+  if (arguments.has("profile")) {
+    profile_plan(plan, arguments, arguments.text("profile"));
+    return 0;
+  }
   const RunnerResult result = run_plan(plan, {.database = arguments.database(),
                                               .base = std::filesystem::absolute(file).parent_path(),
                                               .plugin_words = arguments.plugin_words(),
