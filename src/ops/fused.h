@@ -10,6 +10,7 @@
 
 #include "ops/gates.h"
 #include "ops/layer.h"
+#include "ops/recording.h"
 
 namespace mdnlab::ops {
 
@@ -114,6 +115,7 @@ struct Fused {
   FusedNorm norm;
   FusedSwiglu swiglu;
   FusedRotary rotary;
+  std::unique_ptr<Recording> (*record)(at::Device device, const std::function<void()>& work);
 };
 
 // Of libmdnlab_cuda.so, by the symbol below; null on other devices and where there is none.

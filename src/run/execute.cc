@@ -1,7 +1,5 @@
 #include "run/execute.h"
 
-#include <ATen/Context.h>
-#include <ATen/Parallel.h>
 #include <fmt/format.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -16,6 +14,7 @@
 #include "base/text.h"
 #include "eval/evaluate.h"
 #include "run/machine.h"
+#include "run/numerics.h"
 #include "run/planner.h"
 #include "store/evaluations.h"
 #include "store/metrics.h"
@@ -102,8 +101,7 @@ TrainingResult train_and_evaluate(const RunOrder& order, const Plugins& plugins,
   if (describe_run(config, plugins, tasks, order.device).row.key != run.plan.key) {
     throw Error(Code::failed, "the data or a rule has changed since the run was planned");
   }
-  at::set_num_threads(static_cast<int>(config.train.integer("threads")));
-  at::globalContext().setFlushDenormal(true);  // states that decay to nothing would be slow
+  set_numerics(config.train);
 
   const std::unique_ptr<Task> task = tasks.make(config.task, config);
   LanguageModel model(config.model, plugins, vocabulary_of(config, *task),

@@ -1,7 +1,5 @@
 #include "run/profile.h"
 
-#include <ATen/Context.h>
-#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/profiler_kineto.h>
 
 #include <algorithm>
@@ -9,6 +7,7 @@
 #include <map>
 #include <utility>
 
+#include "run/numerics.h"
 #include "train/trainer.h"
 
 namespace mdnlab {
@@ -93,8 +92,7 @@ StepProfile summary(const std::vector<Event>& events, c10::Device device) {
 StepProfile profile_step(const PlannedRun& run, const std::filesystem::path& base, const Plugins& plugins,
                          c10::Device device, const std::filesystem::path& trace) {
   const RunConfig& config = run.config;
-  at::set_num_threads(static_cast<int>(config.train.integer("threads")));
-  at::globalContext().setFlushDenormal(true);
+  set_numerics(config.train);
   TaskMaker tasks(base);
   const std::unique_ptr<Task> task = tasks.make(config.task, config);
   LanguageModel model(config.model, plugins, vocabulary_of(config, *task),

@@ -54,7 +54,13 @@ at::Tensor AdamW::clip() {
   return norm;
 }
 
-void AdamW::step(double learning_rate, const at::Tensor& skip) {
+// LibTorch reads the rate as float32 on a GPU, and as it is on the CPU.
+at::Tensor AdamW::rate_tensor() const {
+  const at::Device device = groups_[0].parameters.at(0).device();
+  return at::zeros({}, at::TensorOptions(device).dtype(device.is_cpu() ? at::kDouble : at::kFloat));
+}
+
+void AdamW::step(const at::Tensor& learning_rate, const at::Tensor& skip) {
   const at::NoGradGuard no_grad;
   const at::Tensor skipped = skip.to(at::kFloat), counted = 1 - skipped;
   for (Group& group : groups_) {

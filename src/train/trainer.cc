@@ -5,6 +5,7 @@
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <fmt/format.h>
 
 #include <chrono>
@@ -24,6 +25,8 @@ Trainer::Trainer(LanguageModel& model, const Task& task, const Params& train,
       run_folder_(std::move(run_folder)),
       config_json_(std::move(config_json)),
       optimizer_(model.parameters(), train),
+      learning_rate_(optimizer_.rate_tensor()),
+      repeated_([this](const StepBatches& batches) { return work(batches); }, train.boolean("cuda_graph")),
       writer_(run_folder_) {}
 
 std::int64_t Trainer::resume(std::vector<std::string>& refused) {
@@ -79,26 +82,50 @@ at::Tensor Trainer::forward_backward(const StepBatches& step) {
   return loss;
 }
 
-// The host reads the device once, when all of the step is on its way and the next one's batches are too.
-StepResult Trainer::step() {
-  const std::int64_t step = state_.step;
-  const StepBatches batches =
-      upcoming_ ? *std::exchange(upcoming_, {}) : read_step(task_, options_, step, model_.device());
-  StepResult result{.learning_rate = learning_rate(options_, step)};
+// Leaves no gradients: their memory serves the next forward pass.
+at::Tensor Trainer::work(const StepBatches& batches) {
   const at::Tensor loss = forward_backward(batches), norm = optimizer_.clip();
-  optimizer_.step(result.learning_rate, (loss + norm).isfinite().logical_not());
-  if (step + 1 < options_.integer("steps")) upcoming_ = read_step(task_, options_, step + 1, model_.device());
-
-  const at::Tensor found = at::stack({loss, norm}).cpu();
-  result.loss = found[0].item<double>();
-  result.grad_norm = found[1].item<double>();
-  result.is_skipped = !std::isfinite(result.loss + result.grad_norm);
-  count(result, batches);
+  optimizer_.step(learning_rate_, (loss + norm).isfinite().logical_not());
   optimizer_.drop_gradients();
+  return at::stack({loss, norm});
+}
+
+Trainer::Queued Trainer::queue(std::int64_t step) {
+  Queued queued{.batches = upcoming_ ? *std::exchange(upcoming_, {})
+                                     : read_step(task_, options_, step, model_.device()),
+                .learning_rate = learning_rate(options_, step)};
+  learning_rate_.fill_(queued.learning_rate);
+  queued.found = repeated_.queue(queued.batches).to(at::kCPU, /*non_blocking=*/true);
+  if (const at::Device device = model_.device(); !device.is_cpu()) {
+    queued.read.emplace(device.type());
+    queued.read->record(c10::impl::VirtualGuardImpl(device.type()).getStream(device));
+  }
+  if (step + 1 < options_.integer("steps")) upcoming_ = read_step(task_, options_, step + 1, model_.device());
+  return queued;
+}
+
+// The host reads the device once a step, and where it can, when the next one is on its way.
+StepResult Trainer::step(bool goes_on) {
+  const Queued now = ahead_ ? *std::exchange(ahead_, {}) : queue(state_.step);
+  // A step that may turn out to be the last must find the model as it left it.
+  const bool is_certain = state_.skipped_in_a_row < options_.integer("max_skipped_steps") &&
+                          state_.step + 1 < options_.integer("steps");
+  if (goes_on && is_certain && repeated_.is_recorded()) ahead_ = queue(state_.step + 1);
+  return finish(now);
+}
+
+StepResult Trainer::finish(const Queued& queued) {
+  if (queued.read) queued.read->synchronize();
+  StepResult result{.loss = queued.found[0].item<double>(),
+                    .grad_norm = queued.found[1].item<double>(),
+                    .learning_rate = queued.learning_rate};
+  result.is_skipped = !std::isfinite(result.loss + result.grad_norm);
+  count(result, queued.batches);
   return result;
 }
 
-// Reads the step's gradients where it is one skipped step too many; so is the last of a run that skipped all.
+// One skipped step too many ends the run, and so does the last of a run that skipped all. Why is found by its
+// forward and backward pass, once more.
 void Trainer::count(StepResult& result, const StepBatches& batches) {
   const bool is_too_many = state_.skipped_in_a_row == options_.integer("max_skipped_steps") ||
                            state_.skipped + 1 == options_.integer("steps");
@@ -109,8 +136,10 @@ void Trainer::count(StepResult& result, const StepBatches& batches) {
     const std::string row = state_.skipped_in_a_row > 0
                                 ? fmt::format(", after {} skipped in a row", state_.skipped_in_a_row)
                                 : "";
+    forward_backward(batches);
     result.fault = fmt::format("{} at step {}{}; first not finite: {}", what, state_.step + 1, row,
                                first_not_finite(model_, batches));
+    optimizer_.drop_gradients();
     return;
   }
   ++state_.step;
@@ -129,10 +158,14 @@ TrainingResult Trainer::train_steps(Sink& sink, const TrainingHooks& hooks) {
   const std::int64_t steps = options_.integer("steps"), tokens_per_step = options_.integer("tokens_per_step");
   const std::int64_t checkpoint_every = options_.integer("checkpoint_every");
   const std::int64_t evaluate_every = options_.integer("evaluate_every");
+  const auto is_due = [](std::int64_t step, std::int64_t every) { return every > 0 && step % every == 0; };
+  bool should_stop = false;
   double seconds = 0, tokens = 0;
   while (state_.step < steps) {
     const auto begin = Clock::now();
-    const StepResult result = step();
+    const std::int64_t next = state_.step + 1;
+    const StepResult result =
+        step(!is_due(next, checkpoint_every) && !is_due(next, evaluate_every) && !should_stop);
     writer_.look();
     const std::int64_t done = state_.step;
     if (!result.fault.empty()) return {TrainingEnd::diverged, done, result.fault, state_.skipped};
@@ -149,9 +182,11 @@ TrainingResult Trainer::train_steps(Sink& sink, const TrainingHooks& hooks) {
       sink.metric(done, "train/tokens_per_second", static_cast<double>(tokens_per_step) / elapsed);
     }
     if (hooks.progress) hooks.progress({done, steps, result.loss, tokens / seconds, state_.skipped});
-    if (evaluate_every > 0 && done % evaluate_every == 0 && hooks.evaluate) hooks.evaluate(done);
-    const bool stops = done < steps && hooks.should_stop && hooks.should_stop();
-    if (stops || done == steps || (checkpoint_every > 0 && done % checkpoint_every == 0)) checkpoint(hooks);
+    should_stop = should_stop || (done < steps && hooks.should_stop && hooks.should_stop());
+    if (ahead_) continue;
+    if (is_due(done, evaluate_every) && hooks.evaluate) hooks.evaluate(done);
+    const bool stops = done < steps && should_stop;
+    if (stops || done == steps || is_due(done, checkpoint_every)) checkpoint(hooks);
     if (stops) return {TrainingEnd::interrupted, done, {}, state_.skipped};
   }
   return {TrainingEnd::finished, state_.step, {}, state_.skipped};

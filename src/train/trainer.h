@@ -3,6 +3,8 @@
 // the same bits.
 #pragma once
 
+#include <c10/core/Event.h>
+
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -15,6 +17,7 @@
 #include "task/task.h"
 #include "train/checkpoint_writer.h"
 #include "train/optimizer.h"
+#include "train/repeated_step.h"
 #include "train/step_batches.h"
 #include "train/training_state.h"
 
@@ -66,8 +69,8 @@ class Trainer {
   // checkpoints were damaged.
   std::int64_t resume(std::vector<std::string>& refused);
 
-  // One optimizer step.
-  StepResult step();
+  // One optimizer step. With `goes_on` the next one follows for certain: a GPU may be at it already.
+  StepResult step(bool goes_on = false);
 
   // Emits train/loss, train/grad_norm, train/learning_rate and train/tokens_per_second at every step (counted
   // from 1), at a skipped one train/skipped_steps (so far) instead. Checkpoints are written while it goes on
@@ -75,6 +78,16 @@ class Trainer {
   TrainingResult train(Sink& sink, const TrainingHooks& hooks);
 
  private:
+  // A step on its way through the device.
+  struct Queued {
+    StepBatches batches;
+    double learning_rate;
+    at::Tensor found;                // loss and gradient norm, float64 on the host
+    std::optional<c10::Event> read;  // after which they are there; none: they are
+  };
+  Queued queue(std::int64_t step);
+  StepResult finish(const Queued& queued);
+  at::Tensor work(const StepBatches& batches);
   at::Tensor forward_backward(const StepBatches& batches);
   void count(StepResult& result, const StepBatches& batches);
   void checkpoint(const TrainingHooks& hooks);
@@ -86,7 +99,10 @@ class Trainer {
   std::filesystem::path run_folder_;
   std::string config_json_;
   AdamW optimizer_;
-  std::optional<StepBatches> upcoming_;  // of the next step, where they were read already
+  at::Tensor learning_rate_;
+  RepeatedStep repeated_;
+  std::optional<StepBatches> upcoming_;  // of the next step to queue, where they were read already
+  std::optional<Queued> ahead_;
   TrainingState state_;
   std::int64_t saved_step_ = -1;  // of the newest checkpoint
   CheckpointWriter writer_;

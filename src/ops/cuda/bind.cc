@@ -50,5 +50,6 @@ const mdnlab::ops::Fused mdnlab_cuda_operations{.convolution = mdnlab::ops::cuda
                                                 .channel_decay = mdnlab::ops::cuda::fused_channel_decay,
                                                 .norm = mdnlab::ops::cuda::fused_norm,
                                                 .swiglu = mdnlab::ops::cuda::fused_swiglu,
-                                                .rotary = mdnlab::ops::cuda::fused_rotary};
+                                                .rotary = mdnlab::ops::cuda::fused_rotary,
+                                                .record = mdnlab::ops::cuda::record};
 }

@@ -26,6 +26,9 @@ inline Element element_of(at::ScalarType dtype) {
 }
 inline Element element_of(const at::Tensor& x) { return element_of(x.scalar_type()); }
 
+// record() of recording.h.
+std::unique_ptr<Recording> record(at::Device device, const std::function<void()>& work);
+
 extern const FusedConvolution fused_convolution;
 extern const FusedQueryKey fused_query_key;
 extern const FusedGates fused_gates;

@@ -6,6 +6,8 @@
 #include <deque>
 #include <mutex>
 
+#include "scan/cuda/streams.h"
+
 namespace mdnlab::scan {
 
 namespace {
@@ -17,6 +19,7 @@ struct Kept {
   std::vector<std::int64_t> starts;
   Cut cut;
   Layout layout;
+  bool is_recorded;  // in a graph, which reads the tables for as long as it lives
 };
 
 Layout lay_out(const std::vector<std::int64_t>& starts, const Cut& cut, c10::Device device) {
@@ -42,11 +45,15 @@ Layout layout(const std::vector<std::int64_t>& starts, const Cut& cut, c10::Devi
   static std::mutex mutex;
   static std::deque<Kept> kept;
   const std::lock_guard lock(mutex);
-  for (const Kept& one : kept) {
-    if (one.device == device && one.starts == starts && one.cut == cut) return one.layout;
+  const bool is_recording = is_stream_recording();
+  for (Kept& one : kept) {
+    if (one.device != device || one.starts != starts || one.cut != cut) continue;
+    one.is_recorded |= is_recording;
+    return one.layout;
   }
-  kept.push_front({device, starts, cut, lay_out(starts, cut, device)});
-  if (kept.size() > kKept) kept.pop_back();
+  kept.push_front({device, starts, cut, lay_out(starts, cut, device), is_recording});
+  const auto oldest = std::find_if(kept.rbegin(), kept.rend(), [](const Kept& one) { return !one.is_recorded; });
+  if (kept.size() > kKept && oldest != kept.rend()) kept.erase(std::next(oldest).base());
   return kept.front().layout;
 }
 

@@ -1,6 +1,7 @@
 #include "scan/cuda/streams.h"
 
 #include <ATen/cuda/CUDAEvent.h>
+#include <c10/cuda/CUDAGraphsC10Utils.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 
@@ -18,6 +19,10 @@ void side_by_side(const std::vector<std::function<void()>>& work) {
     if (i > 0) done[i].record();
   }
   for (std::size_t i = 1; i < work.size(); ++i) done[i].block(here);
+}
+
+bool is_stream_recording() {
+  return c10::cuda::currentStreamCaptureStatusMayInitCtx() != c10::cuda::CaptureStatus::None;
 }
 
 }  // namespace mdnlab::scan

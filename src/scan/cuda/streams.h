@@ -9,4 +9,7 @@ namespace mdnlab::scan {
 // what is on that one already, and before what comes onto it later.
 void side_by_side(const std::vector<std::function<void()>>& work);
 
+// Whether what comes onto the current stream is recorded, not run (ops/recording.h).
+bool is_stream_recording();
+
 }  // namespace mdnlab::scan

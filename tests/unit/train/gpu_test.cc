@@ -2,7 +2,10 @@
 // where there is no GPU.
 #include "base/gpu.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/equal.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
 #include <map>
@@ -30,9 +33,9 @@ class TrainingOnAGpu : public testing::Test {
 };
 
 struct Training {
-  Training(const std::filesystem::path& folder, at::Device device, const char* dtype)
-      : options(read_train(
-            parse_yaml("{batch_size: 8, seq_len: 12, steps: 40, lr: 1e-2, checkpoint_every: 20}", "train"))),
+  Training(const std::filesystem::path& folder, at::Device device, const char* dtype,
+           const char* train = "{batch_size: 8, seq_len: 12, steps: 40, lr: 1e-2, checkpoint_every: 20}")
+      : options(read_train(parse_yaml(train, "train"))),
         model(
             read_model(
                 parse_yaml("model: {hidden_size: 128, num_hidden_layers: 4, num_heads: 2, hidden_ratio: 1,\n"
@@ -107,6 +110,72 @@ TEST_F(TrainingOnAGpu, ACheckpointIsOfItsStep) {
     for (const auto& [name, values] : expected.at(found.step))
       EXPECT_TRUE(at::equal(found.model.at(name), values.cpu())) << name << " at step " << found.step;
   }
+}
+
+struct Losses final : Sink {
+  void metric(std::int64_t step, std::string_view name, double value) override {
+    EXPECT_EQ(name == "train/loss" ? step : std::ssize(list) + 1, std::ssize(list) + 1);
+    if (name == "train/loss") list.push_back(value);
+  }
+  void score(const Score&) override {}
+
+  std::vector<double> list;
+};
+
+// Seven rows have 28 labels, wherever they begin: every step has the same shapes.
+TEST_F(TrainingOnAGpu, IsTheSameByRecordedSteps) {
+  const TemporaryFolder folder;
+  for (const auto& [dtype, limit] : {std::pair{"f32", 1e-5}, {"bf16", 5e-3}}) {
+    Losses launched, recorded;
+    Training(folder.path(), kGpu, dtype, "{batch_size: 7, seq_len: 12, steps: 30, lr: 1e-2, cuda_graph: false}")
+        .trainer.train(launched, {});
+    Training(folder.path(), kGpu, dtype,
+             "{batch_size: 7, seq_len: 12, tokens_per_step: 84, steps: 30, lr: 1e-2, cuda_graph: true}")
+        .trainer.train(recorded, {});
+    ASSERT_EQ(launched.list.size(), 30U);
+    ASSERT_EQ(recorded.list.size(), 30U);
+    for (std::size_t step = 0; step < 30; ++step)
+      EXPECT_NEAR(recorded.list[step], launched.list[step], limit) << dtype << " at step " << step;
+  }
+}
+
+StepBatches batches_of(double value, std::int64_t tokens) {
+  const at::Tensor all = at::full({1, tokens}, static_cast<std::int64_t>(value), at::kLong).to(kGpu);
+  return {{{.tokens_BT = all, .labels = all.view(-1)}}, tokens};
+}
+
+TEST_F(TrainingOnAGpu, ARepeatedStepFollowsItsBatches) {
+  at::Tensor total = at::zeros({}, at::TensorOptions(kGpu).dtype(at::kDouble));
+  int calls = 0;
+  RepeatedStep step(
+      [&](const StepBatches& batches) {
+        ++calls;
+        total += batches.batches[0].tokens_BT.sum();
+        return total.clone();
+      },
+      true);
+  double expected = 0;
+  for (int i = 1; i <= 12; ++i) {
+    const std::int64_t tokens = i == 9 ? 3 : 5;  // one of another shape
+    expected += static_cast<double>(i * tokens);
+    EXPECT_EQ(step.queue(batches_of(i, tokens)).item<double>(), expected) << i;
+  }
+  EXPECT_TRUE(step.is_recorded());
+  EXPECT_LT(calls, 7) << "the others are played";
+}
+
+TEST_F(TrainingOnAGpu, AStepThatWaitsForTheDeviceIsLaunchedEachTime) {
+  RepeatedStep step(
+      [&](const StepBatches& batches) {
+        const double read = batches.batches[0].tokens_BT.sum().item<double>();
+        return at::full({}, read, at::TensorOptions(kGpu).dtype(at::kDouble));
+      },
+      true);
+  testing::internal::CaptureStderr();
+  for (int i = 1; i <= 8; ++i) EXPECT_EQ(step.queue(batches_of(i, 5)).item<double>(), 5 * i);
+  const std::string said = testing::internal::GetCapturedStderr();
+  EXPECT_FALSE(step.is_recorded());
+  EXPECT_NE(said.find("the step cannot be recorded"), said.npos) << said;
 }
 
 }  // namespace
