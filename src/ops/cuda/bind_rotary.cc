@@ -21,12 +21,14 @@ at::Tensor turn(const at::Tensor& given_x, const at::Tensor& given_position, dou
   const c10::cuda::CUDAGuard guard(given_x.device());
   const at::Tensor x = aligned(given_x), position = aligned(given_position),
                    y = at::empty(x.sizes(), x.options());
+  const double log_next = -2 * std::log(theta) / static_cast<double>(x.size(3));
   const Rotary problem{.tokens = x.size(0) * x.size(1),
                        .positions = position.numel(),
                        .heads = static_cast<int>(x.size(2)),
                        .K = static_cast<int>(x.size(3)),
                        .sign = back ? -1.F : 1.F,
-                       .log_theta = std::log(theta),
+                       .next = std::exp(log_next),
+                       .log_next = log_next,
                        .position_BT = position.const_data_ptr<std::int64_t>(),
                        .x_BTHK = x.const_data_ptr(),
                        .y_BTHK = y.mutable_data_ptr()};

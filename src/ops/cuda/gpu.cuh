@@ -52,6 +52,11 @@ struct Gpu {
     asm("rsqrt.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(z));
     return r;
   }
+  static __device__ Direction direction(float turns) {
+    Direction of;
+    sincospif(2 * turns, &of.sin, &of.cos);
+    return of;
+  }
 
   // Sums over the `lanes` threads of a group, 16, 32, 64 or 128, in place; all of the group call it. Each
   // thread gets the same bits.

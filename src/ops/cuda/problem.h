@@ -109,7 +109,7 @@ struct Rotary {
   std::int64_t tokens, positions;  // B·T; as many, or T: the same for every row
   int heads, K;                    // K a multiple of eight
   float sign;
-  double log_theta;
+  double next, log_next;  // theta^(−2/K), from pair to pair, and its logarithm
   const std::int64_t* position_BT;
   const void* x_BTHK;
   void* y_BTHK;

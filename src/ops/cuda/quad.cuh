@@ -10,6 +10,11 @@ struct Quad {
   float value[kChannels];
 };
 
+// Of an angle, given in turns.
+struct Direction {
+  float sin, cos;
+};
+
 // fetch asks memory for four channels, widen waits for them: what lies between runs meanwhile.
 template <class Machine, class T>
 using Fetched = decltype(Machine::fetch(static_cast<const T*>(nullptr)));

@@ -10,15 +10,20 @@ namespace mdnlab::ops::cuda {
 // token < in.tokens, 0 ≤ pair < K/2 in steps of four.
 template <class T, class Machine>
 MDNLAB_DEVICE void rotate(const Rotary& in, std::int64_t token, int pair) {
-  const auto position = static_cast<double>(in.position_BT[token % in.positions]);
+  constexpr double kTurnsOfRadian = 0.15915494309189535;
   const int half = in.K / 2;
+  double turns = static_cast<double>(in.position_BT[token % in.positions]) * kTurnsOfRadian *
+                 std::exp(in.log_next * pair);
   Quad cosine, sine;
 #pragma unroll
   for (int n = 0; n < kChannels; ++n) {
-    const double angle = position * std::exp(-in.log_theta * (pair + n) / half);
-    cosine.value[n] = static_cast<float>(std::cos(angle));
-    sine.value[n] = in.sign * static_cast<float>(std::sin(angle));
+    // Whole turns are taken off in float64; float32 is for what is left.
+    const auto [sin, cos] = Machine::direction(static_cast<float>(turns - std::rint(turns)));
+    cosine.value[n] = cos;
+    sine.value[n] = in.sign * sin;
+    turns *= in.next;
   }
+#pragma unroll 4
   for (int head = 0; head < in.heads; ++head) {
     const std::int64_t at = (token * in.heads + head) * in.K + pair;
     const Quad first = load<Machine>(static_cast<const T*>(in.x_BTHK) + at),

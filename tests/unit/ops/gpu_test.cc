@@ -228,9 +228,14 @@ TEST_F(OpsGpu, AreThoseOfLibTorch) {
 }
 
 TEST_F(OpsGpu, GoThroughMemoryAtItsRate) {
-  constexpr std::int64_t B = 8, T = 4096;  // the shapes of mdn-400m
+  constexpr std::int64_t B = 8, T = 4096;  // the shapes of mdn-400m and its like
+  const Documents packed = documents(B, T, {1000, 3333, 5 * T + 77});
   measure(convolution(B, T, 1536, 4));
+  measure(convolution(B, T, 2304, 4));
+  measure(convolution(B, T, 1536, 4, packed));
   measure(queries_and_keys(B, T, 6, 128, 4));
+  measure(queries_and_keys(B, T, 8, 128, 4));
+  measure(queries_and_keys(B, T, 6, 128, 4, packed));
   measure(queries_and_keys(B, T, 6, 256, 4));
   measure(decay_of_channels(B, T, 8, 128));
   measure(residual_norm(B * T, 1024));

@@ -12,12 +12,14 @@ namespace {
 
 at::Tensor turned(const at::Tensor& x, const at::Tensor& position, double theta, float sign) {
   const at::Tensor y = unwritten(x.sizes());
+  const double log_next = -2 * std::log(theta) / static_cast<double>(x.size(3));
   const cuda::Rotary in{.tokens = x.size(0) * x.size(1),
                         .positions = position.numel(),
                         .heads = static_cast<int>(x.size(2)),
                         .K = static_cast<int>(x.size(3)),
                         .sign = sign,
-                        .log_theta = std::log(theta),
+                        .next = std::exp(log_next),
+                        .log_next = log_next,
                         .position_BT = position.const_data_ptr<std::int64_t>(),
                         .x_BTHK = x.const_data_ptr(),
                         .y_BTHK = y.mutable_data_ptr()};

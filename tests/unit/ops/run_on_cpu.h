@@ -9,6 +9,7 @@
 #include <barrier>
 #include <cmath>
 #include <limits>
+#include <numbers>
 #include <string>
 #include <thread>
 #include <vector>
@@ -81,6 +82,10 @@ struct Cpu {
   static float exp(float z) { return std::exp(z); }
   static float quotient(float a, float b) { return a / b; }
   static float rsqrt(float z) { return 1 / std::sqrt(z); }
+  static Direction direction(float turns) {
+    const float angle = 2 * std::numbers::pi_v<float> * turns;
+    return {std::sin(angle), std::cos(angle)};
+  }
 
   struct Group {
     explicit Group(int lanes) {
