@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "base/wrapped.h"
+#include "run/devices.h"
 #include "scan/cuda_module.h"
 
 namespace mdnlab {
@@ -109,6 +110,14 @@ c10::Device Arguments::device() const {
   const c10::Device device(c10::kCUDA, static_cast<c10::DeviceIndex>(index));
   scan::require_gpu(device);
   return device;
+}
+
+std::vector<c10::Device> Arguments::gpus() const {
+  const std::string word = text("device");
+  if (word != "auto" && word != "cuda") return {device()};
+  std::vector<c10::Device> usable = usable_gpus(gpu_facts());
+  scan::require_gpu(usable.empty() ? c10::Device(c10::kCUDA, 0) : usable[0]);
+  return usable;
 }
 
 void Arguments::add_formats() {

@@ -46,6 +46,8 @@ class Arguments {
   // A GPU that is asked for and is not there, or too old (scan::require_gpu), is Code::machine; another word
   // is Code::usage.
   c10::Device device() const;
+  // For work on every GPU: auto and cuda are all that can be used, none is Code::machine; else as device().
+  std::vector<c10::Device> gpus() const;
 
   // False when --help was asked for, and printed. Unknown options, missing or surplus words: Code::usage.
   bool parse(std::span<const std::string> words);

@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "eval/evaluate.h"
 #include "run/machine.h"
+#include "run/memory.h"
 #include "run/numerics.h"
 #include "run/planner.h"
 #include "store/evaluations.h"
@@ -94,13 +95,16 @@ void evaluate_at_end(const LanguageModel& model, const RunConfig& config, TaskMa
   }
 }
 
-TrainingResult train_and_evaluate(const RunOrder& order, const Plugins& plugins, Store& store,
-                                  const RunRow& run, const EvaluatedModel& identity) {
-  const RunConfig config = read_config(parse_yaml(run.plan.config_json, "run " + run.plan.key), plugins);
-  TaskMaker tasks(order.base);
-  if (describe_run(config, plugins, tasks, order.device).row.key != run.plan.key) {
-    throw Error(Code::failed, "the data or a rule has changed since the run was planned");
-  }
+struct Attempt {
+  const RunOrder& order;
+  const Plugins& plugins;
+  Store& store;
+  const RunRow& run;
+  const EvaluatedModel& identity;
+};
+
+TrainingResult train_and_evaluate(const Attempt& attempt, const RunConfig& config, TaskMaker& tasks) {
+  const auto& [order, plugins, store, run, identity] = attempt;
   set_numerics(config.train);
 
   const std::unique_ptr<Task> task = tasks.make(config.task, config);
@@ -146,6 +150,28 @@ TrainingResult train_and_evaluate(const RunOrder& order, const Plugins& plugins,
   return result;
 }
 
+TrainingResult train_in_memory(const Attempt& attempt) {
+  const RunOrder& order = attempt.order;
+  const RunPlan& plan = attempt.run.plan;
+  TaskMaker tasks(order.base);
+  const PlannedRun planned =
+      describe_run(read_config(parse_yaml(plan.config_json, "run " + plan.key), attempt.plugins),
+                   attempt.plugins, tasks, order.device);
+  if (planned.row.key != plan.key)
+    throw Error(Code::failed, "the data or a rule has changed since the run was planned");
+  const Params& train = planned.config.train;
+  const std::int64_t element = train.text("dtype") == "f64" ? 8 : 4;
+  const std::string warning =
+      memory_warning(planned.memory_bytes, 4 * element * plan.parameters, device_memory(order.device));
+  if (!warning.empty()) tell("warning: " + warning);
+  try {
+    return train_and_evaluate(attempt, planned.config, tasks);
+  } catch (const std::exception& error) {
+    if (!is_out_of_memory(error)) throw;
+    throw out_of_memory(train, planned.memory_bytes, device_memory(order.device));
+  }
+}
+
 }  // namespace
 
 std::filesystem::path run_folder(const std::filesystem::path& database, const std::string& key) {
@@ -166,7 +192,7 @@ int execute_run(const RunOrder& order, const Plugins& plugins) {
   EvaluatedModel identity{
       .run_id = run->id, .step = run->plan.steps, .machine_id = machine, .build_id = build};
   try {
-    const TrainingResult result = train_and_evaluate(order, plugins, store, *run, identity);
+    const TrainingResult result = train_in_memory({order, plugins, store, *run, identity});
     switch (result.end) {
       case TrainingEnd::finished:
         finish_run(store, run->id, RunState::done);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <list>
@@ -14,6 +15,8 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "run/devices.h"
+#include "run/progress_line.h"
 #include "run/worker_process.h"
 
 namespace mdnlab {
@@ -25,12 +28,13 @@ using Clock = std::chrono::steady_clock;
 volatile std::sig_atomic_t interrupted = 0;
 
 struct ActiveRun {
-  ActiveRun(const PlannedRun* planned, WorkerProcess worker) : run(planned), process(std::move(worker)) {}
+  ActiveRun(const PlannedRun* planned, c10::Device its, WorkerProcess worker)
+      : run(planned), device(its), process(std::move(worker)) {}
 
   const PlannedRun* run;
+  c10::Device device;
   WorkerProcess process;
-  std::int64_t step = 0;
-  double loss = 0, tokens_per_second = 0;
+  RunProgress progress;
 };
 
 // The runner's own SIGINT handling, for as long as it lives.
@@ -58,15 +62,21 @@ class InterruptGuard {
 class Runner {
  public:
   Runner(const std::vector<PlannedRun>& plan, const RunnerOptions& options)
-      : plan_(plan), options_(options), store_(Store::open(options.database)) {}
+      : plan_(plan),
+        options_(options),
+        store_(Store::open(options.database)),
+        slots_(options.devices, options.jobs_per_device) {}
 
   RunnerResult run() {
     queue_runs();
     const InterruptGuard guard;
     bool told_workers = false;
     while (!active_.empty() || (!waiting_.empty() && !interrupted && fatal_ == 0)) {
-      while (!interrupted && fatal_ == 0 && !waiting_.empty() && std::ssize(active_) < options_.jobs)
-        start(*waiting_.front());
+      while (!interrupted && fatal_ == 0 && !waiting_.empty()) {
+        const std::optional<c10::Device> device = slots_.take();
+        if (!device) break;
+        start(*waiting_.front(), *device);
+      }
       if ((interrupted || fatal_ != 0) && !told_workers) {
         if (interrupted) note("interrupted: each run ends its step and writes a checkpoint");
         for (const ActiveRun& run : active_) run.process.signal(SIGINT);
@@ -99,7 +109,7 @@ class Runner {
     }
   }
 
-  void start(const PlannedRun& run) {
+  void start(const PlannedRun& run, c10::Device device) {
     waiting_.pop_front();
     std::vector<std::string> words{"worker",
                                    "--db",
@@ -109,9 +119,18 @@ class Runner {
                                    "--base",
                                    options_.base.string(),
                                    "--device",
-                                   options_.device.str()};
+                                   device.is_cpu() ? "cpu" : "cuda"};
     words.insert(words.end(), options_.plugin_words.begin(), options_.plugin_words.end());
-    active_.emplace_back(&run, WorkerProcess(words));
+    std::vector<std::string> variables;
+    if (device.is_cuda()) {
+      variables.push_back("CUDA_VISIBLE_DEVICES=" +
+                          visible_gpu(device.index(), std::getenv("CUDA_VISIBLE_DEVICES")));
+    }
+    ActiveRun& started = active_.emplace_back(&run, device, WorkerProcess(words, variables));
+    started.progress = {.number = &run - plan_.data() + 1,
+                        .name = run.row.name,
+                        .device = slots_.count() > 1 ? device.str() : "",
+                        .steps = run.row.steps};
   }
 
   void listen() {
@@ -130,6 +149,7 @@ class Runner {
         continue;
       }
       end(*run);
+      slots_.give_back(run->device);
       run = active_.erase(run);
     }
   }
@@ -137,55 +157,43 @@ class Runner {
   void take_line(ActiveRun& run, const std::string& line) {
     const auto json = nlohmann::json::parse(line, nullptr, false);
     if (!json.is_object()) {
-      note(run.run->row.name + ": " + line);
+      note(title(run) + ": " + line);
     } else if (json.contains("message")) {
-      note(run.run->row.name + ": " + json["message"].get<std::string>());
+      note(title(run) + ": " + json["message"].get<std::string>());
     } else {
-      run.step = json.value("step", std::int64_t{0});
-      if (json["loss"].is_number()) run.loss = json["loss"].get<double>();  // a skipped step has none
-      run.tokens_per_second = json.value("tokens_per_second", 0.0);
+      RunProgress& now = run.progress;
+      now.step = json.value("step", std::int64_t{0});
+      if (json["loss"].is_number()) now.loss = json["loss"].get<double>();  // a skipped step has none
+      now.tokens_per_second = json.value("tokens_per_second", 0.0);
+      now.skipped = json.value("skipped", std::int64_t{0});
       show(run);
     }
   }
 
-  // On a terminal one line that follows all active runs; elsewhere a line whenever a run has done another
-  // tenth.
+  // On a terminal one line that follows all active runs; elsewhere one whenever a run has done another tenth.
   void show(const ActiveRun& run) {
-    const std::int64_t steps = run.run->row.steps;
-    const bool is_new_tenth = run.step * 10 / steps > shown_[run.run];
-    if (is_new_tenth) shown_[run.run] = run.step * 10 / steps;
+    const std::int64_t tenth = run.progress.step * 10 / run.progress.steps;
+    const bool is_new_tenth = tenth > std::exchange(shown_[run.run], tenth);
+    std::vector<RunProgress> shown;
     if (stderr_is_terminal()) {
-      std::vector<const ActiveRun*> all;
-      for (const ActiveRun& active : active_) all.push_back(&active);
-      progress(line(all));
+      for (const ActiveRun& active : active_) shown.push_back(active.progress);
     } else if (is_new_tenth) {
-      progress(line({&run}));
+      shown.push_back(run.progress);
     }
+    if (!shown.empty()) progress(progress_line(shown, std::ssize(plan_), seconds_left()));
   }
 
-  // run 3+4 of 12  step 120/500+80/600  loss 2.310+1.204  14,000 tokens/s  ETA 3m12s  rule=mdn, task=text + …
-  std::string line(const std::vector<const ActiveRun*>& runs) const {
-    std::vector<std::string> positions, steps, losses, names;
-    double speed = 0;
-    for (const ActiveRun* run : runs) {
-      positions.push_back(std::to_string(run->run - plan_.data() + 1));
-      steps.push_back(fmt::format("{}/{}", run->step, run->run->row.steps));
-      losses.push_back(fmt::format("{:.3f}", run->loss));
-      names.push_back(run->run->row.name);
-      speed += run->tokens_per_second;
-    }
-    return fmt::format("run {} of {}  step {}  loss {}  {} tokens/s  ETA {}  {}", join(positions, "+"),
-                       plan_.size(), join(steps, "+"), join(losses, "+"),
-                       grouped(static_cast<std::int64_t>(speed)), duration(seconds_left()),
-                       join(names, " + "));
+  static std::string title(const ActiveRun& run) {
+    const RunProgress& progress = run.progress;
+    return progress.device.empty() ? progress.name : progress.name + " (" + progress.device + ")";
   }
 
   // What is left of the active runs and all of the waiting ones, in tokens, at the speed of now.
   double seconds_left() const {
     double speed = 0, tokens = 0;
     for (const ActiveRun& run : active_) {
-      speed += run.tokens_per_second;
-      tokens += static_cast<double>((run.run->row.steps - run.step) * run.run->row.tokens_per_step);
+      speed += run.progress.tokens_per_second;
+      tokens += static_cast<double>((run.progress.steps - run.progress.step) * run.run->row.tokens_per_step);
     }
     for (const PlannedRun* run : waiting_)
       tokens += static_cast<double>(run->row.steps * run->row.tokens_per_step);
@@ -194,13 +202,14 @@ class Runner {
 
   void end(ActiveRun& active) {
     const int code = active.process.wait();
-    const std::string& name = active.run->row.name;
+    const std::string name = title(active);
     if (code == 0) {
       ++result_.done;
       note(fmt::format("{}: done", name));
     } else if (code < 0) {
       const std::string cause =
-          fmt::format("the worker was ended by signal {} ({})", -code, strsignal(-code));
+          fmt::format("the worker was ended by signal {} ({}{})", -code, strsignal(-code),
+                      code == -SIGKILL ? "; the system does so where memory runs out" : "");
       release_dead_runs(store_);
       note(name + ": " + cause + "; the next run goes on from its last checkpoint");
       ++result_.failed;
@@ -216,6 +225,7 @@ class Runner {
   const std::vector<PlannedRun>& plan_;
   const RunnerOptions& options_;
   Store store_;
+  DeviceSlots slots_;
   std::deque<const PlannedRun*> waiting_;
   std::list<ActiveRun> active_;
   std::map<const PlannedRun*, std::int64_t> shown_;  // tenths

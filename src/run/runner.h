@@ -1,5 +1,5 @@
-// Runs a plan: what is not done yet, several at a time, each in a worker process of its own, spawned (never
-// forked) from this program.
+// Runs a plan: what is not done yet, several at a time on one or several devices, each in a worker process of
+// its own, spawned (never forked) from this program. A worker sees no GPU but its own.
 #pragma once
 
 #include <filesystem>
@@ -12,10 +12,10 @@ namespace mdnlab {
 
 struct RunnerOptions {
   std::filesystem::path database;
-  std::filesystem::path base;             // the folder of the YAML file
-  std::vector<std::string> plugin_words;  // --plugin words, passed on to the workers
-  c10::Device device = c10::kCPU;         // of all workers; this process does not start it
-  std::int64_t jobs = 1;
+  std::filesystem::path base;                      // the folder of the YAML file
+  std::vector<std::string> plugin_words;           // --plugin words, passed on to the workers
+  std::vector<c10::Device> devices = {c10::kCPU};  // of one kind; this process starts nothing on them
+  std::int64_t jobs_per_device = 1;
 };
 
 struct RunnerResult {

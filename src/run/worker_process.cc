@@ -5,9 +5,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <string_view>
 #include <utility>
 
 #include "base/error.h"
@@ -16,7 +18,31 @@ extern char** environ;
 
 namespace mdnlab {
 
-WorkerProcess::WorkerProcess(const std::vector<std::string>& words) {
+namespace {
+
+// What posix_spawn takes: pointers into `words`, which must stay.
+std::vector<char*> pointers(const std::vector<std::string>& words) {
+  std::vector<char*> list;
+  for (const std::string& word : words) list.push_back(const_cast<char*>(word.c_str()));
+  list.push_back(nullptr);
+  return list;
+}
+
+std::vector<std::string> environment_with(const std::vector<std::string>& variables) {
+  std::vector<std::string> all = variables;
+  for (char** entry = environ; *entry; ++entry) {
+    const std::string_view ours = *entry;
+    const std::string_view name = ours.substr(0, ours.find('=') + 1);
+    if (std::ranges::none_of(variables, [&](const std::string& own) { return own.starts_with(name); }))
+      all.emplace_back(ours);
+  }
+  return all;
+}
+
+}  // namespace
+
+WorkerProcess::WorkerProcess(const std::vector<std::string>& words,
+                             const std::vector<std::string>& variables) {
   int pipe_ends[2];
   if (pipe2(pipe_ends, O_CLOEXEC) != 0)
     throw Error(Code::machine, std::string("no pipe for a worker: ") + std::strerror(errno));
@@ -25,10 +51,11 @@ WorkerProcess::WorkerProcess(const std::vector<std::string>& words) {
   posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_adddup2(&actions, pipe_ends[1], STDOUT_FILENO);
 
-  std::vector<char*> arguments{const_cast<char*>("mdnlab")};
-  for (const std::string& word : words) arguments.push_back(const_cast<char*>(word.c_str()));
-  arguments.push_back(nullptr);
-  const int failure = posix_spawn(&pid_, "/proc/self/exe", &actions, nullptr, arguments.data(), environ);
+  std::vector<std::string> named{"mdnlab"};
+  named.insert(named.end(), words.begin(), words.end());
+  const std::vector<std::string> environment = environment_with(variables);
+  const int failure = posix_spawn(&pid_, "/proc/self/exe", &actions, nullptr, pointers(named).data(),
+                                  pointers(environment).data());
   posix_spawn_file_actions_destroy(&actions);
   close(pipe_ends[1]);
   if (failure != 0) {

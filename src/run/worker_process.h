@@ -12,8 +12,9 @@ namespace mdnlab {
 class WorkerProcess {
  public:
   // Starts this program again with `words`; its stdout comes here, its stderr stays ours, its stdin is empty.
-  // A failure is Code::machine.
-  explicit WorkerProcess(const std::vector<std::string>& words);
+  // `variables` ("NAME=value") replace ours of their names. A failure is Code::machine.
+  explicit WorkerProcess(const std::vector<std::string>& words,
+                         const std::vector<std::string>& variables = {});
   WorkerProcess(WorkerProcess&& other) noexcept;
   WorkerProcess& operator=(WorkerProcess&&) = delete;
   ~WorkerProcess();  // a worker that still lives is told to stop (SIGTERM) and waited for

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <csignal>
 #include <fstream>
 #include <map>
@@ -38,6 +39,33 @@ std::string read(const fs::path& path) {
   std::ostringstream content;
   content << stream.rdbuf();
   return content.str();
+}
+
+std::vector<std::string> sorted_lines(const std::string& text) {
+  std::istringstream stream(text);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  std::ranges::sort(lines);
+  return lines;
+}
+
+// The cells of a Markdown table but for one column's, which must be there.
+std::vector<std::string> without_column(const std::string& table, const std::string& title) {
+  std::vector<std::string> cells;
+  std::istringstream lines(table);
+  std::ptrdiff_t left_out = -1, column = 0;
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    column = 0;
+    for (std::string cell; std::getline(words, cell, '|'); ++column) {
+      const std::size_t begin = cell.find_first_not_of(' '), end = cell.find_last_not_of(' ');
+      cell = begin == cell.npos ? "" : cell.substr(begin, end - begin + 1);
+      if (cell == title) left_out = column;
+      if (column != left_out && cell.find("---") == cell.npos) cells.push_back(cell);
+    }
+  }
+  EXPECT_GT(left_out, 0) << table;
+  return cells;
 }
 
 class Resume : public testing::Test {
@@ -83,6 +111,13 @@ class Resume : public testing::Test {
       return rows(
           "select key, evaluation.task, metric, length, n, value, stderr, settings_json from evaluation "
           "join run on run.id = run_id order by 1, 2, 3, 4, 8");
+    }
+    // What a command prints of the database.
+    std::string words_of(std::vector<std::string> words) const {
+      words.insert(words.end(), {"--db", database.string()});
+      const Finished command = run_mdnlab(words);
+      EXPECT_EQ(command.code, 0) << command.err;
+      return command.out;
     }
     std::string states() const { return rows("select name, state, step from run order by key"); }
     // The weights of each run's newest checkpoint, by key.
@@ -153,6 +188,10 @@ TEST_F(Resume, ShardsMergedAreTheWhole) {
   ASSERT_EQ(merged.code, 0) << merged.err;
   EXPECT_EQ(sweep.metrics(), whole_->metrics());
   EXPECT_EQ(sweep.scores(), whole_->scores());
+  EXPECT_EQ(sweep.states(), whole_->states());
+  EXPECT_EQ(sorted_lines(sweep.words_of({"status"})), sorted_lines(whole_->words_of({"status"})));
+  EXPECT_EQ(without_column(sweep.words_of({"report"}), "tokens per second"),
+            without_column(whole_->words_of({"report"}), "tokens per second"));
 }
 
 // Killed once a number of checkpoints is there, and a moment later: inside a step, an evaluation or a write.
@@ -260,6 +299,31 @@ sweep: {train.lr: [1e38, 1e-3]}
           "from run order by id"),
       "name,state,step > 0,told\ntrain.lr=1e38,diverged,1,1\ntrain.lr=1e-3,done,1,\n");
   EXPECT_EQ(sweep.run({}).code, 1) << "a diverged run stays a failure";
+}
+
+TEST_F(Resume, ARunThatRunsOutOfMemoryFailsAndTheSweepGoesOn) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "the sanitizer ends a process that asks for so much";
+#endif
+  const Sweep sweep("memory");
+  std::ofstream(sweep.folder / "sweep.yaml") << R"(
+schema: 1
+rule: mdn
+model: {hidden_size: 16, num_hidden_layers: 1, num_heads: 1, hidden_ratio: 0}
+task: {name: mqar, vocabulary: 32, pairs: 2, test_examples: 10}
+train: {seq_len: 16, steps: 2}
+sweep: {train.batch_size: [1_000_000_000_000, 4]}
+)";
+  const Finished run = sweep.run({});
+  EXPECT_EQ(run.code, 1) << run.err;
+  EXPECT_THAT(run.err, HasSubstr("train.batch_size=1_000_000_000_000: warning: the run is estimated at "));
+  EXPECT_THAT(run.err, HasSubstr("it may run out of memory"));
+  const std::string rows = sweep.rows("select name, state, error from run order by id");
+  EXPECT_THAT(rows, HasSubstr("failed,\"out of memory; found "));
+  EXPECT_THAT(rows, HasSubstr(" in use at most, "));
+  EXPECT_THAT(rows, HasSubstr(" estimated; this machine has "));
+  EXPECT_THAT(rows, HasSubstr("lower train.batch_size (it is 1000000000000) and keep tokens_per_step: "));
+  EXPECT_THAT(rows, HasSubstr("train.batch_size=4,done"));
 }
 
 }  // namespace
