@@ -27,8 +27,8 @@ __device__ inline void add_product(float& sum, const uint4& a, const uint4& b) {
   }
 }
 
-// What a thread has of d_q and d_k so far goes to global memory, whence it comes back soon, and to the same
-// thread.
+// What a thread has of d_q and d_k so far, where it keeps no sums, goes to global memory, whence it comes back
+// soon, and to the same thread.
 __device__ inline float* partial_of(float* partial, int i) {
   const int threads = blockDim.x - kWarpgroup, block = blockIdx.y * gridDim.x + blockIdx.x;
   return partial + (std::int64_t{block} * 64 + i) * threads + threadIdx.x;
@@ -74,6 +74,8 @@ __device__ inline void make_adjoints(const AdjointArguments<T>& in, Shared& shar
   const T* const element = nullptr;
   Ring<kTokenSlots> tokens_ring;
   Ring<kStateSlots> states_ring;
+  constexpr bool kKeeps = keeps_sums(has_delta, has_momentum);
+  float sum_q[kKeeps ? 32 : 1], sum_k[kKeeps ? 32 : 1];  // over the value heads so far
   Item item;
   for (int turn = 0; has_item(in.sizes, turn, item); ++turn) {
     const int keys_parity = turn & 1;
@@ -148,8 +150,8 @@ __device__ inline void make_adjoints(const AdjointArguments<T>& in, Shared& shar
 
     // Rows along q and k, for the gates; then the rows' factors, and both halves as one.
     wait(&shared.keys_full, keys_parity);
-    auto& d_q = reinterpret_cast<float(&)[32]>(d_q_hat);
-    auto& d_k = reinterpret_cast<float(&)[32]>(d_psi);
+    auto& d_q = *reinterpret_cast<float(*)[32]>(kKeeps ? sum_q : d_q_hat);
+    auto& d_k = *reinterpret_cast<float(*)[32]>(kKeeps ? sum_k : d_psi);
     const Coefficients& of = shared.coefficients;
 #pragma unroll
     for (int h = 0; h < 2; ++h) {
@@ -188,6 +190,13 @@ __device__ inline void make_adjoints(const AdjointArguments<T>& in, Shared& shar
       for (int i = 0; i < 6; ++i) {
         const float whole = sum_of<4>(sum[i]);
         if (lane % 4 == 0) shared.rows[group][i][t] = whole;
+      }
+    }
+    if constexpr (kKeeps) {
+#pragma unroll
+      for (int i = 0; i < 32; ++i) {
+        d_q[i] = item.is_first ? d_q_hat[i] : d_q[i] + d_q_hat[i];
+        d_k[i] = item.is_first ? d_psi[i] : d_k[i] + d_psi[i];
       }
     }
     const float along[3] = {S_S, S_M, M_M};
@@ -239,9 +248,9 @@ __device__ inline void make_adjoints(const AdjointArguments<T>& in, Shared& shar
     fence_fragment(d_k);
     scale_down<T>(d_q, scale);
     scale_down<T>(d_k, scale);
-    if (!item.is_first) add_partial(d_q, d_k, in.partial);
+    if (!kKeeps && !item.is_first) add_partial(d_q, d_k, in.partial);
     if (!item.is_last) {
-      store_partial(d_q, d_k, in.partial);
+      if (!kKeeps) store_partial(d_q, d_k, in.partial);
     } else {
       const std::int64_t stride = std::int64_t{in.sizes.key_heads} * K,
                          at = chunk.token * stride + item.key_head * K + Shared::part() * Shared::width +

@@ -41,7 +41,7 @@ std::int64_t channel_pair_bytes() {
 }
 
 std::int64_t partial_elements(const ChunkScan& scan) {
-  return scan.sizes.heads == scan.sizes.key_heads
+  return scan.sizes.heads == scan.sizes.key_heads || keeps_sums(scan.has_delta, scan.has_momentum)
              ? 0
              : std::int64_t{adjoint_blocks(scan)} * kChunk * 2 * scan.key_width;
 }

@@ -50,7 +50,7 @@ struct ChunkScan {
   const float *d_final_S = nullptr, *d_final_M = nullptr;  // null: 0
   CUtensorMap d_r;                                       // of d_v, as d_o; with delta, or channel-wise decay
   void *d_q = nullptr, *d_k = nullptr, *d_v = nullptr;   // (tokens,G,K), (tokens,H,V)
-  float* partial = nullptr;                              // partial_elements(), where H is not G
+  float* partial = nullptr;                              // partial_elements(), where it is not 0
   float *d_initial_S = nullptr, *d_initial_M = nullptr;  // null: not wanted
   float *d_log_alpha = nullptr, *d_log_mu = nullptr, *d_beta = nullptr, *d_eta = nullptr;  // likewise
 };

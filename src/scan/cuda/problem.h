@@ -57,6 +57,10 @@ struct Sizes {
 constexpr int adjoint_width(int key_width) { return key_width > 128 ? 128 : key_width; }
 constexpr int adjoint_parts(int key_width) { return key_width / adjoint_width(key_width); }
 
+// Whether they keep the sums over the value heads of a key head in registers: with delta or momentum there
+// are none left.
+constexpr bool keeps_sums(bool has_delta, bool has_momentum) { return !has_delta && !has_momentum; }
+
 // What the gates' adjoints need of the products within and around one chunk of one head (recurrences.md,
 // section 3). Nothing here holds a coefficient yet: dL, dA, S and dS⁺ meet G, R, α, η and ω in
 // gate_adjoints.cuh.
