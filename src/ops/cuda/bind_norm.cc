@@ -2,7 +2,6 @@
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 
-#include <algorithm>
 #include <limits>
 #include <optional>
 
@@ -13,23 +12,30 @@ namespace mdnlab::ops::cuda {
 
 namespace {
 
-// Numbers of backward's runs: enough threads, and shares that are few beside what is read.
-constexpr std::int64_t kNumbersOfRun = 16384;
+Gating gating_of(const FusedNorm::Inputs& in) {
+  if (!in.gate.defined()) return Gating::none;
+  switch (in.kind) {
+    case NormGate::silu: return Gating::silu;
+    case NormGate::sigmoid: return Gating::sigmoid;
+    default: return Gating::silu_first;
+  }
+}
 
 // A problem, and what keeps its memory.
 struct NormCall {
-  explicit NormCall(const FusedNorm::Inputs& in)
+  NormCall(const FusedNorm::Inputs& in, bool backward)
       : x(aligned(in.x)),
         weight(aligned(in.weight)),
         element_x(element_of(in.x)),
         element_y(element_of(in.dtype)) {
     problem.N = static_cast<int>(x.size(-1));
     problem.rows = x.numel() / problem.N;
-    problem.rows_of_run =
-        std::clamp<std::int64_t>(problem.rows / kNumbersOfRun, 1, kNumbersOfRun / problem.N);
+    problem.gating = gating_of(in);
+    const NormSplit split =
+        split_of(problem, element_y, backward, scan::gpu_properties(x.device()).multiprocessors);
+    problem.runs = split.runs;
+    shares = split.shares;
     problem.eps = static_cast<float>(in.eps);
-    problem.is_silu = in.kind != NormGate::sigmoid;
-    problem.gate_first = in.kind == NormGate::silu_first;
     problem.x = x.const_data_ptr();
     problem.weight_N = weight.const_data_ptr<float>();
     if (!in.gate.defined()) return;
@@ -39,6 +45,7 @@ struct NormCall {
   }
 
   Norm problem{};
+  std::int64_t shares;
   at::Tensor x, weight;
   std::optional<Rows> gate;
   Element element_x, element_y;
@@ -52,13 +59,14 @@ bool takes_norm(const FusedNorm::Inputs& in) {
   const at::ScalarType dtype = in.x.scalar_type();
   return is_for_us(in.x) && N % kChannels == 0 && N <= kMostNorm && in.weight.numel() == N &&
          in.weight.scalar_type() == at::kFloat &&
-         (in.dtype == dtype || (in.dtype == at::kBFloat16 && dtype == at::kFloat)) && fits(in.add) &&
-         fits(in.gate) && in.x.numel() / N < std::numeric_limits<int>::max();
+         (in.dtype == dtype || (in.dtype == at::kBFloat16 && dtype == at::kFloat && !in.gate.defined())) &&
+         !(in.add.defined() && in.gate.defined()) && fits(in.add) && fits(in.gate) &&
+         in.x.numel() / N < std::numeric_limits<int>::max();
 }
 
 FusedNorm::Outputs norm_forward(const FusedNorm::Inputs& in) {
   const c10::cuda::CUDAGuard guard(in.x.device());
-  NormCall call(in);
+  NormCall call(in, false);
   FusedNorm::Outputs made{at::empty(in.x.sizes(), in.x.options().dtype(in.dtype)), {}};
   at::Tensor add;
   if (in.add.defined()) {
@@ -75,9 +83,8 @@ FusedNorm::Outputs norm_forward(const FusedNorm::Inputs& in) {
 FusedNorm::Gradients norm_gradients(const FusedNorm::Inputs& in, const FusedNorm::Outputs& adjoints,
                                     bool wants_dadd) {
   const c10::cuda::CUDAGuard guard(in.x.device());
-  NormCall call(in);
+  NormCall call(in, true);
   Norm& problem = call.problem;
-  problem.rows_of_run = std::max<std::int64_t>(1, kNumbersOfRun / problem.N);
   const at::Tensor dy = aligned(adjoints.y),
                    dsum = adjoints.sum.defined() ? aligned(adjoints.sum) : adjoints.sum;
   FusedNorm::Gradients made{.dx = at::empty(in.x.sizes(), in.x.options())};
@@ -89,8 +96,8 @@ FusedNorm::Gradients norm_gradients(const FusedNorm::Inputs& in, const FusedNorm
   if (wants_dadd && !made.dadd.is_same(made.dx)) problem.dadd = made.dadd.mutable_data_ptr();
   if (in.gate.defined())
     problem.dz = (made.dgate = at::empty(in.gate.sizes(), dy.options())).mutable_data_ptr();
-  const at::Tensor shares = at::empty({problem.runs(), problem.N}, call.weight.options());
-  problem.dweight_RN = shares.mutable_data_ptr<float>();
+  const at::Tensor shares = at::empty({call.shares, problem.N}, call.weight.options());
+  problem.dweight_SN = shares.mutable_data_ptr<float>();
   scan::check_cuda(norm_backward(problem, call.element_x, call.element_y, c10::cuda::getCurrentCUDAStream()),
                    "the gradients of the norm");
   made.dweight = shares.sum(0).view(in.weight.sizes());

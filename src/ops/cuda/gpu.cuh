@@ -58,46 +58,68 @@ struct Gpu {
     return of;
   }
 
-  // Sums over the `lanes` threads of a group, 16, 32, 64 or 128, in place; all of the group call it. Each
-  // thread gets the same bits.
+  // Sums over the `lanes` threads of a group, a power of two from 4 to 256, in place; all of the group call
+  // it. Each thread gets the same bits.
   class Group {
    public:
-    explicit __device__ Group(int lanes) : lanes_(lanes) {}
+    explicit __device__ Group(int lanes)
+        : lanes_(lanes),
+          mask_(lanes < 32 ? ((1u << lanes) - 1) << (threadIdx.x % 32 / lanes * lanes) : 0xffffffffu) {}
 
     template <int N>
     __device__ void sum(float (&values)[N]) {
-      const unsigned lane = threadIdx.x % 32, mask = lanes_ == 16 ? 0xffffu << (lane & 16) : 0xffffffffu;
 #pragma unroll
-      for (int n = 0; n < N; ++n) {
+      for (int step = 1; step < 32; step *= 2) {
 #pragma unroll
-        for (int step = 1; step < 16; step *= 2) values[n] += __shfl_xor_sync(mask, values[n], step);
-        if (lanes_ > 16) values[n] += __shfl_xor_sync(mask, values[n], 16);
+        for (int n = 0; n < N; ++n) {
+          const float other = __shfl_xor_sync(mask_, values[n], step < lanes_ ? step : 0);
+          if (step < lanes_) values[n] += other;
+        }
       }
       if (lanes_ > 32) add_warps(values);
     }
+
+    // Sums over the groups of a block, in place, for the threads of the first; all of the block call it.
+    __device__ void add_groups(float (&values)[kChannels]) const {
+      __shared__ float of_all[kChannels][kThreads];
+      if (of_block() == 1) return;
+#pragma unroll
+      for (int n = 0; n < kChannels; ++n) of_all[n][threadIdx.x] = values[n];
+      __syncthreads();
+      if (is_first()) {
+        for (int other = threadIdx.x + lanes_; other < kThreads; other += lanes_) {
+#pragma unroll
+          for (int n = 0; n < kChannels; ++n) values[n] += of_all[n][other];
+        }
+      }
+      __syncthreads();
+    }
+    __device__ bool is_first() const { return threadIdx.x < lanes_; }
+    __device__ int of_block() const { return blockDim.x / lanes_; }
 
    private:
     // One barrier a sum: the next one writes to the other half.
     template <int N>
     __device__ void add_warps(float (&values)[N]) {
-      __shared__ float slots[2][kThreads / 32][4];
+      __shared__ float slots[2][8][4];
       static_assert(N <= 4);
-      const int warps = lanes_ / 32, warp = threadIdx.x / 32, group = warp / warps;
+      const int warps = lanes_ / 32, warp = threadIdx.x / 32, group = warp / warps, lane = threadIdx.x % 32;
       half_ ^= 1;
-      if (threadIdx.x % 32 == 0) {
+      if (lane == 0) {
 #pragma unroll
         for (int n = 0; n < N; ++n) slots[half_][warp][n] = values[n];
       }
       asm volatile("bar.sync %0, %1;" ::"r"(1 + group), "r"(lanes_) : "memory");
 #pragma unroll
       for (int n = 0; n < N; ++n) {
-        values[n] = 0;
-        for (int other = group * warps; other < (group + 1) * warps; ++other)
-          values[n] += slots[half_][other][n];
+        values[n] = slots[half_][group * warps + lane % warps][n];
+        for (int step = 1; step < warps; step *= 2)
+          values[n] += __shfl_xor_sync(0xffffffffu, values[n], step);
       }
     }
 
     int lanes_, half_ = 0;
+    unsigned mask_;
   };
 };
 

@@ -25,7 +25,14 @@ cudaError_t gates_backward(const Gates& problem, Element element, cudaStream_t s
 cudaError_t channel_decay(const ChannelDecay& problem, Element element, cudaStream_t stream);
 cudaError_t channel_decay_backward(const ChannelDecay& problem, Element element, cudaStream_t stream);
 
-// Forward writes y (and sum), backward dx, dweight_RN (and dadd, dz). X is x's, Y is y's; f32 of bf16 is not.
+// A norm's runs for a GPU of so many multiprocessors, and the sums in which gradients of its weight come.
+struct NormSplit {
+  std::int64_t runs, shares;
+};
+NormSplit split_of(const Norm& problem, Element Y, bool backward, int multiprocessors);
+
+// Forward writes y (and sum), backward dx, dweight_SN (and dadd, dz). X is x's, Y is y's; they are one where
+// there is a gate, else Y may be bf16 and X f32.
 cudaError_t norm(const Norm& problem, Element X, Element Y, cudaStream_t stream);
 cudaError_t norm_backward(const Norm& problem, Element X, Element Y, cudaStream_t stream);
 

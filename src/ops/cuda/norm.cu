@@ -1,4 +1,7 @@
-// Every row is read and written once; between its sum and its use it stays in registers.
+// Every row is read and written once; between its sum and its use it stays in registers. As many runs as the
+// GPU has room for go over the rows side by side.
+#include <algorithm>
+
 #include "ops/cuda/gpu.cuh"
 #include "ops/cuda/kernels.h"
 #include "ops/cuda/norm_run.cuh"
@@ -7,12 +10,29 @@ namespace mdnlab::ops::cuda {
 
 namespace {
 
-template <int Q, bool kGated, class X, class Y, bool kBackward>
-__global__ void __launch_bounds__(kThreads, kBackward ? (kGated&& Q > 4 ? 2 : 3) : 6)
-    norm_kernel(const __grid_constant__ Norm in, const int lanes) {
-  const std::int64_t run = (static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x) / lanes;
-  if (run >= in.runs()) return;
-  NormRun<Q, kGated, X, Y, Gpu> share(in, run, static_cast<int>(threadIdx.x) % lanes, lanes);
+constexpr int kQuads = 4;  // of a thread
+
+// Threads of a row: that the compiler knows them spares a dozen registers of each.
+int lanes_of(int N) {
+  int lanes = 8;
+  while (lanes * kQuads * kChannels < N) lanes *= 2;
+  return lanes;
+}
+constexpr int threads_of_block(int lanes) { return lanes > kThreads ? lanes : kThreads; }
+
+// Blocks of a multiprocessor: what the registers are cut to, and how many runs there are.
+constexpr int blocks_of(int lanes, bool backward, bool is_wide) {
+  return (!backward ? 4 : is_wide ? 2 : 3) * kThreads / threads_of_block(lanes);
+}
+constexpr bool is_wide(Gating gating, bool is_f32) { return gating != Gating::none && is_f32; }
+
+template <Gating kGating, int kLanes, class X, class Y, bool kBackward>
+__global__ void __launch_bounds__(threads_of_block(kLanes),
+                                  blocks_of(kLanes, kBackward, is_wide(kGating, sizeof(Y) == 4)))
+    norm_kernel(const __grid_constant__ Norm in) {
+  const std::int64_t run =
+      static_cast<std::int64_t>(blockIdx.x) * (threads_of_block(kLanes) / kLanes) + threadIdx.x / kLanes;
+  NormRun<kGating, kQuads, X, Y, Gpu> share(in, run, static_cast<int>(threadIdx.x % kLanes), kLanes);
   if constexpr (kBackward) {
     share.backward();
   } else {
@@ -20,39 +40,55 @@ __global__ void __launch_bounds__(kThreads, kBackward ? (kGated&& Q > 4 ? 2 : 3)
   }
 }
 
-template <bool kBackward, bool kGated, class X, class Y>
+template <bool kBackward, Gating kGating, class X, class Y>
 cudaError_t with_width(const Norm& in, cudaStream_t stream) {
-  const int quads = in.N / kChannels, lanes = quads <= 16 ? 16 : quads <= 256 ? 32 : quads <= 512 ? 64 : 128;
+  const int lanes = lanes_of(in.N), threads = threads_of_block(lanes);
   const auto launch = [&](auto kernel) {
-    const std::int64_t threads = in.runs() * lanes;
-    kernel<<<static_cast<unsigned>((threads + kThreads - 1) / kThreads), kThreads, 0, stream>>>(in, lanes);
+    kernel<<<static_cast<unsigned>(in.runs * lanes / threads), threads, 0, stream>>>(in);
     return cudaGetLastError();
   };
-  const int of_thread = (quads + lanes - 1) / lanes;
-  if (of_thread <= 1) return launch(norm_kernel<1, kGated, X, Y, kBackward>);
-  if (of_thread <= 2) return launch(norm_kernel<2, kGated, X, Y, kBackward>);
-  if (of_thread <= 4) return launch(norm_kernel<4, kGated, X, Y, kBackward>);
-  if (of_thread <= 8) return launch(norm_kernel<8, kGated, X, Y, kBackward>);
-  return cudaErrorInvalidValue;
+  switch (lanes) {
+    case 8: return launch(norm_kernel<kGating, 8, X, Y, kBackward>);
+    case 16: return launch(norm_kernel<kGating, 16, X, Y, kBackward>);
+    case 32: return launch(norm_kernel<kGating, 32, X, Y, kBackward>);
+    case 64: return launch(norm_kernel<kGating, 64, X, Y, kBackward>);
+    case 128: return launch(norm_kernel<kGating, 128, X, Y, kBackward>);
+    case 256: return launch(norm_kernel<kGating, 256, X, Y, kBackward>);
+    default: return cudaErrorInvalidValue;
+  }
 }
 
-template <bool kBackward, class X, class Y>
-cudaError_t with_gate(const Norm& in, cudaStream_t stream) {
-  return in.z ? with_width<kBackward, true, X, Y>(in, stream)
-              : with_width<kBackward, false, X, Y>(in, stream);
+template <bool kBackward, class T>
+cudaError_t with_gating(const Norm& in, cudaStream_t stream) {
+  switch (in.gating) {
+    case Gating::none: return with_width<kBackward, Gating::none, T, T>(in, stream);
+    case Gating::silu: return with_width<kBackward, Gating::silu, T, T>(in, stream);
+    case Gating::sigmoid: return with_width<kBackward, Gating::sigmoid, T, T>(in, stream);
+    case Gating::silu_first: return with_width<kBackward, Gating::silu_first, T, T>(in, stream);
+  }
+  return cudaErrorInvalidValue;
 }
 
 template <bool kBackward>
 cudaError_t with_elements(const Norm& in, Element X, Element Y, cudaStream_t stream) {
-  if (X == Element::bf16) {
-    return Y == Element::bf16 ? with_gate<kBackward, __nv_bfloat16, __nv_bfloat16>(in, stream)
-                              : cudaErrorInvalidValue;
+  if (X == Y) {
+    return X == Element::bf16 ? with_gating<kBackward, __nv_bfloat16>(in, stream)
+                              : with_gating<kBackward, float>(in, stream);
   }
-  return Y == Element::bf16 ? with_gate<kBackward, float, __nv_bfloat16>(in, stream)
-                            : with_gate<kBackward, float, float>(in, stream);
+  return X == Element::f32 && in.gating == Gating::none
+             ? with_width<kBackward, Gating::none, float, __nv_bfloat16>(in, stream)
+             : cudaErrorInvalidValue;
 }
 
 }  // namespace
+
+NormSplit split_of(const Norm& in, Element Y, bool backward, int multiprocessors) {
+  const int lanes = lanes_of(in.N), threads = threads_of_block(lanes), groups = threads / lanes;
+  const std::int64_t blocks = std::min<std::int64_t>(
+      (in.rows + groups - 1) / groups,
+      std::int64_t{multiprocessors} * blocks_of(lanes, backward, is_wide(in.gating, Y == Element::f32)));
+  return {.runs = blocks * groups, .shares = blocks};
+}
 
 cudaError_t norm(const Norm& problem, Element X, Element Y, cudaStream_t stream) {
   return with_elements<false>(problem, X, Y, stream);

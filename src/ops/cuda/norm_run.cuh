@@ -1,28 +1,31 @@
-// What one thread does of a norm: its share of each row of a run, Q quads of channels that stay in registers
-// from the sum to its use. `lanes` neighbouring threads have a row between them.
+// What one thread does of a norm: its share of each row of a run, Q quads of channels. `lanes` neighbouring
+// threads have a row between them. A row's loads are asked for together and without condition, the next row's
+// before the sum of this one is known, so that memory always has something to bring.
 #pragma once
 
 #include "ops/cuda/quad.cuh"
 
 namespace mdnlab::ops::cuda {
 
-template <int Q, bool kGated, class X, class Y, class Machine>
+template <Gating kGating, int Q, class X, class Y, class Machine>
 struct NormRun {
+  static constexpr bool kGated = kGating != Gating::none, kGatesFirst = kGating == Gating::silu_first;
+
   const Norm& in;
-  std::int64_t run, first, end;
+  std::int64_t run;
   int lane, lanes;
-  bool gates_first;
+  float share_of_one;  // of the mean
   typename Machine::Group group;
+  Quad weight[Q]{};
 
   MDNLAB_DEVICE NormRun(const Norm& problem, std::int64_t run_index, int my_lane, int all_lanes)
       : in(problem),
         run(run_index),
         lane(my_lane),
         lanes(all_lanes),
-        gates_first(kGated && in.gate_first),
+        share_of_one(1 / static_cast<float>(problem.N)),
         group(all_lanes) {
-    first = run * in.rows_of_run;
-    end = first + in.rows_of_run < in.rows ? first + in.rows_of_run : in.rows;
+    each([&](int i, int c) { weight[i] = load<Machine>(in.weight_N + c); });
   }
 
   // body(i, c): the i-th quad of this thread begins at number c of the row.
@@ -34,100 +37,156 @@ struct NormRun {
       if (c < in.N) body(i, c);
     }
   }
-  template <class T>
-  MDNLAB_DEVICE static Quad read(const void* from, std::int64_t at) {
-    return load<Machine>(static_cast<const T*>(from) + at);
-  }
-  template <class T>
-  MDNLAB_DEVICE static void write(void* to, std::int64_t at, const Quad& quad) {
-    Machine::store(static_cast<T*>(to) + at, quad);
-  }
-  MDNLAB_DEVICE float reciprocal(float squares) const {
-    return Machine::rsqrt(squares / static_cast<float>(in.N) + in.eps);
-  }
-  MDNLAB_DEVICE void gate(Quad& value, const Quad& z) const {
+  // body(i, n): each number of this thread; those beyond the row are 0 in all that is read.
+  template <class Body>
+  MDNLAB_DEVICE static void each_number(const Body& body) {
 #pragma unroll
-    for (int n = 0; n < kChannels; ++n) value.value[n] *= activation<Machine>(in.is_silu, z.value[n]).value;
+    for (int i = 0; i < Q; ++i) {
+#pragma unroll
+      for (int n = 0; n < kChannels; ++n) body(i, n);
+    }
+  }
+
+  // Of a row, as memory brings it; what there is not is 0.
+  struct Asked {
+    Fetched<Machine, X> x[Q], dsum[Q];
+    Fetched<Machine, Y> add[Q], z[Q], dy[Q];
+  };
+  template <class T>
+  MDNLAB_DEVICE void ask(Fetched<Machine, T> (&asked)[Q], const void* from, std::int64_t at, int end) const {
+    const int last = from ? end : 0;
+#pragma unroll
+    for (int i = 0; i < Q; ++i) {
+      const int c = (lane + i * lanes) * kChannels;
+      asked[i] = c < last ? Machine::fetch(static_cast<const T*>(from) + at + c) : Fetched<Machine, T>{};
+    }
+  }
+  template <bool kBackward>
+  MDNLAB_DEVICE void ask_row(Asked& asked, std::int64_t row) const {
+    const std::int64_t at = row * in.N;
+    const int end = row < in.rows ? in.N : 0;
+    ask<X>(asked.x, in.x, at, end);
+    if constexpr (kBackward) ask<Y>(asked.dy, in.dy, at, end);
+    if constexpr (kGated) {
+      ask<Y>(asked.z, in.z, row * in.z_stride, end);
+    } else if constexpr (kBackward) {
+      ask<X>(asked.dsum, in.dsum, at, end);
+    } else {
+      ask<Y>(asked.add, in.add, at, end);
+    }
+  }
+  // body(at, asked, ask_next) for each row, `at` its first number. Once it has what was asked for, body asks
+  // for the next row.
+  template <bool kBackward, class Body>
+  MDNLAB_DEVICE void each_row(const Body& body) const {
+    Asked asked;
+    ask_row<kBackward>(asked, run);
+    for (std::int64_t row = run; row < in.rows; row += in.runs)
+      body(row * in.N, asked, [&] { ask_row<kBackward>(asked, row + in.runs); });
+  }
+
+  template <class Bits>
+  MDNLAB_DEVICE static void widen(Quad (&quads)[Q], const Bits (&asked)[Q]) {
+#pragma unroll
+    for (int i = 0; i < Q; ++i) quads[i] = Machine::widen(asked[i]);
+  }
+  template <class T>
+  MDNLAB_DEVICE void write(void* to, std::int64_t at, const Quad (&quads)[Q]) const {
+    each([&](int i, int c) { Machine::store(static_cast<T*>(to) + at + c, quads[i]); });
+  }
+  MDNLAB_DEVICE static Activation activated(float z) {
+    return activation<Machine>(kGating != Gating::sigmoid, z);
   }
 
   MDNLAB_DEVICE void forward() {
-    for (std::int64_t row = first; row < end; ++row) {
-      const std::int64_t at = row * in.N;
+    each_row<false>([&](std::int64_t at, const Asked& asked, const auto& ask_next) {
       Quad u[Q];
+      [[maybe_unused]] Quad z[Q], add[Q];
+      widen(u, asked.x);
+      if constexpr (kGated) {
+        widen(z, asked.z);
+      } else {
+        widen(add, asked.add);
+      }
+      ask_next();
+      if constexpr (kGated) {
+        each_number([&](int i, int n) { z[i].value[n] = activated(z[i].value[n]).value; });
+      } else {
+        each_number([&](int i, int n) { u[i].value[n] += add[i].value[n]; });
+        if (in.sum) write<X>(in.sum, at, u);
+      }
       float squares[1] = {0};
-      each([&](int i, int c) {
-        u[i] = read<X>(in.x, at + c);
-        if (in.add) {
-          const Quad add = read<Y>(in.add, at + c);
-#pragma unroll
-          for (int n = 0; n < kChannels; ++n) u[i].value[n] += add.value[n];
-          write<X>(in.sum, at + c, u[i]);
-        }
-        if (gates_first) gate(u[i], read<Y>(in.z, row * in.z_stride + c));
-#pragma unroll
-        for (int n = 0; n < kChannels; ++n) squares[0] += u[i].value[n] * u[i].value[n];
+      each_number([&](int i, int n) {
+        if constexpr (kGatesFirst) u[i].value[n] *= z[i].value[n];
+        squares[0] += u[i].value[n] * u[i].value[n];
       });
       group.sum(squares);
-      const float r = reciprocal(squares[0]);
-      each([&](int i, int c) {
-        const Quad weight = read<float>(in.weight_N, c);
-#pragma unroll
-        for (int n = 0; n < kChannels; ++n) u[i].value[n] *= r * weight.value[n];
-        if (kGated && !gates_first) gate(u[i], read<Y>(in.z, row * in.z_stride + c));
-        write<Y>(in.y, at + c, u[i]);
+      const float r = Machine::rsqrt(squares[0] * share_of_one + in.eps);
+      each_number([&](int i, int n) {
+        u[i].value[n] *= r * weight[i].value[n];
+        if constexpr (kGated && !kGatesFirst) u[i].value[n] *= z[i].value[n];
       });
-    }
+      write<Y>(in.y, at, u);
+    });
   }
 
   // With u the normed, v the adjoint of x̂:  dweight = Σ_rows u·r·v ,  du = r·(v·weight − u·r²·⟨u,
   // v·weight⟩/N)
   MDNLAB_DEVICE void backward() {
     Quad dweight[Q]{};
-    for (std::int64_t row = first; row < end; ++row) {
-      const std::int64_t at = row * in.N;
-      Quad x[Q], z[Q], dy[Q];
+    each_row<true>([&](std::int64_t at, const Asked& asked, const auto& ask_next) {
+      Quad u[Q], v[Q];
+      [[maybe_unused]] Quad z[Q], dsum[Q], slope_of_u[Q], slope_of_v[Q], value[Q];
+      widen(u, asked.x);
+      widen(v, asked.dy);
+      if constexpr (kGated) {
+        widen(z, asked.z);
+      } else {
+        widen(dsum, asked.dsum);
+      }
+      ask_next();
       float sums[2] = {0, 0};  // |u|², ⟨u, v·weight⟩
-      each([&](int i, int c) {
-        x[i] = read<X>(in.x, at + c);
-        dy[i] = read<Y>(in.dy, at + c);
-        if (kGated) z[i] = read<Y>(in.z, row * in.z_stride + c);
-        Quad both = x[i];  // u, or u times what v is more than dy
-        const Quad weight = read<float>(in.weight_N, c);
-        if (kGated) gate(both, z[i]);
-#pragma unroll
-        for (int n = 0; n < kChannels; ++n) {
-          const float u = gates_first ? both.value[n] : x[i].value[n];
-          sums[0] += u * u;
-          sums[1] += both.value[n] * dy[i].value[n] * weight.value[n];
-        }
+      if constexpr (kGated) {
+        each_number([&](int i, int n) {
+          const Activation a = activated(z[i].value[n]);
+          value[i].value[n] = a.value;
+          slope_of_u[i].value[n] = u[i].value[n] * a.slope;
+          slope_of_v[i].value[n] = v[i].value[n] * a.slope;
+          (kGatesFirst ? u : v)[i].value[n] *= a.value;
+        });
+      }
+      each_number([&](int i, int n) {
+        sums[0] += u[i].value[n] * u[i].value[n];
+        sums[1] += u[i].value[n] * v[i].value[n] * weight[i].value[n];
       });
       group.sum(sums);
-      const float r = reciprocal(sums[0]), along = r * r * sums[1] / static_cast<float>(in.N);
-      each([&](int i, int c) {
-        const Quad weight = read<float>(in.weight_N, c);
-        Quad dx, dz{};
-#pragma unroll
-        for (int n = 0; n < kChannels; ++n) {
-          const Activation a = kGated ? activation<Machine>(in.is_silu, z[i].value[n]) : Activation{1, 0};
-          const float u = gates_first ? x[i].value[n] * a.value : x[i].value[n];
-          const float v = gates_first ? dy[i].value[n] : dy[i].value[n] * a.value;
-          const float du = r * (v * weight.value[n] - along * u);
-          dweight[i].value[n] += u * r * v;
-          dx.value[n] = gates_first ? du * a.value : du;
-          dz.value[n] =
-              a.slope * (gates_first ? du * x[i].value[n] : dy[i].value[n] * u * r * weight.value[n]);
+      const float r = Machine::rsqrt(sums[0] * share_of_one + in.eps), along = r * r * sums[1] * share_of_one;
+      Quad dx[Q];
+      [[maybe_unused]] Quad dz[Q];
+      each_number([&](int i, int n) {
+        const float ur = u[i].value[n] * r, w = weight[i].value[n];
+        const float du = r * (v[i].value[n] * w - along * u[i].value[n]);
+        dweight[i].value[n] += ur * v[i].value[n];
+        if constexpr (kGatesFirst) {
+          dx[i].value[n] = du * value[i].value[n];
+          dz[i].value[n] = du * slope_of_u[i].value[n];
+        } else if constexpr (kGated) {
+          dx[i].value[n] = du;
+          dz[i].value[n] = ur * w * slope_of_v[i].value[n];
+        } else {
+          dx[i].value[n] = du + dsum[i].value[n];
         }
-        if (kGated) write<Y>(in.dz, at + c, dz);
-        if (in.dsum) {
-          const Quad dsum = read<X>(in.dsum, at + c);
-#pragma unroll
-          for (int n = 0; n < kChannels; ++n) dx.value[n] += dsum.value[n];
-        }
-        write<X>(in.dx, at + c, dx);
-        if (in.dadd) write<Y>(in.dadd, at + c, dx);
       });
-    }
-    each([&](int i, int c) { write<float>(in.dweight_RN, run * in.N + c, dweight[i]); });
+      write<X>(in.dx, at, dx);
+      if constexpr (kGated) {
+        write<Y>(in.dz, at, dz);
+      } else if (in.dadd) {
+        write<Y>(in.dadd, at, dx);
+      }
+    });
+#pragma unroll
+    for (int i = 0; i < Q; ++i) group.add_groups(dweight[i].value);
+    if (group.is_first()) write<float>(in.dweight_SN, run / group.of_block() * in.N, dweight);
   }
 };
 

@@ -72,16 +72,20 @@ struct ChannelDecay {
   constexpr std::int64_t runs() const { return (rows + rows_of_run - 1) / rows_of_run; }
 };
 
-// x̂ = (x + add)·r·weight with r = (mean² + eps)^−½ over each row, N numbers, and a gate a(z) upon it, or on x
-// before the mean. x, sum and their gradients are X; add, z, y and theirs are Y.
+// What is gated by a(z): x̂, or x before the mean.
+enum class Gating { none, silu, sigmoid, silu_first };
+
+// x̂ = (x + add)·r·weight with r = (mean² + eps)^−½ over each row, N numbers, or gated; nothing is added to
+// what is gated. x, sum and their gradients are X; add, z, y and theirs are Y.
 struct Norm {
-  std::int64_t rows, rows_of_run, z_stride;
-  int N;  // a multiple of four, at most kMostNorm
+  std::int64_t rows, z_stride;
+  std::int64_t runs;  // the k-th has rows k, k + runs, …; as split_of says (kernels.h)
+  int N;              // a multiple of four, at most kMostNorm
   float eps;
-  bool is_silu, gate_first;  // a is silu or sigmoid
-  const void* x;             // backward: the sum
-  const void* add;           // null: none
-  const void* z;             // null: no gate
+  Gating gating;
+  const void* x;    // backward: the sum
+  const void* add;  // null: none
+  const void* z;    // of a gate
   const float* weight_N;
   void* sum;  // x + add, where there is add
   void* y;
@@ -90,9 +94,7 @@ struct Norm {
   void* dx;
   void* dadd;  // dx as Y; null: not wanted
   void* dz;
-  float* dweight_RN;  // [runs][N]: what each run adds
-
-  constexpr std::int64_t runs() const { return (rows + rows_of_run - 1) / rows_of_run; }
+  float* dweight_SN;  // [shares][N]: what the runs add
 };
 
 // y = silu(gate)·up, all of one dtype, `count` numbers, a multiple of four.

@@ -95,6 +95,10 @@ struct Cpu {
     void sum(float (&values)[N]) {
       Team::sum(values, N);
     }
+    // Its block has no other.
+    void add_groups(float (&)[kChannels]) const {}
+    bool is_first() const { return true; }
+    int of_block() const { return 1; }
   };
 
   template <int kLanes>
