@@ -3,10 +3,10 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/from_blob.h>
-#include <ATen/ops/log_softmax.h>
 
 #include <algorithm>
 
+#include "ops/cross_entropy.h"
 #include "scan/upload.h"
 
 namespace mdnlab {
@@ -14,7 +14,7 @@ namespace mdnlab {
 namespace {
 
 constexpr std::int64_t segment_tokens = 4096;
-constexpr std::int64_t head_tokens = 256;  // logits at once
+constexpr std::int64_t logits_bytes = std::int64_t{64} << 20;  // at once
 
 }  // namespace
 
@@ -31,15 +31,10 @@ std::vector<double> log_probabilities(const LanguageModel& model, std::span<cons
     const std::int64_t length = std::min(segment_tokens, count - first);
     const at::Tensor hidden =
         model.hidden(all.narrow(1, first, length), {}, count > segment_tokens ? &state : nullptr)[0];
-    for (std::int64_t at = 0; at < length; at += head_tokens) {
-      const std::int64_t rows = std::min(head_tokens, length - at);
-      const at::Tensor next = all[0].narrow(0, first + at + 1, rows).unsqueeze(1);
-      const at::Tensor chosen = at::log_softmax(model.logits(hidden.narrow(0, at, rows)), -1)
-                                    .gather(1, next)
-                                    .to(at::kCPU, at::kDouble)
-                                    .contiguous();
-      result.insert(result.end(), chosen.const_data_ptr<double>(), chosen.const_data_ptr<double>() + rows);
-    }
+    const at::Tensor chosen =
+        ops::label_log_probabilities(hidden, model.head(), all[0].narrow(0, first + 1, length), logits_bytes)
+            .to(at::kCPU, at::kDouble);
+    result.insert(result.end(), chosen.const_data_ptr<double>(), chosen.const_data_ptr<double>() + length);
   }
   return result;
 }

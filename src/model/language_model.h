@@ -54,6 +54,9 @@ class LanguageModel {
   // hidden (…,D) → logits (…,vocabulary) in float32 (float64 for f64).
   at::Tensor logits(const at::Tensor& hidden) const;
 
+  // Of the head, (vocabulary,D).
+  const at::Tensor& head() const { return head_; }
+
   const std::vector<Parameter>& parameters() const { return parameters_; }
   std::int64_t vocab_size() const { return vocab_size_; }
   at::Device device() const { return embedding_.device(); }

@@ -107,6 +107,20 @@ struct FusedRotary {
   at::Tensor (*turn)(const at::Tensor& x_BTHK, const at::Tensor& position_BT, double theta, bool back);
 };
 
+// What a chunk of logits says of its labels (cross_entropy.h).
+struct FusedCrossEntropy {
+  bool (*takes)(const at::Tensor& logits_NV);
+  // −log p(label) of each row, (N) in float32: NaN where the label is no word. With `differentiate` the
+  // logits become its gradient by them: softmax − onehot.
+  at::Tensor (*losses)(const at::Tensor& logits_NV, const at::Tensor& labels_N, bool differentiate);
+};
+
+// x ← factor · x in place, factor a float64 scalar on the device; where it is 1, x is not read.
+struct FusedScaling {
+  bool (*takes)(const at::Tensor& x, const at::Tensor& factor);
+  void (*multiply)(const at::Tensor& x, const at::Tensor& factor);
+};
+
 struct Fused {
   FusedConvolution convolution;
   FusedQueryKey query_key;
@@ -115,6 +129,8 @@ struct Fused {
   FusedNorm norm;
   FusedSwiglu swiglu;
   FusedRotary rotary;
+  FusedCrossEntropy cross_entropy;
+  FusedScaling scaling;
   std::unique_ptr<Recording> (*record)(at::Device device, const std::function<void()>& work);
 };
 

@@ -2,7 +2,6 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
@@ -12,6 +11,7 @@
 #include <cmath>
 #include <utility>
 
+#include "ops/cross_entropy.h"
 #include "train/not_finite.h"
 #include "train/options.h"
 
@@ -73,9 +73,8 @@ at::Tensor Trainer::forward_backward(const StepBatches& step) {
     const at::Tensor hidden = model_.hidden(batch.tokens_BT, batch.documents).flatten(0, 1);
     // Only what has a label reaches the head.
     const at::Tensor chosen = batch.positions.defined() ? hidden.index_select(0, batch.positions) : hidden;
-    const at::Tensor sum =
-        at::cross_entropy_loss(model_.logits(chosen), batch.labels, {}, at::Reduction::Sum);
-    const at::Tensor share = sum / static_cast<double>(step.labels);
+    const at::Tensor share =
+        ops::linear_cross_entropy(chosen, model_.head(), batch.labels, 1 / static_cast<double>(step.labels));
     share.backward();
     loss += share.detach();
   }

@@ -6,10 +6,6 @@ namespace mdnlab::ops::cuda {
 
 namespace {
 
-bool is_aligned(const at::Tensor& x) {
-  return reinterpret_cast<std::uintptr_t>(x.const_data_ptr()) % 16 == 0;
-}
-
 // From row to row; 0 where rows are not evenly apart.
 std::int64_t row_stride(const at::Tensor& x) {
   std::int64_t stride = 0, rows = 1;
@@ -23,6 +19,10 @@ std::int64_t row_stride(const at::Tensor& x) {
 }
 
 }  // namespace
+
+bool is_aligned(const at::Tensor& x) {
+  return reinterpret_cast<std::uintptr_t>(x.const_data_ptr()) % 16 == 0;
+}
 
 at::Tensor aligned(const at::Tensor& value) {
   const at::Tensor whole = value.contiguous();
@@ -51,5 +51,7 @@ const mdnlab::ops::Fused mdnlab_cuda_operations{.convolution = mdnlab::ops::cuda
                                                 .norm = mdnlab::ops::cuda::fused_norm,
                                                 .swiglu = mdnlab::ops::cuda::fused_swiglu,
                                                 .rotary = mdnlab::ops::cuda::fused_rotary,
+                                                .cross_entropy = mdnlab::ops::cuda::fused_cross_entropy,
+                                                .scaling = mdnlab::ops::cuda::fused_scaling,
                                                 .record = mdnlab::ops::cuda::record};
 }

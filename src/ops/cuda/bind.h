@@ -8,6 +8,8 @@
 
 namespace mdnlab::ops::cuda {
 
+bool is_aligned(const at::Tensor& x);
+
 // The tensor itself, or a copy where its memory is not as problem.h says.
 at::Tensor aligned(const at::Tensor& value);
 
@@ -36,5 +38,7 @@ extern const FusedChannelDecay fused_channel_decay;
 extern const FusedNorm fused_norm;
 extern const FusedSwiglu fused_swiglu;
 extern const FusedRotary fused_rotary;
+extern const FusedCrossEntropy fused_cross_entropy;
+extern const FusedScaling fused_scaling;
 
 }  // namespace mdnlab::ops::cuda

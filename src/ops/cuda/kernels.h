@@ -42,4 +42,9 @@ cudaError_t swiglu_backward(const Swiglu& problem, Element element, cudaStream_t
 
 cudaError_t rotary(const Rotary& problem, Element element, cudaStream_t stream);
 
+// Writes loss_N and, where the problem says so, the gradient over the logits.
+cudaError_t cross_entropy(const CrossEntropy& problem, Element element, cudaStream_t stream);
+
+cudaError_t scaling(const Scaling& problem, Element element, cudaStream_t stream);
+
 }  // namespace mdnlab::ops::cuda

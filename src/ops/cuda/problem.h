@@ -117,4 +117,21 @@ struct Rotary {
   void* y_BTHK;
 };
 
+// Rows of V logits, which end on a multiple of four: what lies between is read and written as it was.
+struct CrossEntropy {
+  std::int64_t rows, stride;  // from row to row, in elements
+  int V;
+  bool differentiate;
+  const std::int64_t* label_N;
+  void* x_NV;  // float32 or bf16; softmax − onehot in the end where `differentiate`
+  float* loss_N;
+};
+
+// x ← factor·x, `count` numbers, a multiple of four.
+struct Scaling {
+  std::int64_t count;
+  const double* factor;
+  void* x;
+};
+
 }  // namespace mdnlab::ops::cuda

@@ -6,16 +6,21 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/equal.h>
+#include <ATen/ops/randint.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/randn_like.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <cmath>
 #include <cstdio>
 #include <functional>
 
+#include "check/peak_memory.h"
 #include "check/stopwatch.h"
+#include "ops/cross_entropy.h"
 #include "ops/fused.h"
 #include "scan/cuda_module.h"
 
@@ -140,6 +145,20 @@ Operation positions(std::int64_t B, std::int64_t T, std::int64_t H, std::int64_t
           }};
 }
 
+// In chunks of as many rows as `chunk`, a power of two.
+Operation head(std::int64_t N, std::int64_t D, std::int64_t V, std::int64_t chunk) {
+  const at::Tensor labels = at::randint(V, {N}, at::kLong);
+  return {"head of " + std::to_string(V),
+          {at::randn({N, D})},
+          {at::randn({V, D}) / std::sqrt(static_cast<double>(D))},
+          [=](const Tensors& x, const Tensors& w) {
+            const std::int64_t row_bytes =
+                (V + 63) / 64 * 64 * static_cast<std::int64_t>(x[0].element_size());
+            return Tensors{linear_cross_entropy(x[0], w[0], labels.to(x[0].device()),
+                                                1.0 / static_cast<double>(N), chunk * row_bytes)};
+          }};
+}
+
 class OpsGpu : public testing::Test {
  protected:
   // LibTorch looks for its CUDA half once, at the first tensor.
@@ -225,6 +244,17 @@ TEST_F(OpsGpu, AreThoseOfLibTorch) {
   check(gated_product(131, 2816));
   check(positions(2, 131, 3, 64, true));
   check(positions(3, 4096, 1, 128, false));
+  for (const std::int64_t V : {2, 5, 64, 501, 4099, 50257, 131071}) check(head(300, 64, V, 128));
+  check(head(1, 12, 100, 1));
+}
+
+TEST_F(OpsGpu, AHeadWhoseLossGoesOnHasItsGradientToo) {
+  Operation twice = head(67, 64, 501, 32);
+  twice.run = [run = twice.run](const Tensors& x, const Tensors& w) {
+    const at::Tensor loss = run(x, w)[0];
+    return Tensors{loss * loss};
+  };
+  check(twice);
 }
 
 TEST_F(OpsGpu, GoThroughMemoryAtItsRate) {
@@ -244,6 +274,45 @@ TEST_F(OpsGpu, GoThroughMemoryAtItsRate) {
   measure(gated_norm(B * T, 2048, NormGate::silu_first));
   measure(gated_product(B * T, 2816));
   measure(positions(B, T, 16, 64, false));
+}
+
+// Of mdn-400m with GPT-2's vocabulary, beside whole logits.
+TEST_F(OpsGpu, TheHeadIsFasterThanWholeLogits) {
+  constexpr std::int64_t N = 32768, D = 1024, V = 50257;
+  const auto bf16 = at::TensorOptions(kGpu).dtype(at::kBFloat16);
+  const at::Tensor hidden = at::randn({N, D}, bf16).requires_grad_(true),
+                   weight = (at::randn({V, D}, bf16.dtype(at::kFloat)) / 32).requires_grad_(true),
+                   labels = at::randint(V, {N}, bf16.dtype(at::kLong));
+  const auto time = [&](const char* name, double products, const std::function<void()>& work) {
+    const PeakMemory peak(kGpu);
+    work();
+    const double mib = static_cast<double>(peak.bytes()) / (1 << 20);
+    const double ms = time_work(kGpu, 9, work).median_ms;
+    std::printf("%-28s %7.2f ms %5.0f TFLOP/s %7.0f MiB\n", name, ms,
+                products * 2 * static_cast<double>(N * D * V) / ms * 1e-9, mib);
+    return ms;
+  };
+  const auto chunks = [&](std::int64_t mib) {
+    return [=] {
+      torch::autograd::grad({linear_cross_entropy(hidden, weight, labels, 1.0 / N, mib << 20)},
+                            {hidden, weight});
+    };
+  };
+  const double whole = time("whole logits", 3, [&] {
+    const at::Tensor logits = mdnlab::ops::linear(hidden, weight).to(at::kFloat);
+    torch::autograd::grad({at::cross_entropy_loss(logits, labels)}, {hidden, weight});
+  });
+  time("chunks of 2,048 rows", 3, chunks(256));
+  time("chunks of 8,192 rows", 3, chunks(1024));
+  const double ours = time("chunks of 4,096 rows", 3, chunks(kLogitsBytes >> 20));
+  time("log p of labels", 1, [&] { label_log_probabilities(hidden, weight, labels); });
+  EXPECT_LT(ours, whole);
+
+  const at::Tensor logits = at::randn({4096, 50304}, bf16).narrow(1, 0, V), some = labels.narrow(0, 0, 4096);
+  const double ms =
+      time_work(kGpu, 9, [&] { fused(kGpu)->cross_entropy.losses(logits, some, true); }).median_ms;
+  std::printf("%-28s %7.3f ms %5.2f TB/s\n", "4,096 rows of logits", ms,
+              static_cast<double>(2 * logits.nbytes()) / ms * 1e-9);
 }
 
 }  // namespace

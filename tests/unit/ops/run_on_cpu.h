@@ -47,13 +47,15 @@ class Team {
     }
   }
 
-  static void sum(float* values, std::size_t count) {
+  // merge(a, b) over all threads, in place.
+  template <class Merge>
+  static void combine(float* values, std::size_t count, const Merge& merge) {
     Team& team = *current_.team;
     team.slots_[current_.lane].assign(values, values + count);
     team.meeting_.arrive_and_wait();
-    std::fill_n(values, count, 0.F);
-    for (const std::vector<float>& slot : team.slots_) {
-      for (std::size_t n = 0; n < count; ++n) values[n] += slot.at(n);
+    std::copy_n(team.slots_[0].begin(), count, values);
+    for (std::size_t other = 1; other < team.slots_.size(); ++other) {
+      for (std::size_t n = 0; n < count; ++n) values[n] = merge(values[n], team.slots_[other].at(n));
     }
     team.meeting_.arrive_and_wait();
   }
@@ -72,6 +74,8 @@ class Team {
 
 struct Cpu {
   static Quad fetch(const float* p) { return {p[0], p[1], p[2], p[3]}; }
+  static Quad fetch_written(const float* p) { return fetch(p); }
+  static float load_written(const float* p) { return *p; }
   static Quad widen(const Quad& fetched) { return fetched; }
   static void store(float* p, const Quad& quad) { std::copy_n(quad.value, kChannels, p); }
   static void store_if(bool there, float* p, const Quad& quad) {
@@ -93,7 +97,11 @@ struct Cpu {
     }
     template <int N>
     void sum(float (&values)[N]) {
-      Team::sum(values, N);
+      Team::combine(values, N, [](float a, float b) { return a + b; });
+    }
+    float max(float value) {
+      Team::combine(&value, 1, [](float a, float b) { return std::max(a, b); });
+      return value;
     }
     // Its block has no other.
     void add_groups(float (&)[kChannels]) const {}
