@@ -84,17 +84,30 @@ Gpu describe(void* driver, int device) {
           .bus = bus.data()};
 }
 
+// "CUDA error 803: system has unsupported display driver / cuda driver combination"
+std::string error_text(void* driver, int code) {
+  const char* words = nullptr;
+  call(symbol<int(int, const char**)>(driver, "cuGetErrorString"), code, &words);
+  return "CUDA error " + std::to_string(code) + (words ? ": " + std::string(words) : "");
+}
+
 GpuFacts ask() {
   void* driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
-  if (!driver) return {.trouble = "no NVIDIA driver (libcuda.so.1)"};
+  if (!driver) {
+    const char* reason = dlerror();
+    return {.trouble = "no NVIDIA driver, looked for in LD_LIBRARY_PATH and the system's folders (" +
+                       std::string(reason ? reason : "libcuda.so.1") + ")"};
+  }
   GpuFacts facts{.driver = management().driver()};
+  call(symbol<int(int*)>(driver, "cuDriverGetVersion"), &facts.cuda);
   const auto initialize = symbol<int(unsigned)>(driver, "cuInit");
   const int code = initialize ? initialize(0) : -1;
   if (code != 0) {
-    constexpr int kNoDevice = 100;
-    facts.trouble = code == kNoDevice
-                        ? "the NVIDIA driver sees no GPU"
-                        : "the NVIDIA driver does not start (CUDA error " + std::to_string(code) + ")";
+    constexpr int kNoDevice = 100, kMismatch = 803;
+    facts.trouble = code == kNoDevice ? "the NVIDIA driver sees no GPU"
+                                      : "the NVIDIA driver does not start (" + error_text(driver, code) + ")";
+    if (code == kMismatch)
+      facts.trouble += ": its library and its kernel module are of two versions; restart the machine";
     return facts;
   }
   int count = 0;
@@ -113,6 +126,14 @@ const GpuFacts& gpu_facts() {
 
 std::string capability_text(int capability) {
   return std::to_string(capability / 10) + "." + std::to_string(capability % 10);
+}
+
+std::string cuda_text(int version) {
+  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
+
+std::string driver_text(const GpuFacts& facts) {
+  return "driver " + facts.driver + (facts.driver.empty() ? "" : " ") + "of CUDA " + cuda_text(facts.cuda);
 }
 
 std::optional<GpuClocks> gpu_clocks(const Gpu& gpu) { return management().clocks(gpu.bus); }

@@ -18,7 +18,8 @@ struct Gpu {
 };
 
 struct GpuFacts {
-  std::string driver;     // "580.159.04"; empty where there is none
+  std::string driver;     // "580.159.04"; empty where there is none, or it does not tell
+  int cuda = 0;           // 13000: the newest CUDA that the driver runs is 13.0
   std::string trouble;    // why there is no GPU to use, in words; empty when there is one
   std::vector<Gpu> gpus;  // in CUDA's order, as CUDA_VISIBLE_DEVICES leaves them
 };
@@ -26,7 +27,9 @@ struct GpuFacts {
 // Asked once; the same for the life of the process.
 const GpuFacts& gpu_facts();
 
-std::string capability_text(int capability);  // "9.0"
+std::string capability_text(int capability);     // "9.0"
+std::string cuda_text(int version);              // "13.0"
+std::string driver_text(const GpuFacts& facts);  // "driver 580.159.04 of CUDA 13.0"
 
 struct GpuClocks {
   int sm_mhz = 0, memory_mhz = 0;  // now

@@ -47,7 +47,7 @@ Finding gpu_finding() {
     names.push_back(gpu_text(gpu));
     is_new_enough = is_new_enough || gpu.capability >= scan::kLeastCapability;
   }
-  Finding finding{.what = "GPU", .found = join(names, "; ") + "; driver " + facts.driver, .is_needed = false};
+  Finding finding{.what = "GPU", .found = join(names, "; ") + "; " + driver_text(facts), .is_needed = false};
   if (!is_new_enough)
     finding.cure =
         "too old: compute capability " + capability_text(scan::kLeastCapability) + " or more is needed";
@@ -63,10 +63,14 @@ Finding kernels_finding() {
     return finding;
   }
   const scan::CudaModule& module = scan::cuda_module();
-  if (!module.libraries_trouble.empty()) {
-    finding.found = "none: LibTorch's CUDA libraries do not load";
-    finding.cure = module.libraries_trouble;
-  } else if (!module.trouble.empty()) {
+  try {
+    scan::require_cuda();
+  } catch (const Error& error) {
+    finding.found = "none";
+    finding.cure = error.what();
+    return finding;
+  }
+  if (!module.trouble.empty()) {
     finding.found = "batched matrix products; " + module.file;
     finding.cure = module.trouble;
   } else {

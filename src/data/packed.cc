@@ -92,6 +92,13 @@ void check_tokens(const Tokens& tokens, std::int64_t vocab_size, const Refusal& 
   });
 }
 
+// gpt2:98800c36deca, 50,257 tokens
+std::string identity(const std::string& digest, std::uint64_t vocab_size) {
+  constexpr std::size_t enough = 12;  // of the hash
+  return digest.substr(0, digest.find(':') + 1 + enough) + ", " +
+         grouped(static_cast<std::int64_t>(vocab_size)) + " tokens";
+}
+
 }  // namespace
 
 std::uint64_t padded_to_8(std::uint64_t bytes) { return (bytes + 7) / 8 * 8; }
@@ -116,8 +123,14 @@ PackedText open_packed(const std::filesystem::path& file, const Tokenizer& token
   MappedFile map(file);
   const std::span<const std::byte> bytes = map.bytes();
   const PackedHeader header = read_header(bytes, refuse);
-  refuse.unless(text_of(header.tokenizer) == tokenizer.digest(), "the file was packed with another tokenizer",
-                text_of(header.tokenizer), tokenizer.digest(), "name the same tokenizer in data.tokenizer");
+  const std::string packed = text_of(header.tokenizer), &wanted = tokenizer.digest();
+  const std::string kind = packed.substr(0, packed.find(':'));
+  refuse.unless(
+      packed == wanted, "the file was packed with another tokenizer", identity(packed, header.vocab_size),
+      identity(wanted, static_cast<std::uint64_t>(tokenizer.vocab_size())),
+      wanted.starts_with(kind + ":")
+          ? "name the very files of that tokenizer in data.tokenizer, or pack the text again"
+          : "data.tokenizer: " + kind + (kind == "byte" ? "" : ":PATH") + ", or pack the text again");
   check_sizes(header, bytes.size(), refuse);
   refuse.unless(header.vocab_size == static_cast<std::uint64_t>(tokenizer.vocab_size()),
                 "the file has another vocabulary than its tokenizer", std::to_string(header.vocab_size),

@@ -1,6 +1,7 @@
 #include "scan/cuda_module.h"
 
 #include <ATen/Context.h>
+#include <ATen/detail/CUDAHooksInterface.h>
 #include <dlfcn.h>
 
 #include <filesystem>
@@ -62,12 +63,32 @@ const CudaModule& cuda_module() {
   return module;
 }
 
+void require_cuda() {
+  const char* what = "LibTorch cannot use the GPU";
+  if (!cuda_module().libraries_trouble.empty()) {
+    refuse(what, cuda_module().libraries_trouble, "the CUDA libraries of LibTorch",
+           "pip install torch==2.11.0 brings them; name its torch/lib in LD_LIBRARY_PATH");
+  }
+  const int needed = static_cast<int>(at::detail::getCUDAHooks().versionCUDART()), found = gpu_facts().cuda;
+  if (found / 1000 < needed / 1000) {  // a driver runs every later CUDA of its major version
+    refuse(what, driver_text(gpu_facts()),
+           "a driver of CUDA " + cuda_text(needed) + ", as LibTorch's libraries are",
+           "a newer NVIDIA driver, or --device cpu");
+  }
+  if (!at::hasCUDA()) {
+    refuse(what, "no device that its CUDA libraries can start", "the GPUs that `nvidia-smi` lists",
+           "a warning of LibTorch before this line says why");
+  }
+}
+
 void require_gpu(c10::Device device) {
   const std::string name = device.str();
   const std::string needed = "an NVIDIA GPU of compute capability " + capability_text(kLeastCapability) +
                              " or more, with its driver";
   const GpuFacts& facts = gpu_facts();
-  if (!facts.trouble.empty()) refuse("there is no device " + name, facts.trouble, needed, "--device cpu");
+  if (!facts.trouble.empty())
+    refuse("there is no device " + name, facts.trouble, needed,
+           "`mdnlab doctor` tells what this machine has; --device cpu");
   const std::size_t index = device.has_index() ? static_cast<std::size_t>(device.index()) : 0;
   if (index >= facts.gpus.size()) {
     const std::size_t last = facts.gpus.size() - 1;
@@ -79,14 +100,7 @@ void require_gpu(c10::Device device) {
     refuse("device " + name + " is too old",
            gpu.name + ", compute capability " + capability_text(gpu.capability), needed);
   }
-  if (!cuda_module().libraries_trouble.empty()) {
-    refuse("LibTorch cannot use the GPU", cuda_module().libraries_trouble, "the CUDA libraries of LibTorch",
-           "pip install torch==2.11.0 brings them; name its torch/lib in LD_LIBRARY_PATH");
-  }
-  if (!at::hasCUDA()) {
-    refuse("LibTorch cannot use the GPU", "its CUDA libraries were loaded after it had looked for them",
-           "scan::cuda_module() before the first use of LibTorch");
-  }
+  require_cuda();
 }
 
 }  // namespace mdnlab::scan

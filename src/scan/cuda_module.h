@@ -20,9 +20,13 @@ struct CudaModule {
 // program calls this before it asks LibTorch for any device but the CPU.
 const CudaModule& cuda_module();
 
+// Returns when LibTorch can use a GPU at all; there is one, with a driver. Else Error (Code::machine): its
+// CUDA libraries do not load, or are of a newer CUDA than the driver.
+void require_cuda();
+
 // Returns when tensors can be on `device` (a cuda device; without an index the first). Else Error
 // (Code::machine) with what was found and what is needed: a driver, such a GPU, compute capability 8.0,
-// LibTorch's CUDA libraries.
+// and what require_cuda() needs.
 void require_gpu(c10::Device device);
 
 }  // namespace mdnlab::scan

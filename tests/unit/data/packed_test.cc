@@ -96,7 +96,10 @@ TEST(TokenWidth, FitsTheVocabulary) {
 
 TEST_F(Packed, AnotherTokenizerIsRefusedByName) {
   pack("byte");
-  EXPECT_THAT(refused(), HasSubstr("packed with another tokenizer; found byte:"));
+  EXPECT_THAT(
+      refused(),
+      HasSubstr("packed with another tokenizer; found byte:1c31626f568a, 256 tokens, expected gpt2:"));
+  EXPECT_THAT(refused(), HasSubstr("; data.tokenizer: byte, or pack the text again"));
 }
 
 TEST_F(Packed, DamageOfEachPartIsNamed) {
