@@ -80,7 +80,10 @@ std::int64_t vocabulary_of(const RunConfig& config, const Task& task) {
   const Params& model = config.model.options;
   if (!model.is_set("vocab_size")) return task.vocab_size();
   if (model.integer("vocab_size") < task.vocab_size()) {
-    throw model.error("vocab_size", "vocab_size is smaller than the task's vocabulary",
+    const std::string whose = config.task.kind->needs_corpus
+                                  ? "vocabulary of the tokenizer " + quote(config.data->text("tokenizer"))
+                                  : "task's vocabulary";
+    throw model.error("vocab_size", "vocab_size is smaller than the " + whose,
                       grouped(task.vocab_size()) + " or more");
   }
   return model.integer("vocab_size");
