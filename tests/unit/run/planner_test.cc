@@ -214,8 +214,10 @@ TEST(Plan, RefusesAVocabularyThatTheTaskDoesNotFitIn) {
   const Error small =
       error_of([&] { here.plan(changed(text_run, "num_heads: 2", "num_heads: 2, vocab_size: 255")); });
   EXPECT_EQ(small.code(), Code::usage);
-  EXPECT_THAT(small.what(),
-              HasSubstr("vocab_size is smaller than the task's vocabulary; found 255, expected 256 or more"));
+  EXPECT_THAT(
+      small.what(),
+      HasSubstr(
+          "vocab_size is smaller than the vocabulary of the tokenizer 'byte'; found 255, expected 256 or more"));
   const Error evaluation =
       error_of([&] { here.plan(mqar_run + "eval: [{task: mqar, vocabulary: 64, pairs: 2}]\n"); });
   EXPECT_THAT(evaluation.what(),
