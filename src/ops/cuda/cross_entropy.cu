@@ -14,48 +14,7 @@ namespace {
 constexpr int kRowThreads = 512;
 
 struct RowGpu : Gpu {
-  // What the kernel itself writes: not through the read-only path.
-  static __device__ float4 fetch_written(const float* p) { return *reinterpret_cast<const float4*>(p); }
-  static __device__ uint2 fetch_written(const __nv_bfloat16* p) { return *reinterpret_cast<const uint2*>(p); }
-  static __device__ float load_written(const float* p) { return *p; }
-  static __device__ float load_written(const __nv_bfloat16* p) { return __bfloat162float(*p); }
-
-  // Over the whole warps of a block, once each: every thread gets the same bits.
-  class Group {
-   public:
-    explicit __device__ Group(int threads) : warps_(threads / 32) {}
-
-    template <int N>
-    __device__ void sum(float (&values)[N]) const {
-      combine(values, [](float a, float b) { return a + b; });
-    }
-    __device__ float max(float value) const {
-      float values[1] = {value};
-      combine(values, [](float a, float b) { return fmaxf(a, b); });
-      return values[0];
-    }
-
-   private:
-    template <int N, class Merge>
-    __device__ void combine(float (&values)[N], const Merge& merge) const {
-      __shared__ float slots[kRowThreads / 32][N];
-#pragma unroll
-      for (int n = 0; n < N; ++n) {
-#pragma unroll
-        for (int step = 1; step < 32; step *= 2)
-          values[n] = merge(values[n], __shfl_xor_sync(0xffffffffu, values[n], step));
-        if (threadIdx.x % 32 == 0) slots[threadIdx.x / 32][n] = values[n];
-      }
-      __syncthreads();
-#pragma unroll
-      for (int n = 0; n < N; ++n) {
-        values[n] = slots[0][n];
-        for (int warp = 1; warp < warps_; ++warp) values[n] = merge(values[n], slots[warp][n]);
-      }
-    }
-
-    int warps_;
-  };
+  using Group = GroupOf<kRowThreads>;
 };
 
 template <class T>
@@ -73,7 +32,7 @@ __global__ void __launch_bounds__(kThreads) scaling_kernel(const __grid_constant
   const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * kThreads * kChannels;
   for (std::int64_t at = (static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x) * kChannels;
        at < in.count; at += step) {
-    Quad quad = Gpu::widen(RowGpu::fetch_written(x + at));
+    Quad quad = Gpu::widen(Gpu::fetch_written(x + at));
 #pragma unroll
     for (int n = 0; n < kChannels; ++n) quad.value[n] *= factor;
     Gpu::store(x + at, quad);

@@ -14,6 +14,11 @@ struct Gpu {
   // Through the read-only path, so that loads of later tokens may pass stores of earlier ones.
   static __device__ float4 fetch(const float* p) { return __ldg(reinterpret_cast<const float4*>(p)); }
   static __device__ uint2 fetch(const __nv_bfloat16* p) { return __ldg(reinterpret_cast<const uint2*>(p)); }
+  // What the kernel itself writes.
+  static __device__ float4 fetch_written(const float* p) { return *reinterpret_cast<const float4*>(p); }
+  static __device__ uint2 fetch_written(const __nv_bfloat16* p) { return *reinterpret_cast<const uint2*>(p); }
+  static __device__ float load_written(const float* p) { return *p; }
+  static __device__ float load_written(const __nv_bfloat16* p) { return __bfloat162float(*p); }
   static __device__ Quad widen(const float4& value) { return {value.x, value.y, value.z, value.w}; }
   static __device__ Quad widen(const uint2& bits) {
     const auto low = [](unsigned pair) { return __uint_as_float(pair << 16); };
@@ -58,25 +63,23 @@ struct Gpu {
     return of;
   }
 
-  // Sums over the `lanes` threads of a group, a power of two from 4 to 256, in place; all of the group call
-  // it. Each thread gets the same bits.
-  class Group {
+  // Sums and maxima over the `lanes` threads of a group, a power of two from 4 to kMost, in place; all of the
+  // group call it. Each thread gets the same bits.
+  template <int kMost>
+  class GroupOf {
    public:
-    explicit __device__ Group(int lanes)
+    explicit __device__ GroupOf(int lanes)
         : lanes_(lanes),
           mask_(lanes < 32 ? ((1u << lanes) - 1) << (threadIdx.x % 32 / lanes * lanes) : 0xffffffffu) {}
 
     template <int N>
     __device__ void sum(float (&values)[N]) {
-#pragma unroll
-      for (int step = 1; step < 32; step *= 2) {
-#pragma unroll
-        for (int n = 0; n < N; ++n) {
-          const float other = __shfl_xor_sync(mask_, values[n], step < lanes_ ? step : 0);
-          if (step < lanes_) values[n] += other;
-        }
-      }
-      if (lanes_ > 32) add_warps(values);
+      combine(values, [](float a, float b) { return a + b; });
+    }
+    __device__ float max(float value) {
+      float values[1] = {value};
+      combine(values, [](float a, float b) { return fmaxf(a, b); });
+      return values[0];
     }
 
     // Sums over the groups of a block, in place, for the threads of the first; all of the block call it.
@@ -98,10 +101,23 @@ struct Gpu {
     __device__ int of_block() const { return blockDim.x / lanes_; }
 
    private:
-    // One barrier a sum: the next one writes to the other half.
-    template <int N>
-    __device__ void add_warps(float (&values)[N]) {
-      __shared__ float slots[2][8][4];
+    template <int N, class Merge>
+    __device__ void combine(float (&values)[N], const Merge& merge) {
+#pragma unroll
+      for (int step = 1; step < 32; step *= 2) {
+#pragma unroll
+        for (int n = 0; n < N; ++n) {
+          const float other = __shfl_xor_sync(mask_, values[n], step < lanes_ ? step : 0);
+          if (step < lanes_) values[n] = merge(values[n], other);
+        }
+      }
+      if (lanes_ > 32) combine_warps(values, merge);
+    }
+
+    // One barrier a call: the next one writes to the other half.
+    template <int N, class Merge>
+    __device__ void combine_warps(float (&values)[N], const Merge& merge) {
+      __shared__ float slots[2][kMost / 32][4];
       static_assert(N <= 4);
       const int warps = lanes_ / 32, warp = threadIdx.x / 32, group = warp / warps, lane = threadIdx.x % 32;
       half_ ^= 1;
@@ -114,13 +130,14 @@ struct Gpu {
       for (int n = 0; n < N; ++n) {
         values[n] = slots[half_][group * warps + lane % warps][n];
         for (int step = 1; step < warps; step *= 2)
-          values[n] += __shfl_xor_sync(0xffffffffu, values[n], step);
+          values[n] = merge(values[n], __shfl_xor_sync(0xffffffffu, values[n], step));
       }
     }
 
     int lanes_, half_ = 0;
     unsigned mask_;
   };
+  using Group = GroupOf<256>;
 };
 
 }  // namespace mdnlab::ops::cuda
