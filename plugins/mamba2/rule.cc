@@ -95,7 +95,7 @@ class Mamba2 final : public Rule {
   }
 
   double mixing_flops(std::int64_t) const override {
-    return 4.0 * static_cast<double>(heads_ * state_ * width_);
+    return 4.0 * static_cast<double>(heads_ * state_ * width_);  // the write Δt B xᵀ, and SᵀC
   }
 
   at::Tensor forward(const at::Tensor& x_BTD, const Weights& weights, const ops::Documents& documents,

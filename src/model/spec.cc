@@ -261,12 +261,11 @@ std::vector<ParameterSpec> parameter_specs(const ModelSpec& spec,
 ModelFacts model_facts(const ModelSpec& spec, std::span<const std::unique_ptr<Rule>> rules,
                        std::int64_t vocab_size, std::int64_t context_tokens, at::ScalarType dtype) {
   ModelFacts facts;
-  double products = 0;  // multiply-adds of the weight matrices
+  double products = 0;  // multiply-adds: one a number of each matrix; a convolution's taps are no matrix
   for (const ParameterSpec& parameter : parameter_specs(spec, rules, vocab_size)) {
     facts.parameters += parameter.count();
-    if (parameter.shape.size() >= 2 && parameter.name != "model.embeddings.weight") {
+    if (parameter.shape.size() == 2 && parameter.name != "model.embeddings.weight")
       products += static_cast<double>(parameter.count());
-    }
   }
   if (spec.options.boolean("tie_word_embeddings"))
     products += static_cast<double>(vocab_size * spec.hidden_size());
@@ -275,6 +274,8 @@ ModelFacts model_facts(const ModelSpec& spec, std::span<const std::unique_ptr<Ru
     mixing += rule->mixing_flops(context_tokens);
     for (const StateSpec& state : rule->state(context_tokens, dtype)) facts.state_bytes += state.bytes();
   }
+  // Backward is two products for each of forward's: towards the input, and towards the other factor. What is
+  // computed twice is counted once; norms, gates and convolutions are left out.
   facts.flops_per_token = 3 * (2 * products + mixing);
   return facts;
 }

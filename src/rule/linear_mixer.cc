@@ -99,8 +99,8 @@ class LinearMixer final : public Rule {
   }
 
   double mixing_flops(std::int64_t) const override {
-    // Token by token: read with q, and with p; write k rᵀ into the state. Momentum doubles the written
-    // state's upkeep.
+    // K·V multiply-adds a head for each of: Sᵀq; with delta Sᵀp; the write of k rᵀ; with momentum another, as
+    // M takes k rᵀ and S takes βM. Decays multiply alone and are not counted.
     const double state = static_cast<double>(heads_ * key_width_ * value_width_);
     return 2 * state * ((needs_.has_delta ? 3 : 2) + (needs_.has_momentum ? 1 : 0));
   }

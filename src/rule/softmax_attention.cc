@@ -61,10 +61,10 @@ class SoftmaxAttention final : public Rule {
   }
 
   double mixing_flops(std::int64_t context_tokens) const override {
-    // Token t sees min(t, window) keys; two products with each.
+    // Token t = 1… sees min(t, window) keys; two products with each.
     const auto context = static_cast<double>(context_tokens);
     const double window = std::min(context, static_cast<double>(window_.value_or(context_tokens)));
-    const double mean_keys = window - window * window / (2 * context);
+    const double mean_keys = window - window * (window - 1) / (2 * context);
     return 4.0 * static_cast<double>(heads_ * width_) * mean_keys;
   }
 

@@ -86,15 +86,46 @@ TEST(PublishedSizes, StateBytesCountEverythingThatDecodingNeeds) {
   EXPECT_EQ(bytes(transformer, 4096, at::kBFloat16), 24ll * 2 * 2 * 1024 * 4096);
 }
 
-TEST(PublishedSizes, FlopsATokenAreSixTimesTheMatricesAndTheMixing) {
-  const ModelSpec spec = spec_of(
+double flops(const std::string& yaml, std::int64_t vocabulary, std::int64_t context) {
+  const ModelSpec spec = spec_of(yaml);
+  return model_facts(spec, build_rules(spec, plugins()), vocabulary, context, at::kFloat).flops_per_token;
+}
+
+TEST(FlopsAToken, OfAttentionGrowWithTheKeysThatATokenSees) {
+  const std::string attention =
       "rule: attention\nmodel: {hidden_size: 64, num_hidden_layers: 2, num_heads: 4, intermediate_size: "
-      "128}");
+      "128}";
   const double matrices =
       2 * (4 * 64 * 64 + 3 * 64 * 128) + 100 * 64;  // the embedding is looked up, not multiplied
-  const double mixing = 2 * 2 * 64 * 32;            // half of the context, two products
-  EXPECT_EQ(model_facts(spec, build_rules(spec, plugins()), 100, 32, at::kFloat).flops_per_token,
-            3 * (2 * matrices + mixing));
+  // Token t sees t keys, 16.5 on average; q·k and the sum of values are 64 multiply-adds each.
+  EXPECT_EQ(flops(attention, 100, 32), 6 * (matrices + 2 * (2 * 64 * 16.5)));
+  EXPECT_EQ(flops(attention, 100, 1), 6 * (matrices + 2 * (2 * 64)));
+  // A window of 8 over 32 tokens: 1 + … + 8 keys, then 24 tokens with 8.
+  const std::string window = "rule: {name: sliding_attention, window: 8}" + attention.substr(15);
+  EXPECT_EQ(flops(window, 100, 32), 6 * (matrices + 2 * (2 * 64 * (36 + 24 * 8) / 32.0)));
+}
+
+TEST(FlopsAToken, OfALinearRuleAreItsMatricesAndItsStateWhateverTheContext) {
+  const std::string model =
+      "model: {hidden_size: 64, num_hidden_layers: 3, num_heads: 2, head_dim: 16, expand_v: 2, "
+      "hidden_ratio: 0}";
+  const double head = 100 * 64, state = 2 * 16 * 32;
+  // q and k of 32 channels, v, the gate and o of 64, and a, b, m, e a head; S is read with q and with p, k rᵀ
+  // goes into M and M into S.
+  const double mdn_matrices = 64 * (32 + 32 + 64 + 64 + 64 + 4 * 2);
+  EXPECT_EQ(flops("rule: mdn\n" + model, 100, 64), 6 * (head + 3 * (mdn_matrices + 4 * state)));
+  EXPECT_EQ(flops("rule: mdn\n" + model, 100, 4096), flops("rule: mdn\n" + model, 100, 64));
+  // Without momentum and its gates m and e.
+  const double gdn_matrices = mdn_matrices - 64 * 2 * 2;
+  EXPECT_EQ(flops("rule: gated_deltanet\n" + model, 100, 64), 6 * (head + 3 * (gdn_matrices + 3 * state)));
+}
+
+TEST(FlopsAToken, OfMamba2AreItsTwoProjectionsItsWriteAndItsRead) {
+  const std::string mamba2 =
+      "rule: {name: mamba2, head_width: 16, state_size: 8}\nmodel: {hidden_size: 64, num_hidden_layers: 3, "
+      "num_heads: 8, hidden_ratio: 0}";
+  const double matrices = 64 * (128 + (128 + 2 * 8) + 8) + 128 * 64;  // z; x, B and C; Δt. And out.
+  EXPECT_EQ(flops(mamba2, 100, 64), 6 * (100 * 64 + 3 * (matrices + 2 * 8 * 8 * 16)));
 }
 
 }  // namespace
