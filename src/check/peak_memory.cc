@@ -1,5 +1,6 @@
 #include "check/peak_memory.h"
 
+#include <ATen/Context.h>
 #include <c10/core/Allocator.h>
 #include <c10/core/CachingDeviceAllocator.h>
 #include <c10/util/ThreadLocalDebugInfo.h>
@@ -39,7 +40,9 @@ struct PeakMemory::CpuMeter : Meter {
 
 // The caching allocator keeps statistics of its own.
 struct PeakMemory::GpuMeter : Meter {
-  explicit GpuMeter(c10::Device of) : device(of), before(current().current) {
+  explicit GpuMeter(c10::Device of) : device(of) {
+    at::globalContext().lazyInitDevice(device.type());  // before its first tensor there is no allocator
+    before = current().current;
     c10::getDeviceAllocator(device.type())->resetPeakStats(device.index());
   }
 
@@ -50,7 +53,7 @@ struct PeakMemory::GpuMeter : Meter {
   std::int64_t bytes() const override { return current().peak - before; }
 
   c10::Device device;
-  std::int64_t before;
+  std::int64_t before = 0;
 };
 
 PeakMemory::PeakMemory(c10::Device device) {

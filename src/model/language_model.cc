@@ -40,8 +40,9 @@ LanguageModel::LanguageModel(const ModelSpec& spec, const Plugins& plugins, std:
   std::vector<std::unique_ptr<Rule>> rules = build_rules(spec, plugins);
   std::map<std::string, at::Tensor> tensors;
   for (const ParameterSpec& parameter : parameter_specs(spec, rules, vocab_size)) {
-    at::Tensor tensor = at::empty(parameter.shape, dtype == at::kDouble ? at::kDouble : at::kFloat);
-    fill(tensor, parameter);
+    const at::TensorOptions options(dtype == at::kDouble ? at::kDouble : at::kFloat);
+    at::Tensor tensor = at::empty(parameter.shape, device.is_meta() ? options.device(device) : options);
+    if (!device.is_meta()) fill(tensor, parameter);
     tensor = tensor.to(device).set_requires_grad(true);
     parameters_.push_back({parameter.name, tensor, parameter.decays});
     tensors[parameter.name] = tensor;

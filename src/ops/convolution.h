@@ -16,7 +16,7 @@ struct ConvolutionGradients {
   at::Tensor dx_BTC, dweight_WC;
 };
 
-// Loops, on the CPU.
+// Loops, on the CPU; in its rehearsal (scan/rehearsal.h) none.
 at::Tensor convolve_by_loops(const at::Tensor& x_BTC, const at::Tensor& weight_WC,
                              const at::Tensor& position_BT);
 ConvolutionGradients convolve_backward_by_loops(const at::Tensor& x_BTC, const at::Tensor& weight_WC,

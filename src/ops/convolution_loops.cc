@@ -69,6 +69,7 @@ void convolve_backward(const Reach& reach, const T* x, const T* weight, const T*
 
 at::Tensor convolve_by_loops(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& position) {
   at::Tensor sum = at::empty_like(x);
+  if (x.is_meta()) return sum;
   const Reach reach(x, weight, position);
   if (x.scalar_type() == at::kDouble) {
     convolve(reach, x.const_data_ptr<double>(), weight.const_data_ptr<double>(), sum.data_ptr<double>());
@@ -81,6 +82,7 @@ at::Tensor convolve_by_loops(const at::Tensor& x, const at::Tensor& weight, cons
 ConvolutionGradients convolve_backward_by_loops(const at::Tensor& x, const at::Tensor& weight,
                                                 const at::Tensor& position, const at::Tensor& dsum) {
   ConvolutionGradients out{at::zeros_like(x), at::zeros_like(weight)};
+  if (x.is_meta()) return out;
   const Reach reach(x, weight, position);
   if (x.scalar_type() == at::kDouble) {
     convolve_backward(reach, x.const_data_ptr<double>(), weight.const_data_ptr<double>(),

@@ -18,6 +18,7 @@
 
 #include "ops/fused.h"
 #include "ops/layer.h"
+#include "scan/rehearsal.h"
 
 namespace mdnlab::ops {
 
@@ -30,7 +31,7 @@ constexpr std::int64_t kWords = 64;
 // W, V filled up.
 std::int64_t words_of(const at::Tensor& weight_VD) {
   const std::int64_t V = weight_VD.size(0);
-  return weight_VD.is_cpu() ? V : (V + kWords - 1) / kWords * kWords;
+  return is_as_on(at::kCPU, weight_VD) ? V : (V + kWords - 1) / kWords * kWords;
 }
 
 // (W,D) in the compute dtype.
@@ -67,7 +68,8 @@ at::Tensor losses_of_chunk(at::Tensor logits_NV, const at::Tensor& labels_N, boo
 void add_product(at::Tensor& sum, const at::Tensor& a, const at::Tensor& b, double scale) {
   if (sum.scalar_type() == a.scalar_type()) {
     at::addmm_out(sum, sum, a, b, 1, scale);
-  } else if (a.is_cuda()) {
+  } else if (is_as_on(at::kCUDA, a)) {
+    if (a.is_meta()) return;  // of this product LibTorch knows no shape
     at::addmm_out(sum, sum, a, b, sum.scalar_type(), 1, scale);
   } else {
     sum.add_(at::mm(a, b), scale);

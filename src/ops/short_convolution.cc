@@ -10,6 +10,7 @@
 #include "ops/convolution.h"
 #include "ops/fused.h"
 #include "ops/layer.h"
+#include "scan/rehearsal.h"
 
 namespace mdnlab::ops {
 
@@ -20,15 +21,15 @@ class Convolution : public torch::autograd::Function<Convolution> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x_BTC,
                             const at::Tensor& weight_WC, const Documents& documents) {
     context->save_for_backward({x_BTC, weight_WC, documents.position_BT});
-    return (x_BTC.is_cpu() ? convolve_by_loops : convolve_by_tensors)(x_BTC, weight_WC,
-                                                                      documents.position_BT);
+    return (is_as_on(at::kCPU, x_BTC) ? convolve_by_loops : convolve_by_tensors)(x_BTC, weight_WC,
+                                                                                 documents.position_BT);
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  torch::autograd::variable_list gradients) {
     const auto saved = context->get_saved_variables();
     const auto convolve_backward =
-        saved[0].is_cpu() ? convolve_backward_by_loops : convolve_backward_by_tensors;
+        is_as_on(at::kCPU, saved[0]) ? convolve_backward_by_loops : convolve_backward_by_tensors;
     const auto [dx, dweight] = convolve_backward(saved[0], saved[1], saved[2], gradients[0].contiguous());
     return {dx, dweight, at::Tensor()};
   }

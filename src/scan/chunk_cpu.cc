@@ -35,26 +35,29 @@ const cpu::Functions<T>& functions(const cpu::Scan<T>& scan) {
   }
 }
 
+// In a rehearsal (rehearsal.h) a tensor that is there has an address, which nobody follows.
+template <class T>
+T* data(const at::Tensor& value) {
+  static T nowhere;
+  if (!value.defined()) return nullptr;
+  return value.is_meta() ? &nowhere : value.mutable_data_ptr<T>();
+}
+
+template <class T>
+const T* const_data(const at::Tensor& value) {
+  return value.defined() && !value.is_meta() ? value.const_data_ptr<T>() : data<T>(value);
+}
+
 template <class T>
 cpu::Rows<const T> const_rows(const at::Tensor& value_BTHX) {
   if (!value_BTHX.defined()) return {};
-  return {value_BTHX.const_data_ptr<T>(), value_BTHX.stride(1), value_BTHX.stride(2)};
+  return {const_data<T>(value_BTHX), value_BTHX.stride(1), value_BTHX.stride(2)};
 }
 
 template <class T>
 cpu::Rows<T> rows(const at::Tensor& value_BTHX) {
   if (!value_BTHX.defined()) return {};
-  return {value_BTHX.mutable_data_ptr<T>(), value_BTHX.stride(1), value_BTHX.stride(2)};
-}
-
-template <class T>
-const T* const_data(const at::Tensor& value) {
-  return value.defined() ? value.const_data_ptr<T>() : nullptr;
-}
-
-template <class T>
-T* data(const at::Tensor& value) {
-  return value.defined() ? value.mutable_data_ptr<T>() : nullptr;
+  return {data<T>(value_BTHX), value_BTHX.stride(1), value_BTHX.stride(2)};
 }
 
 std::int64_t chunk_count(std::int64_t tokens, std::int64_t chunk_size) {
@@ -131,10 +134,11 @@ Options with_chunk_size(const Options& options, const Inputs& inputs) {
 
 // Calls work(document, key head, scratch) for every pair, each exactly once, on up to at::get_num_threads()
 // threads. Pairs share no output, so the threads change no result.
+// In a rehearsal, for none.
 enum class Order { first_first, last_first };
 template <class T, class Work>
-void for_each_pair(const cpu::Scan<T>& scan, const std::vector<cpu::Document>& documents, Order order,
-                   const Work& work) {
+void for_each_pair(const Inputs& in, const cpu::Scan<T>& scan, const std::vector<cpu::Document>& documents,
+                   Order order, const Work& work) {
   const std::int64_t pairs = static_cast<std::int64_t>(documents.size()) * scan.key_heads;
   const std::int64_t scratch_size = functions<T>(scan).scratch_size(scan);
   // A thread costs tens of microseconds to start: worth it from about a million multiply-adds.
@@ -142,10 +146,12 @@ void for_each_pair(const cpu::Scan<T>& scan, const std::vector<cpu::Document>& d
   const double multiply_adds = 4.0 * scan.tokens * scan.heads * scan.key_width * scan.value_width;
   const auto threads = std::min<std::int64_t>(
       {pairs, at::get_num_threads(), 1 + static_cast<std::int64_t>(multiply_adds / kWorthAThread)});
-  std::vector<at::DataPtr> scratch;  // LibTorch's allocator aligns to 64 bytes
+  c10::Allocator* const allocator = c10::GetAllocator(in.q_BTGK.device().type());
+  std::vector<at::DataPtr> scratch;  // LibTorch's allocator of the CPU aligns to 64 bytes
   for (std::int64_t thread = 0; thread < threads; ++thread) {
-    scratch.push_back(c10::GetCPUAllocator()->allocate(static_cast<std::size_t>(scratch_size) * sizeof(T)));
+    scratch.push_back(allocator->allocate(static_cast<std::size_t>(scratch_size) * sizeof(T)));
   }
+  if (in.q_BTGK.is_meta()) return;
   std::atomic<std::int64_t> next = 0;
   const auto run = [&](const at::DataPtr& memory) {
     for (std::int64_t turn = next++; turn < pairs; turn = next++) {
@@ -189,7 +195,7 @@ Outputs forward(const Prepared& in, const Options& options, SavedForBackward* sa
     }
   }
   const cpu::Results<T> results{rows<T>(out.o_BTHV), {data<T>(out.final_S_NHKV), data<T>(out.final_M_NHKV)}};
-  for_each_pair(scan, documents.list, Order::first_first,
+  for_each_pair(in, scan, documents.list, Order::first_first,
                 [&](const cpu::Document& document, std::int64_t key_head, T* scratch) {
                   functions<T>(scan).forward(scan, document, key_head, results, kept, scratch);
                 });
@@ -206,7 +212,7 @@ Outputs step(const Prepared& in) {
       at::empty({scan.tokens, scan.heads, scan.key_width, scan.value_width}, in.v_BTHV.options());
   if (scan.has_momentum) out.final_M_NHKV = at::empty_like(out.final_S_NHKV);
   const cpu::Results<T> results{rows<T>(out.o_BTHV), {data<T>(out.final_S_NHKV), data<T>(out.final_M_NHKV)}};
-  for_each_pair(scan, documents.list, Order::first_first,
+  for_each_pair(in, scan, documents.list, Order::first_first,
                 [&](const cpu::Document& document, std::int64_t key_head, T* scratch) {
                   functions<T>(scan).step(scan, document, key_head, results, scratch);
                 });
@@ -241,7 +247,7 @@ Inputs backward(const Prepared& in, const Options& options, const SavedForBackwa
                                     data<T>(out.eta_BTH),
                                     {data<T>(out.initial_S_NHKV), data<T>(out.initial_M_NHKV)}};
   // What forward left last is still in the cache.
-  for_each_pair(scan, documents.list, Order::last_first,
+  for_each_pair(in, scan, documents.list, Order::last_first,
                 [&](const cpu::Document& document, std::int64_t key_head, T* scratch) {
                   functions<T>(scan).backward(scan, document, key_head, kept, received, gradients, scratch);
                 });

@@ -12,6 +12,7 @@
 #include "scan/batched/batched.h"
 #include "scan/chunk_cpu.h"
 #include "scan/cuda_module.h"
+#include "scan/rehearsal.h"
 
 namespace mdnlab::scan {
 
@@ -126,11 +127,12 @@ const Implementation& choose(const Inputs& inputs, std::string_view forced, Pass
     throw Error(Code::machine, "scan: the kernel " + quote(forced) + " does not take these inputs on " +
                                    device.str() + ": " + reason);
   }
+  const bool is_rehearsal = device.is_meta() && is_rehearsed();
   std::string refusals;
   for (const Implementation& implementation : list) {
     const std::string reason = refusal_of(implementation, inputs, pass);
     if (reason.empty()) {
-      if (!refusals.empty() && registry().warnings.insert(refusals).second)
+      if (!refusals.empty() && !is_rehearsal && registry().warnings.insert(refusals).second)
         warn("scan: the kernel " + quote(implementation.name) + " is used, because of " + refusals);
       return implementation;
     }

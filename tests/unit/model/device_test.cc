@@ -4,9 +4,9 @@
 #include <ATen/ops/empty.h>
 #include <gtest/gtest.h>
 
-#include "../meta_device.h"
 #include "config/yaml.h"
 #include "model/language_model.h"
+#include "scan/rehearsal.h"
 
 namespace mdnlab {
 namespace {

@@ -4,8 +4,8 @@
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
-#include "../meta_device.h"
 #include "layer.h"
+#include "scan/rehearsal.h"
 
 namespace mdnlab {
 namespace {
