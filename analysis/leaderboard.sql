@@ -14,6 +14,8 @@
 --   mqar_accuracy      recall by settings.pairs, each with the accuracy of guessing (settings.chance):
 --                      `4: 0.981 (chance 0.016)`; the mean over lengths where there are several
 --   tokens_per_second  in training on text, else on mqar: the median of metric train/tokens_per_second
+--   mfu                likewise of train/mfu, the share of the GPU's dense bf16 rate; empty where that is unknown
+--   peak_memory_mib    likewise the most of train/peak_memory_mib, what tensors held on the GPU
 --   seeds
 --   sweep              the `name:` of the YAML file
 with
@@ -57,19 +59,25 @@ score as (
     on evaluation.run_id = chosen.id and evaluation.step = chosen.step and evaluation.task = chosen.task
 ),
 speed as (
-  select run_id, avg(value) as median
+  select run_id,
+    avg(value) filter (where name = 'train/tokens_per_second' and is_middle) as tokens_per_second,
+    avg(value) filter (where name = 'train/mfu' and is_middle) as mfu,
+    max(value) filter (where name = 'train/peak_memory_mib') as peak_memory_mib
   from (
-    select run_id, value, row_number() over (partition by run_id order by value) as place,
-      count(*) over (partition by run_id) as n
+    select run_id, name, value,
+      row_number() over of_run in ((count(*) over all_of_run + 1) / 2, (count(*) over all_of_run + 2) / 2)
+        as is_middle
     from metric
-    where run_id in (select id from chosen) and name = 'train/tokens_per_second' and value is not null
+    where run_id in (select id from chosen) and value is not null
+      and name in ('train/tokens_per_second', 'train/mfu', 'train/peak_memory_mib')
+    window all_of_run as (partition by run_id, name), of_run as (partition by run_id, name order by value)
   )
-  where place in ((n + 1) / 2, (n + 2) / 2)
   group by run_id
 ),
 size as (
   select sweep, rule, options, task, avg(parameters) as parameters, avg(state_bytes) as state_bytes,
-    avg(steps * tokens_per_step) as train_tokens, avg(median) as tokens_per_second
+    avg(steps * tokens_per_step) as train_tokens, avg(tokens_per_second) as tokens_per_second,
+    avg(mfu) as mfu, max(peak_memory_mib) as peak_memory_mib
   from chosen left join speed on speed.run_id = chosen.id
   group by sweep, rule, options, task
 ),
@@ -104,6 +112,8 @@ select
   round(bits_per_byte_4x, 3) as bits_per_byte_4x,
   mqar_accuracy,
   cast(round(coalesce(on_text.tokens_per_second, on_mqar.tokens_per_second)) as integer) as tokens_per_second,
+  round(coalesce(on_text.mfu, on_mqar.mfu), 3) as mfu,
+  cast(round(coalesce(on_text.peak_memory_mib, on_mqar.peak_memory_mib)) as integer) as peak_memory_mib,
   entry.seeds,
   entry.sweep
 from (

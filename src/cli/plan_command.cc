@@ -1,11 +1,11 @@
-#include <fmt/format.h>
-
+#include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/log.h"
-#include "base/text.h"
 #include "cli/arguments.h"
 #include "cli/command.h"
+#include "cli/plan_tables.h"
 #include "cli/plan_words.h"
 #include "run/yaml_reference.h"
 
@@ -13,60 +13,37 @@ namespace mdnlab {
 
 namespace {
 
-std::string state_of(Store* store, const std::string& key) {
-  if (!store) return "new";
-  const std::optional<RunRow> run = find_run(*store, key);
-  return run ? std::string(state_name(run->state)) : "new";
-}
+using Memory = std::optional<TrainingMemory>;
 
-nlohmann::ordered_json plan_json(const std::vector<PlannedRun>& plan, Store* store) {
-  nlohmann::ordered_json root{{"schema", 1}, {"runs", nlohmann::ordered_json::array()}};
-  for (const PlannedRun& run : plan) {
-    root["runs"].push_back({{"index", run.index},
-                            {"key", run.row.key},
-                            {"name", run.row.name},
-                            {"rule", run.row.rule},
-                            {"kernel", run.kernel},
-                            {"parameters", run.row.parameters},
-                            {"state_bytes", run.row.state_bytes},
-                            {"flops_per_token", run.flops_per_token},
-                            {"tokens_per_step", run.row.tokens_per_step},
-                            {"memory_bytes", run.memory_bytes},
-                            {"state", state_of(store, run.row.key)},
-                            {"config", nlohmann::ordered_json::parse(run.row.config_json)}});
-  }
-  return root;
-}
+// Many runs of a sweep differ in nothing that takes memory.
+class Rehearsals {
+ public:
+  explicit Rehearsals(const Plugins& plugins) : plugins_(plugins) {}
 
-Table plan_table(const std::vector<PlannedRun>& plan, Store* store) {
-  Table table{{{"index", true},
-               {"key"},
-               {"run"},
-               {"rule"},
-               {"kernel"},
-               {"parameters", true},
-               {"state_bytes", true},
-               {"mflops_per_token", true},
-               {"tokens", true},
-               {"memory_mib", true},
-               {"state"}},
-              {}};
-  for (const PlannedRun& run : plan) {
-    table.rows.push_back({std::to_string(run.index), run.row.key.substr(0, 8), run.row.name, run.row.rule,
-                          run.kernel, std::to_string(run.row.parameters), std::to_string(run.row.state_bytes),
-                          fmt::format("{:.2f}", run.flops_per_token / 1e6),
-                          std::to_string(run.row.steps * run.row.tokens_per_step),
-                          std::to_string(run.memory_bytes >> 20), state_of(store, run.row.key)});
+  Memory of(const PlannedRun& run, c10::DeviceType device) {
+    nlohmann::json config = nlohmann::json::parse(run.row.config_json);
+    config.erase("name");
+    config.erase("eval");
+    for (const char* option : {"betas", "checkpoint_every", "eps", "evaluate_every", "lr", "max_norm",
+                               "min_lr_ratio", "seed", "steps", "warmup_steps", "weight_decay"})
+      config["train"].erase(option);
+    const auto [known, is_new] = known_.try_emplace({config.dump(), device});
+    if (is_new) known->second = training_memory(run.config, plugins_, *run.task, run.vocab_size, device);
+    return known->second;
   }
-  return table;
-}
+
+ private:
+  const Plugins& plugins_;
+  std::map<std::pair<std::string, c10::DeviceType>, Memory> known_;
+};
 
 int run(std::span<const std::string> words) {
   Arguments arguments(
       {.usage = "mdnlab plan FILE.yaml [options]",
        .about =
-           "Prints every run of the sweep: key, rule, kernel, parameters, state bytes, training FLOPs a token, "
-           "tokens, a memory estimate, and where the run stands in the database. Runs nothing.",
+           "Prints every run of the sweep: rule, parameters, bytes of state to go on decoding, training FLOPs a "
+           "token, tokens a step, memory at the fullest moment; then key, where the run stands in the database, "
+           "kernel and name. Runs nothing.",
        .examples = "  mdnlab plan experiments/quickstart.yaml\n"
                    "  mdnlab plan experiments/quickstart.yaml --json --only rule.name=mdn\n"
                    "  mdnlab plan FILE.yaml --device cuda      # which kernels would run there\n"
@@ -83,12 +60,25 @@ int run(std::span<const std::string> words) {
   }
   if (!arguments.has("FILE"))
     throw Error(Code::usage, {.what = "FILE is missing", .hint = "usage: mdnlab plan FILE.yaml [options]"});
-  const std::vector<PlannedRun> plan = read_plan(arguments, arguments.plugins());
   std::optional<Store> store;
   if (std::filesystem::exists(arguments.database())) store = Store::open_reading(arguments.database());
-  Store* known = store ? &*store : nullptr;
-  print(arguments.has("json") ? plan_json(plan, known).dump(2) + "\n"
-                              : plan_table(plan, known).text(arguments.format()));
+  const c10::DeviceType device = rehearsal_of(arguments.device());
+  const Plugins plugins = arguments.plugins();
+  Rehearsals rehearsals(plugins);
+  std::vector<PlanRow> plan;
+  for (PlannedRun& run : read_plan(arguments, plugins)) {
+    const std::optional<RunRow> known = store ? find_run(*store, run.row.key) : std::nullopt;
+    const Memory memory = rehearsals.of(run, device), gpu_memory = rehearsals.of(run, c10::kCUDA);
+    plan.push_back(
+        {std::move(run), known ? std::string(state_name(known->state)) : "new", memory, gpu_memory});
+  }
+  if (arguments.has("json")) {
+    print(nlohmann::ordered_json{{"schema", 1}, {"runs", plan_json(plan)}}.dump(2) + "\n");
+  } else if (arguments.format() == TableFormat::plain) {
+    print(plan_text(plan));
+  } else {
+    print(plan_table(plan).text(arguments.format()));
+  }
   return 0;
 }
 

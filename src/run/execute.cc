@@ -17,6 +17,8 @@
 #include "run/memory.h"
 #include "run/numerics.h"
 #include "run/planner.h"
+#include "run/training_memory.h"
+#include "run/utilisation.h"
 #include "store/evaluations.h"
 #include "store/metrics.h"
 #include "store/runs.h"
@@ -103,13 +105,17 @@ struct Attempt {
   const EvaluatedModel& identity;
 };
 
-TrainingResult train_and_evaluate(const Attempt& attempt, const RunConfig& config, TaskMaker& tasks) {
+TrainingResult train_and_evaluate(const Attempt& attempt, const PlannedRun& planned, TaskMaker& tasks) {
   const auto& [order, plugins, store, run, identity] = attempt;
+  const RunConfig& config = planned.config;
   set_numerics(config.train);
 
-  const std::unique_ptr<Task> task = tasks.make(config.task, config);
-  LanguageModel model(config.model, plugins, vocabulary_of(config, *task),
-                      dtype_of(config.train.text("dtype")),
+  StoreSink sink(store, run.id, identity);
+  const at::ScalarType dtype = dtype_of(config.train.text("dtype"));
+  UtilisationSink measured(sink, order.device, planned.flops_per_token,
+                           peak_flops(order.device, dtype));  // sees the model arrive
+  const std::shared_ptr<const Task>& task = planned.task;
+  LanguageModel model(config.model, plugins, planned.vocab_size, dtype,
                       static_cast<std::uint64_t>(config.train.integer("seed")), order.device);
   Trainer trainer(model, *task, config.train, run_folder(order.database, run.plan.key), run.plan.config_json);
   std::vector<std::string> refused;
@@ -118,7 +124,6 @@ TrainingResult train_and_evaluate(const Attempt& attempt, const RunConfig& confi
   if (step > 0) tell(fmt::format("goes on from step {}", step));
   resume_from(store, run.id, step);
 
-  StoreSink sink(store, run.id, identity);
   Clock::time_point told{};
   TrainingHooks hooks;
   hooks.should_stop = [] { return stop_requested != 0; };
@@ -143,7 +148,7 @@ TrainingResult train_and_evaluate(const Attempt& attempt, const RunConfig& confi
                                 {"skipped", now.skipped},
                                 {"tokens_per_second", now.tokens_per_second}});
   };
-  const TrainingResult result = trainer.train(sink, hooks);
+  const TrainingResult result = trainer.train(measured, hooks);
   sink.flush(result.step);
   if (told_skip) tell(fmt::format("skipped {} of {} steps", result.skipped, result.step));
   if (result.end == TrainingEnd::finished) evaluate_at_end(model, config, tasks, sink);
@@ -160,15 +165,17 @@ TrainingResult train_in_memory(const Attempt& attempt) {
   if (planned.row.key != plan.key)
     throw Error(Code::failed, "the data or a rule has changed since the run was planned");
   const Params& train = planned.config.train;
-  const std::int64_t element = train.text("dtype") == "f64" ? 8 : 4;
-  const std::string warning =
-      memory_warning(planned.memory_bytes, 4 * element * plan.parameters, device_memory(order.device));
+  const std::int64_t element = train.text("dtype") == "f64" ? 8 : 4, least = 4 * element * plan.parameters;
+  const std::optional<TrainingMemory> memory = training_memory(
+      planned.config, attempt.plugins, *planned.task, planned.vocab_size, rehearsal_of(order.device));
+  const std::int64_t estimate = memory ? memory->peak_bytes : least;
+  const std::string warning = memory_warning(estimate, least, device_memory(order.device));
   if (!warning.empty()) tell("warning: " + warning);
   try {
-    return train_and_evaluate(attempt, planned.config, tasks);
+    return train_and_evaluate(attempt, planned, tasks);
   } catch (const std::exception& error) {
     if (!is_out_of_memory(error)) throw;
-    throw out_of_memory(train, planned.memory_bytes, device_memory(order.device));
+    throw out_of_memory(train, estimate, device_memory(order.device));
   }
 }
 

@@ -39,17 +39,6 @@ std::string run_key(const RunConfig& config, const Plugins& plugins, const std::
   return sha256(whole.dump()).substr(0, 32);
 }
 
-// What one batch keeps for the backward pass, in elements a token: a block saves about 30 hidden-sized
-// tensors and 4 MLP-sized ones; the head, logits and their gradient.
-std::int64_t estimate_memory(const RunConfig& config, std::int64_t parameters, std::int64_t vocabulary) {
-  const Params& train = config.train;
-  const std::int64_t hidden = config.model.hidden_size(), wide = config.model.intermediate_size();
-  const auto layers = static_cast<std::int64_t>(config.model.layers.size());
-  const std::int64_t tokens = train.integer("batch_size") * train.integer("seq_len");
-  const std::int64_t element = train.text("dtype") == "f64" ? 8 : 4;
-  return parameters * 4 * element + tokens * element * (layers * (30 * hidden + 4 * wide) + 3 * vocabulary);
-}
-
 bool equal_values(const std::string& found, const std::string& wanted) {
   double a = 0, b = 0;
   return found == wanted || (parse_real(found, a) && parse_real(wanted, b) && a == b);
@@ -91,9 +80,9 @@ std::int64_t vocabulary_of(const RunConfig& config, const Task& task) {
 
 PlannedRun describe_run(RunConfig config, const Plugins& plugins, TaskMaker& tasks, c10::Device device) {
   PlannedRun run;
-  const std::unique_ptr<Task> task = tasks.make(config.task, config);
-  const std::int64_t vocabulary = vocabulary_of(config, *task);
-  std::string data_digest = task->data_digest();
+  run.task = tasks.make(config.task, config);
+  const std::int64_t vocabulary = run.vocab_size = vocabulary_of(config, *run.task);
+  std::string data_digest = run.task->data_digest();
   for (const TaskChoice& choice : config.evaluations) {
     const std::unique_ptr<Task> asked = tasks.make(choice, config);
     if (data_digest.empty())
@@ -109,7 +98,6 @@ PlannedRun describe_run(RunConfig config, const Plugins& plugins, TaskMaker& tas
   const ModelFacts facts = model_facts(config.model, rules, vocabulary, config.train.integer("seq_len"),
                                        dtype_of(config.train.text("dtype")));
   run.flops_per_token = facts.flops_per_token;
-  run.memory_bytes = estimate_memory(config, facts.parameters, vocabulary);
   run.kernel = kernels_of(config.model, rules, plugins, dtype_of(config.train.text("dtype")), device);
   const std::string device_kind = device.is_cpu() ? "cpu" : "cuda";
   run.row = {.key = run_key(config, plugins, data_digest, device_kind),

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -33,7 +34,8 @@ struct PlannedRun {
   RunPlan row;         // key and facts, as the store keeps them
   std::string kernel;  // kernels_of (kernels.h)
   double flops_per_token = 0;
-  std::int64_t memory_bytes = 0;  // an estimate: parameters, gradients, moments, activations of one batch
+  std::shared_ptr<const Task> task;  // that it is trained on
+  std::int64_t vocab_size = 0;
 };
 
 // A run's key and facts from its configuration. The key hashes the resolved options (dtype and threads among

@@ -171,9 +171,13 @@ TEST(Output, ThatCannotBeWrittenIsAnError) {
   EXPECT_THAT(full.err, HasSubstr("cannot write to standard output: No space left on device"));
 }
 
-TEST(Output, OfTheRulesFitsATerminal) {
+TEST(Output, FitsATerminal) {
+  const auto experiment = [](const char* name) { return (source_folder() / "experiments" / name).string(); };
   for (const std::vector<std::string>& words :
-       std::vector<std::vector<std::string>>{{"rules", "list"},
+       std::vector<std::vector<std::string>>{{"plan", experiment("quickstart.yaml")},
+                                             {"plan", experiment("mamba2-3to1-400m.yaml")},
+                                             {"plan", experiment("mdn-7b.yaml")},
+                                             {"rules", "list"},
                                              {"rules", "show", "mdn"},
                                              {"rules", "show", "mamba2"},
                                              {"rules", "show", "family"}}) {

@@ -155,7 +155,8 @@ TEST(Plan, TellsWhatIsKnownOfARunBeforeItStarts) {
   EXPECT_EQ(run.row.state_bytes, 2 * 4 * (2 * 2 * 8 * 8 + 3 * 3 * 16));
   EXPECT_GT(run.row.parameters, 256 * 16 * 2);
   EXPECT_GT(run.flops_per_token, 6 * 256 * 16);
-  EXPECT_GT(run.memory_bytes, 4 * 4 * run.row.parameters);
+  EXPECT_EQ(run.vocab_size, 256);
+  EXPECT_EQ(run.task->vocab_size(), 256);
 }
 
 TEST(Plan, RunsOfASweepAreNamedAndNumberedAndOneThatResolvesTwiceIsOne) {

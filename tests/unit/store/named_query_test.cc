@@ -78,7 +78,13 @@ class Analysis : public testing::Test {
                                     {100, "valid/loss", 1.75},
                                     {50, "train/tokens_per_second", 900.4},
                                     {100, "train/tokens_per_second", 100.0},
-                                    {75, "train/tokens_per_second", 1000.0}});
+                                    {75, "train/tokens_per_second", 1000.0},
+                                    {50, "train/mfu", 0.35},
+                                    {75, "train/mfu", 0.4},
+                                    {100, "train/mfu", 0.04},
+                                    {50, "train/peak_memory_mib", 30'000.0},
+                                    {75, "train/peak_memory_mib", 31'000.0},
+                                    {100, "train/peak_memory_mib", 31'000.0}});
     const EvaluatedModel model{.run_id = run, .step = 100};
     add_evaluation(store, model, score_of("text", "bits_per_byte", at_1x, R"({"length_factor": 1})", 256));
     add_evaluation(store, model, score_of("text", "bits_per_byte", at_4x, R"({"length_factor": 4})", 1024));
@@ -140,17 +146,17 @@ TEST_F(Analysis, TheLeaderboardJoinsARulesRuns) {
   std::vector<std::string> names;
   for (const Table::Column& column : table.columns) names.push_back(column.name);
   EXPECT_THAT(names, ElementsAre("rule", "options", "parameters", "state_bytes", "train_tokens",
-                                 "bits_per_byte_1x", "bits_per_byte_4x", "mqar_accuracy", "tokens_per_second", "seeds", "sweep"));
+                                 "bits_per_byte_1x", "bits_per_byte_4x", "mqar_accuracy", "tokens_per_second", "mfu", "peak_memory_mib", "seeds", "sweep"));
   ASSERT_EQ(table.rows.size(), 4u);
   EXPECT_EQ(table.rows[3][7], "4: 0.500") << "no chance was stated";
   EXPECT_THAT(table.rows[0], ElementsAre("attention", "", "500000", "65536", "409600", "2.25", "5", "", "900",
-                                         "1", "quickstart"));
+                                         "0.35", "31000", "1", "quickstart"));
   EXPECT_THAT(table.rows[1],
               ElementsAre("mdn", "", "500000", "65536", "409600", "2.5", "2.75",
-                          "4: 0.981 (chance 0.016), 16: 0.500 (chance 0.016)", "900", "1", "quickstart"));
+                          "4: 0.981 (chance 0.016), 16: 0.500 (chance 0.016)", "900", "0.35", "31000", "1", "quickstart"));
   EXPECT_THAT(table.rows[2],
               ElementsAre("mamba2", "", "7", "65536", "409600", "", "",
-                          "4: 0.250 (chance 0.016), 16: 0.125 (chance 0.016)", "", "1", "quickstart"));
+                          "4: 0.250 (chance 0.016), 16: 0.125 (chance 0.016)", "", "", "", "1", "quickstart"));
 }
 
 TEST_F(Analysis, TheLeaderboardMeansOverSeedsAndTakesTheNewestOfEach) {
