@@ -35,6 +35,12 @@ class Management {
     return text.data();
   }
 
+  int count() const {
+    unsigned count = 0;
+    call(works_ ? symbol<int(unsigned*)>(library_, "nvmlDeviceGetCount_v2") : nullptr, &count);
+    return static_cast<int>(count);
+  }
+
   std::optional<GpuClocks> clocks(const std::string& bus) const {
     constexpr int kSm = 1, kMemory = 2;
     void* device = nullptr;
@@ -99,6 +105,7 @@ GpuFacts ask() {
                        std::string(reason ? reason : "libcuda.so.1") + ")"};
   }
   GpuFacts facts{.driver = management().driver()};
+  facts.installed = management().count();
   call(symbol<int(int*)>(driver, "cuDriverGetVersion"), &facts.cuda);
   const auto initialize = symbol<int(unsigned)>(driver, "cuInit");
   const int code = initialize ? initialize(0) : -1;

@@ -22,6 +22,7 @@ struct GpuFacts {
   int cuda = 0;           // 13000: the newest CUDA that the driver runs is 13.0
   std::string trouble;    // why there is no GPU to use, in words; empty when there is one
   std::vector<Gpu> gpus;  // in CUDA's order, as CUDA_VISIBLE_DEVICES leaves them
+  int installed = 0;      // GPUs of the host, visible to us or not; 0 where the management library is mute
 };
 
 // Asked once; the same for the life of the process.

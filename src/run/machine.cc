@@ -4,6 +4,7 @@
 #include <torch/version.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 #include <string>
 
@@ -41,7 +42,7 @@ MachineFacts machine_facts() {
           .cpu_cores = sysconf(_SC_NPROCESSORS_ONLN),
           .memory_mib = sysconf(_SC_PHYS_PAGES) / 1024 * (sysconf(_SC_PAGESIZE) / 1024),
           .gpu = gpus.empty() ? "" : gpus[0].name,
-          .gpu_count = std::ssize(gpus),
+          .gpu_count = gpus.empty() ? 0 : std::max<std::int64_t>(std::ssize(gpus), gpu_facts().installed),
           .gpu_memory_mib = gpus.empty() ? 0 : gpus[0].memory_mib,
           .driver = gpu_facts().driver};
 }
