@@ -29,13 +29,15 @@ struct Sizes {
       chunks += (starts[n + 1] - starts[n] + cuda::kChunk - 1) / cuda::kChunk;
   }
 
-  bool has_coefficients() const { return !has_channels || has_momentum; }
-  // L, (I + A)⁻¹, three tiles of chunk × K, a row of K: of the operands, and of their adjoints.
+  bool has_terms() const { return !has_channels || has_momentum; }
+  bool has_coefficients() const { return has_terms() || K == cuda::kWideWidth; }
+  std::int64_t parts() const { return cuda::adjoint_parts(static_cast<int>(K)); }
+  // L, (I + A)⁻¹, three tiles of chunk × K, a row of K: of the operands, and of their adjoints, where each
+  // part of the keys has the first two.
   std::int64_t channel_bytes() const { return 2 * kPanelBytes + 3 * 2 * cuda::kChunk * K + 4 * K; }
+  std::int64_t product_bytes() const { return channel_bytes() + (parts() - 1) * 2 * kPanelBytes; }
   std::int64_t state_bytes() const { return 2 * K * V * (has_momentum ? 2 : 1); }
-  std::int64_t term_bytes() const {
-    return static_cast<std::int64_t>(sizeof(cuda::GateTerms)) * cuda::adjoint_parts(static_cast<int>(K));
-  }
+  std::int64_t term_bytes() const { return parts() * static_cast<std::int64_t>(sizeof(cuda::GateTerms)); }
 
   std::int64_t H, K, V, documents = 0, chunks = 0;
   bool has_delta, has_momentum, has_channels;
@@ -49,7 +51,7 @@ at::Tensor buffer(const Inputs& in, std::int64_t chunks, std::int64_t bytes) {
 std::int64_t chunks_at_once(const Sizes& of) {
   constexpr std::int64_t bound = std::int64_t{640} << 20, fewest_units = 96;
   const std::int64_t bytes =
-      of.chunks * of.H * (2 * of.state_bytes() + (of.has_channels ? of.channel_bytes() : 0));
+      of.chunks * of.H * (2 * of.state_bytes() + (of.has_channels ? of.product_bytes() : 0));
   std::int64_t groups = 1;
   while (bytes / groups > bound && of.documents / (2 * groups) * of.H * (of.V / 64) >= fewest_units)
     groups *= 2;
@@ -99,8 +101,8 @@ Inputs backward(const Inputs& in, const Options&, const Saved&, const Outputs&,
                    d_states = buffer(in, chunks, of.state_bytes());
   at::Tensor residuals, products, terms;
   if (of.has_delta || of.has_channels) residuals = buffer(in, chunks, of.V / 64 * kPanelBytes);
-  if (of.has_channels) products = buffer(in, chunks, of.channel_bytes());
-  if (of.has_coefficients()) terms = buffer(in, chunks, of.term_bytes());
+  if (of.has_channels) products = buffer(in, chunks, of.product_bytes());
+  if (of.has_terms()) terms = buffer(in, chunks, of.term_bytes());
   return out;
 }
 

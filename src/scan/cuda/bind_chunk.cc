@@ -184,7 +184,7 @@ Inputs backward_hopper(const Inputs& in, const Options& options, const Saved& sa
     scan.d_beta = data(out.beta_BTH);
     scan.d_eta = data(out.eta_BTH);
 
-    const bool has_coefficients = !scan.has_channel_decay || scan.has_momentum;
+    const bool has_terms = !scan.has_channel_decay || scan.has_momentum;
     bound.take_prepared(saved);
     scan.states = bound.buffer(state_bytes);
     scan.d_states = bound.buffer(state_bytes);
@@ -195,12 +195,12 @@ Inputs backward_hopper(const Inputs& in, const Options& options, const Saved& sa
     } else {
       scan.partial = bound.floats(partial_elements(scan));
     }
-    if (has_coefficients) {
+    if (has_terms) {
       scan.terms = static_cast<cuda::GateTerms*>(
           bound.buffer(sizeof(cuda::GateTerms) * cuda::adjoint_parts(scan.key_width)));
     }
     check_cuda(launch_adjoints(scan, c10::cuda::getCurrentCUDAStream()), "scan: the adjoints of q and k");
-    if (has_coefficients)
+    if (has_terms)
       check_cuda(launch_gate_adjoints(scan, c10::cuda::getCurrentCUDAStream()), "scan: the gates' adjoints");
   }
   return out;

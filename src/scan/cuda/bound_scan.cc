@@ -113,12 +113,11 @@ float* BoundScan::floats(std::int64_t count) {
 }
 
 void BoundScan::place_prepared(const std::function<void*(std::int64_t)>& place, bool for_backward) {
-  const bool has_pairs = scan_.has_channel_decay && scan_.has_momentum;
-  if (!scan_.has_channel_decay || has_pairs)
+  if (has_coefficients(scan_))
     scan_.coefficients = static_cast<cuda::Coefficients*>(place(sizeof(cuda::Coefficients)));
   if (scan_.has_channel_decay) {
     scan_.channel_operands = place(cuda::channel_operand_bytes(scan_.key_width));
-    if (has_pairs && for_backward) scan_.channel_pairs = place(cuda::channel_pair_bytes());
+    if (scan_.has_momentum && for_backward) scan_.channel_pairs = place(cuda::channel_pair_bytes());
   } else {
     scan_.scores = place(kPanelBytes);
     if (scan_.has_delta) scan_.inverse = place(kPanelBytes);

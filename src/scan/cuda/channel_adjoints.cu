@@ -8,11 +8,17 @@ namespace mdnlab::scan::cuda {
 
 template <>
 std::int64_t ChannelKernels<ChannelElement>::product_bytes(int key_width) {
-  return key_width == 64 ? sizeof(ChannelProducts<ChannelElement, 64>)
-                         : sizeof(ChannelProducts<ChannelElement, 128>);
+  return adjoint_parts(key_width) * (key_width == 64 ? sizeof(ChannelProducts<ChannelElement, 64>)
+                                                     : sizeof(ChannelProducts<ChannelElement, 128>));
 }
 
 namespace {
+
+// As many as the multiprocessors hold, or there are chunks and `heads`; of each part of the keys.
+template <int K>
+dim3 product_blocks(const ChunkScan& scan, int heads) {
+  return dim3(std::min(scan.multiprocessors / adjoint_parts(K), scan.sizes.chunks * heads), adjoint_parts(K));
+}
 
 // Everything that is summed over the values.
 template <int K>
@@ -27,9 +33,9 @@ cudaError_t launch_products(const ChunkScan& scan, std::false_type, cudaStream_t
                                                 static_cast<const T*>(scan.d_states),
                                                 static_cast<const T*>(scan.residuals),
                                                 static_cast<ChannelProducts<T, K>*>(scan.channel_products)};
-  const dim3 blocks(std::min(scan.multiprocessors, scan.sizes.chunks * scan.sizes.heads));
-  return launch<ChannelProductShared<T, K>>(channel_products<T, K>, blocks, (K / kPanel + 1) * kWarpgroup,
-                                            arguments, stream);
+  using Shared = ChannelProductShared<T, K>;
+  return launch<Shared>(channel_products<T, K>, product_blocks<K>(scan, scan.sizes.heads),
+                        (Shared::groups + 1) * kWarpgroup, arguments, stream);
 }
 
 template <int K>
@@ -49,9 +55,9 @@ cudaError_t launch_products(const ChunkScan& scan, std::true_type, cudaStream_t 
       static_cast<const ChannelPairs<T>*>(scan.channel_pairs),
       static_cast<ChannelProducts<T, K>*>(scan.channel_products),
       scan.terms};
-  const dim3 blocks(std::min(scan.multiprocessors, scan.sizes.chunks * scan.sizes.key_heads));
-  return launch<ChannelMomentumProductShared<T, K>>(channel_momentum_products<T, K>, blocks,
-                                                    (K / kPanel + 1) * kWarpgroup, arguments, stream);
+  using Shared = ChannelMomentumProductShared<T, K>;
+  return launch<Shared>(channel_momentum_products<T, K>, product_blocks<K>(scan, scan.sizes.key_heads),
+                        (Shared::groups + 1) * kWarpgroup, arguments, stream);
 }
 
 }  // namespace

@@ -24,7 +24,7 @@ namespace mdnlab::scan::cuda {
 template <class T, int K>
 struct ChannelAdjointArguments {
   ChannelInputs<T> in;
-  const ChannelProducts<T, K>* products;  // [chunks·H]
+  const ChannelProducts<T, K>* products;  // [chunks·H][parts]
   T *d_q, *d_k;                           // (tokens,G,K)
   float *d_log_alpha, *d_beta;            // (tokens,H,K), (tokens,H), null: not wanted
 };
@@ -61,9 +61,9 @@ __device__ inline float element_of(const T* panel, int t, int j) {
 struct QuarterWords {
   std::uint32_t word[3][2][2];
 };
-template <class T, int K>
-__device__ inline void load_words(QuarterWords& words, const ChannelProducts<T, K>& products, int quarter,
-                                  int pair, OctetLane at) {
+template <class Products>
+__device__ inline void load_words(QuarterWords& words, const Products& products, int quarter, int pair,
+                                  OctetLane at) {
 #pragma unroll
   for (int e = 0; e < 2; ++e) {
     const int t = 2 * at.place + e;  // of an octet
@@ -71,7 +71,7 @@ __device__ inline void load_words(QuarterWords& words, const ChannelProducts<T, 
     const int place = pair / 32 * kPanelElements + in_panel;
 #pragma unroll
     for (int o = 0; o < 2; ++o) {
-      const auto load = [&](const T* panels) {
+      const auto load = [&](const auto* panels) {
         return *reinterpret_cast<const std::uint32_t*>(panels + place + o * kOctet * kPanel);
       };
       words.word[0][o][e] = load(products.out);
@@ -135,12 +135,12 @@ __device__ inline void add_turn(const ChannelAdjointArguments<T, K>& arguments, 
   }
 }
 
-// d log α of the slice: what passes through whole quarters comes to the rest.
+// d log α of the slice: what passes through whole quarters comes to the rest. `own_pair`: in `products`.
 template <class T, int K>
 __device__ inline void store_gates(const ChannelAdjointArguments<T, K>& arguments, const ChannelSlice& slice,
                                    const float2 (&through)[kQuarters], const ChannelProducts<T, K>& products,
-                                   Chunk chunk, int head, int pair, OctetLane at) {
-  float2 kept = reinterpret_cast<const float2*>(products.keep)[pair];
+                                   Chunk chunk, int head, int pair, int own_pair, OctetLane at) {
+  float2 kept = reinterpret_cast<const float2*>(products.keep)[own_pair];
 #pragma unroll
   for (int i = 0; i < kQuarters; ++i) kept *= slice.total[i][at.row];
   const int H = arguments.in.sizes.heads, bytes = H * K * sizeof(float);
@@ -188,7 +188,9 @@ __global__ __launch_bounds__(32 * kSliceWarps, 3) void channel_adjoints(
     const int turn = step % turns, head = blockIdx.y * turns + turn,
               pair = 8 * (step / turns * kSliceWarps + warp) + at.row;
     const unsigned entry = blockIdx.x * in.sizes.heads + head;  // in 32 bits: two registers fewer
-    const ChannelProducts<T, K>& products = arguments.products[entry];
+    const int part = adjoint_parts(K) == 1 ? 0 : pair / (adjoint_width(K) / 2),
+              own_pair = pair - part * (adjoint_width(K) / 2);
+    const ChannelProducts<T, K>& products = arguments.products[entry * adjoint_parts(K) + part];
     const bool is_other_head = turns > 1 || step == 0;
     if (is_other_head) {
       __syncthreads();  // nobody reads what belongs to the head before
@@ -201,7 +203,7 @@ __global__ __launch_bounds__(32 * kSliceWarps, 3) void channel_adjoints(
       __syncthreads();
     }
     QuarterWords words;
-    load_words(words, products, 0, pair, at);
+    load_words(words, products, 0, own_pair, at);
     SliceInputs inputs;
     load_slice<T, K>(inputs, in, chunk, head, pair, at);
     lay_slice<T>(slice, inputs, betas, at);
@@ -222,7 +224,7 @@ __global__ __launch_bounds__(32 * kSliceWarps, 3) void channel_adjoints(
         widen<T>(sums.key[o], words.word[1][o]);
         widen<T>(sums.write[o], words.word[2][o]);
       }
-      if (quarter < kQuarters - 1) load_words(words, products, quarter + 1, pair, at);
+      if (quarter < kQuarters - 1) load_words(words, products, quarter + 1, own_pair, at);
       const OctetDecay decay[2] = {{slice.alpha[2 * quarter][at.lane], at},
                                    {slice.alpha[2 * quarter + 1][at.lane], at}};
       QuarterShare share;
@@ -261,7 +263,8 @@ __global__ __launch_bounds__(32 * kSliceWarps, 3) void channel_adjoints(
       }
       lay_sums(d_beta, shared.d_beta[step % 2][warp] + kQuarter * quarter, at);
     }
-    if (arguments.d_log_alpha) store_gates<T, K>(arguments, slice, through, products, chunk, head, pair, at);
+    if (arguments.d_log_alpha)
+      store_gates<T, K>(arguments, slice, through, products, chunk, head, pair, own_pair, at);
     __syncthreads();
     if (arguments.d_beta && thread < chunk.rows) {
       float& to = arguments.d_beta[std::int64_t{chunk.token + thread} * H + head];

@@ -46,17 +46,6 @@ struct ChannelForwardShared {
   std::uint64_t x_full[copies], w_full[2], x_empty[copies];
 };
 
-// X ← ā_C∘X, scaled up for what will be added.
-template <int K>
-__device__ inline void decay(Half<K>& x, const float (&keep)[K], Scale scale, int lane) {
-#pragma unroll
-  for (int n = 0; n < K / 8; ++n) {
-    const float2 factor = *reinterpret_cast<const float2*>(&keep[8 * n + 2 * (lane % 4)]);
-#pragma unroll
-    for (int i = 4 * n; i < 4 * n + 4; i += 2) x[i] *= factor.x * scale.up, x[i + 1] *= factor.y * scale.up;
-  }
-}
-
 template <class T, int K, Result result, bool has_momentum>
 __device__ inline void hold_channel_state(const ChannelForwardArguments<T, K>& in,
                                           ChannelForwardShared<T, K, has_momentum>& shared,

@@ -25,15 +25,15 @@ struct ChannelMomentumProductArguments {
   HeadGates gates;
   bool has_delta;                          // without: dA and dD are 0
   const T *states, *d_states, *residuals;  // of the scans: X, dX⁺ and wᵀ
-  const ChannelOperands<T, K>* operands;   // [chunks·H], as all below
-  const ChannelPairs<T>* pairs;
-  ChannelProducts<T, K>* products;
-  GateTerms* terms;  // query_S, key_S and S_S, which α alone asks for, are 0
+  const ChannelOperands<T, K>* operands;   // [chunks·H]
+  const ChannelPairs<T>* pairs;            // likewise
+  ChannelProducts<T, K>* products;         // [chunks·H][parts]
+  GateTerms* terms;                        // likewise; query_S, key_S and S_S, which α alone asks for, are 0
 };
 
 template <class T, int K>
 struct ChannelMomentumProductShared {
-  static constexpr int groups = K / kPanel;
+  static constexpr int groups = adjoint_width(K) / kPanel;
   // At first ChannelPairs, Q̂, D, Ψ and ā_C.
   alignas(1024) ChannelProducts<T, K> tiles;
   float rows[groups][4][kChunk];
@@ -54,13 +54,14 @@ struct ChannelMomentumProductShared {
 };
 
 // dL from the product dO wᵀ, or dA from dr wᵀ, in the place of the chunk's pairs, and in `terms` what they
-// are along these.
+// are along these: of all keys, so that the first part says it for each.
 template <class T, int K>
 __device__ inline void put_within(float (&d)[32], bool is_out,
                                   const ChannelMomentumProductArguments<T, K>& in,
                                   ChannelMomentumProductShared<T, K>& shared, const TileScales<T>& scales,
                                   GateTerms& terms, int warp, int lane) {
   T* const panel = is_out ? shared.tiles.within_out : shared.tiles.within_read;
+  const bool is_first = own_part<K>() == 0;
 #pragma unroll
   for (int h = 0; h < 2; ++h) {
     const int t = 16 * warp + lane / 4 + 8 * h;
@@ -76,10 +77,10 @@ __device__ inline void put_within(float (&d)[32], bool is_out,
             (e == 0 ? Element<T>::low(scores) : Element<T>::high(scores)) * (j < t ? of_pairs : 1.0f);
         const auto [out, before] = row[j];
         if (is_out) {
-          if (j <= t) terms.within[t][j] = d[i] * score;
+          if (j <= t) terms.within[t][j] = is_first ? d[i] * score : 0.0f;
           d[i] = j <= t ? d[i] * (out * shared.gamma.eta[j]) : 0.0f;
         } else {
-          if (j < t) terms.within[j][t] = -d[i] * score;
+          if (j < t) terms.within[j][t] = is_first ? -d[i] * score : 0.0f;
           d[i] = in.has_delta && j < t ? -d[i] * (before * shared.gamma.eta[j]) : 0.0f;
         }
       }
@@ -92,7 +93,8 @@ __device__ inline void put_within(float (&d)[32], bool is_out,
 template <class T, int K>
 __device__ inline void make_momentum_products(const ChannelMomentumProductArguments<T, K>& in,
                                               ChannelMomentumProductShared<T, K>& shared) {
-  constexpr int kGroups = K / kPanel, kThreads = kGroups * kWarpgroup, kWithin = 2 / kGroups;
+  constexpr int kGroups = ChannelMomentumProductShared<T, K>::groups, kThreads = kGroups * kWarpgroup,
+                kWithin = 2 / kGroups;
   const int thread = threadIdx.x % kWarpgroup, warp = thread / 32, lane = thread % 32,
             group = threadIdx.x / kWarpgroup;
   const int tiles = in.sizes.value_width / kPanel;
@@ -103,7 +105,8 @@ __device__ inline void make_momentum_products(const ChannelMomentumProductArgume
   Item item;
   for (int turn = 0; has_item(in.sizes, turn, item); ++turn) {
     const std::int64_t index = in.sizes.entry(item.chunk, item.head);
-    GateTerms& terms = in.terms[index];
+    const std::int64_t entry = index * adjoint_parts(K) + own_part<K>();
+    GateTerms& terms = in.terms[entry];
     if (threadIdx.x == 0 && turn > 0) {
       wait_stores_read();  // the products before have left shared memory
       arrive(&shared.tiles_empty);
@@ -254,7 +257,7 @@ __device__ inline void make_momentum_products(const ChannelMomentumProductArgume
     }
     fence_shared();
     sync(1, kThreads);
-    if (threadIdx.x == 0) store_bytes(in.products + index, &shared.tiles, sizeof(shared.tiles));
+    if (threadIdx.x == 0) store_bytes(in.products + entry, &shared.tiles, sizeof(shared.tiles));
     if (group > 0) continue;
     for (int i = thread; i < kChunk; i += kWarpgroup) {
       float sum[4] = {};
@@ -286,8 +289,10 @@ __device__ inline void make_momentum_products(const ChannelMomentumProductArgume
 template <class T, int K>
 __device__ inline void bring_momentum_operands(const ChannelMomentumProductArguments<T, K>& in,
                                                ChannelMomentumProductShared<T, K>& shared, int kind) {
-  constexpr int kGroups = K / kPanel, kSlices = kPanel / kSlice;
-  const int tiles = in.sizes.value_width / kPanel, lane = threadIdx.x % 32;
+  constexpr int kGroups = ChannelMomentumProductShared<T, K>::groups, kSlices = kPanel / kSlice,
+                kAllGroups = K / kPanel;
+  const int tiles = in.sizes.value_width / kPanel, lane = threadIdx.x % 32,
+            first_group = own_part<K>() * kGroups;
   Ring<kTokenSlots> tokens_ring;
   Ring<kStateSlots> states_ring;
   Landing landing{&shared.tokens_landed};
@@ -300,10 +305,12 @@ __device__ inline void bring_momentum_operands(const ChannelMomentumProductArgum
       const auto& operands = in.operands[index];
       arrive_expecting(&shared.tiles_full, sizeof(shared.tiles));
       copy_bytes(shared.tiles.within_out, &in.pairs[index], sizeof(ChannelPairs<T>), &shared.tiles_full);
-      copy_bytes(shared.tiles.out, operands.out, sizeof(operands.out), &shared.tiles_full);
-      copy_bytes(shared.tiles.read, operands.read, sizeof(operands.read), &shared.tiles_full);
-      copy_bytes(shared.tiles.write, operands.write, sizeof(operands.write), &shared.tiles_full);
-      copy_bytes(shared.tiles.keep, operands.keep, sizeof(operands.keep), &shared.tiles_full);
+      const int first = first_group * kPanelElements;
+      copy_bytes(shared.tiles.out, operands.out + first, sizeof(shared.tiles.out), &shared.tiles_full);
+      copy_bytes(shared.tiles.read, operands.read + first, sizeof(shared.tiles.read), &shared.tiles_full);
+      copy_bytes(shared.tiles.write, operands.write + first, sizeof(shared.tiles.write), &shared.tiles_full);
+      copy_bytes(shared.tiles.keep, operands.keep + first_group * kPanel, sizeof(shared.tiles.keep),
+                 &shared.tiles_full);
     } else if (kind == 1) {
       for (int i = 0; i < 2 * tiles; ++i, ++tokens_ring.turn) {
         const int slot = tokens_ring.slot(), tile = i % tiles;
@@ -327,7 +334,8 @@ __device__ inline void bring_momentum_operands(const ChannelMomentumProductArgum
         for (int panel = 0; panel < 2 * kGroups; ++panel) {
           auto& states = shared.states[slot][panel % kGroups];
           const int half = panel / kGroups;
-          const std::int64_t at = slice + panel * kPanelElements;
+          const std::int64_t at =
+              slice + (half * kAllGroups + first_group + panel % kGroups) * kPanelElements;
           copy_bytes(states.x[half], in.states + at, sizeof(states.x[half]), &shared.states_full[slot]);
           copy_bytes(states.d_x[half], in.d_states + at, sizeof(states.d_x[half]), &shared.states_full[slot]);
         }
@@ -342,7 +350,8 @@ __device__ inline void bring_momentum_operands(const ChannelMomentumProductArgum
   }
 }
 
-// (K/64 + 1)·128 threads; as many blocks as there are multiprocessors, or chunks and key heads.
+// (groups + 1)·128 threads; as many blocks as there are multiprocessors, or chunks and key heads, shared out
+// by the parts of the keys, the grid's second dimension.
 template <class T, int K>
 __global__ __launch_bounds__(3 * kWarpgroup, 1) void channel_momentum_products(
     const __grid_constant__ ChannelMomentumProductArguments<T, K> in) {

@@ -12,7 +12,8 @@
 //     (I + A) w = V − D (S − read_M∘M)      O = Q̂ (S − out_M∘M) + L w
 //     S⁺ = ā_C∘(S − cross M) + Ψᵀ (write_S∘w)      M⁺ = keep_M ā_C∘M − Ψᵀ (write_M∘w)
 //
-// Without delta A and D are 0.
+// Without delta A and D are 0. Where K is 256 there are coefficients without momentum too
+// (channel_prepare.cuh).
 #pragma once
 
 #include "scan/cuda/channel_scales.cuh"

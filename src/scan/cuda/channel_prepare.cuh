@@ -15,6 +15,8 @@ namespace mdnlab::scan::cuda {
 
 template <int K>
 constexpr int kPrepareThreads = K / 2 * kShares;
+template <int K, bool has_momentum>
+constexpr int kPrepareBlocks = has_momentum&& K < kWideWidth ? 2 : 256 / K;  // on a multiprocessor
 
 template <class T, int K>
 struct ChannelPrepareArguments {
@@ -23,7 +25,7 @@ struct ChannelPrepareArguments {
   bool has_delta;
   // The others with momentum.
   HeadGates gates;
-  Coefficients* coefficients;  // [chunks·H]
+  Coefficients* coefficients;  // [chunks·H]; where K is 256 without momentum as well
   ChannelPairs<T>* pairs;      // [chunks·H], null: not wanted
 };
 
@@ -171,6 +173,22 @@ __device__ inline void score_tile(ChannelPrepareShared<T, K, has_momentum>& shar
   }
 }
 
+// Where K is 256 the scans are those of scalar decay (wide.cuh), and find in the coefficients also what
+// brings products with D, Q̂ and Ψ down; by 64 threads.
+template <class T, int K, bool has_momentum>
+__device__ inline void scale_coefficients(const ChannelPrepareShared<T, K, has_momentum>& shared,
+                                          Coefficients& of, int t) {
+  const float read = shared.reader(0).down();
+  of.read_S[t] = of.out_S[t] = read;
+  if constexpr (has_momentum) {
+    of.read_M[t] *= read;
+    of.out_M[t] *= read;
+  } else {
+    of.write_S[t] = shared.writer(t).down();
+    of.keep_S = 1;
+  }
+}
+
 // With momentum, by all threads: the pairs as they are, and A and L with their factors.
 template <class T, int K>
 __device__ inline void weigh_pairs(ChannelPrepareShared<T, K, true>& shared, float look_ahead, int thread) {
@@ -197,7 +215,7 @@ __device__ inline void weigh_pairs(ChannelPrepareShared<T, K, true>& shared, flo
 }
 
 template <class T, int K, bool has_momentum>
-__global__ __launch_bounds__(kPrepareThreads<K>, has_momentum ? 2 : 256 / K) void channel_prepare(
+__global__ __launch_bounds__(kPrepareThreads<K>, kPrepareBlocks<K, has_momentum>) void channel_prepare(
     const __grid_constant__ ChannelPrepareArguments<T, K> arguments) {
   using Shared = ChannelPrepareShared<T, K, has_momentum>;
   extern __shared__ unsigned char memory[];
@@ -269,6 +287,9 @@ __global__ __launch_bounds__(kPrepareThreads<K>, has_momentum ? 2 : 256 / K) voi
   if constexpr (has_short_range<T>) {
     make_scales<has_momentum>(shared, shared.beta, share, Around(shared.total, part, pair).after, part, out,
                               has_momentum ? &arguments.coefficients[index] : nullptr);
+  }
+  if constexpr (K == kWideWidth) {
+    if (thread < kChunk) scale_coefficients(shared, arguments.coefficients[index], thread);
   }
 
   float product[kShare];
@@ -351,7 +372,7 @@ __global__ __launch_bounds__(kPrepareThreads<K>, has_momentum ? 2 : 256 / K) voi
     end = rows_within_range(shared.rows, shared.a[0], kStride, thread, wait_for_others);
     if (end < kChunk) {
       if (warp == 0) fill_rows(shared.scores, 1, end, kNaNs);
-      if (thread < K) out.keep[thread] = nanf("");
+      for (int channel = thread; channel < K; channel += kWarpgroup) out.keep[channel] = nanf("");
     }
     fence_shared();
     wait_for_others();

@@ -5,16 +5,18 @@
 //     dQ̂ = dO Xᵀ      dD = −dr Xᵀ      dΨ = w dX⁺ᵀ      Σ_v X∘dX⁺
 //
 // A block goes through chunks and heads. A warpgroup takes 64 key columns, so that its products stay in
-// registers; two warps of one more bring the tokens' tiles and the states.
+// registers; two warps of one more bring the tokens' tiles and the states. Wider keys go in parts of 128
+// columns (adjoint_parts() in problem.h); dL and dA each part makes for itself.
 #pragma once
 
 #include "scan/cuda/adjoint_tiles.cuh"
 
 namespace mdnlab::scan::cuda {
 
-// Matrices are swizzled panels of 64 columns. An entry for each chunk and head.
+// Matrices are swizzled panels of 64 columns. An entry for each chunk, head and part of the keys, of K
+// columns.
 template <class T, int K>
-struct ChannelProducts {
+struct ChannelProductsOf {
   T within_out[kPanelElements];   // dL
   T within_read[kPanelElements];  // dA
   T out[kChunk * K];              // dQ̂
@@ -22,6 +24,14 @@ struct ChannelProducts {
   T write[kChunk * K];            // dΨ
   float keep[K];                  // Σ_v X∘dX⁺
 };
+template <class T, int K>
+using ChannelProducts = ChannelProductsOf<T, adjoint_width(K)>;
+
+// Which part a block makes.
+template <int K>
+__device__ inline int own_part() {
+  return adjoint_parts(K) == 1 ? 0 : blockIdx.y;
+}
 
 template <class T, int K>
 struct ChannelProductArguments {
@@ -30,12 +40,12 @@ struct ChannelProductArguments {
   Sizes sizes;
   bool has_delta;                          // without: dA and dD are 0
   const T *states, *d_states, *residuals;  // of the scans: X, dX⁺ and wᵀ
-  ChannelProducts<T, K>* products;         // [chunks·H]
+  ChannelProducts<T, K>* products;         // [chunks·H][parts]
 };
 
 template <class T, int K>
 struct ChannelProductShared {
-  static constexpr int groups = K / kPanel;
+  static constexpr int groups = adjoint_width(K) / kPanel;
   alignas(1024) ChannelProducts<T, K> products;
   struct Tokens {  // 64 tokens × 64 values, and wᵀ, 64 values × 64 tokens
     alignas(1024) T d_o[kPanelElements];
@@ -78,7 +88,8 @@ __device__ inline void mask_within(float (&d)[32], bool is_out, bool has_delta, 
 template <class T, int K>
 __device__ inline void make_products(const ChannelProductArguments<T, K>& in,
                                      ChannelProductShared<T, K>& shared) {
-  constexpr int kGroups = K / kPanel, kThreads = kGroups * kWarpgroup, kWithin = 2 / kGroups;
+  constexpr int kGroups = ChannelProductShared<T, K>::groups, kThreads = kGroups * kWarpgroup,
+                kWithin = 2 / kGroups;
   const int thread = threadIdx.x % kWarpgroup, warp = thread / 32, lane = thread % 32,
             group = threadIdx.x / kWarpgroup;
   const int H = in.sizes.heads, tiles = in.sizes.value_width / kPanel;
@@ -166,7 +177,7 @@ __device__ inline void make_products(const ChannelProductArguments<T, K>& in,
     fence_shared();
     sync(1, kThreads);
     if (threadIdx.x == 0) {
-      store_bytes(in.products + item, &products, sizeof(products));
+      store_bytes(in.products + item * adjoint_parts(K) + own_part<K>(), &products, sizeof(products));
     }
   }
   if (threadIdx.x == 0) wait_stores_read();
@@ -202,8 +213,9 @@ template <class T, int K>
 __device__ inline void bring_channel_states(const ChannelProductArguments<T, K>& in,
                                             ChannelProductShared<T, K>& shared) {
   if (threadIdx.x % 32 != 0) return;
-  constexpr int kGroups = K / kPanel, kSlices = kPanel / kSlice;
+  constexpr int kGroups = ChannelProductShared<T, K>::groups, kSlices = kPanel / kSlice;
   const int H = in.sizes.heads, tiles = in.sizes.value_width / kPanel;
+  const int first_group = own_part<K>() * kGroups;
   Ring<kStateSlots> ring;
   for (int item = blockIdx.x; item < in.sizes.chunks * H; item += gridDim.x) {
     const std::int64_t state = std::int64_t{item} * tiles * kChunk * K;
@@ -213,8 +225,8 @@ __device__ inline void bring_channel_states(const ChannelProductArguments<T, K>&
       arrive_expecting(&shared.states_full[slot], sizeof(shared.states[slot]));
       for (int group = 0; group < kGroups; ++group) {
         auto& states = shared.states[slot][group];
-        const std::int64_t at =
-            state + (i / kSlices * kGroups + group) * kPanelElements + i % kSlices * kSlice * kPanel;
+        const std::int64_t at = state + (i / kSlices * (K / kPanel) + first_group + group) * kPanelElements +
+                                i % kSlices * kSlice * kPanel;
         copy_bytes(states.x, in.states + at, sizeof(states.x), &shared.states_full[slot]);
         copy_bytes(states.d_x, in.d_states + at, sizeof(states.d_x), &shared.states_full[slot]);
       }
@@ -222,7 +234,8 @@ __device__ inline void bring_channel_states(const ChannelProductArguments<T, K>&
   }
 }
 
-// (K/64 + 1)·128 threads; as many blocks as there are multiprocessors, or chunks and heads.
+// (groups + 1)·128 threads; as many blocks as there are multiprocessors, or chunks and heads, shared out by
+// the parts of the keys, the grid's second dimension.
 template <class T, int K>
 __global__ __launch_bounds__(3 * kWarpgroup, 1) void channel_products(
     const __grid_constant__ ChannelProductArguments<T, K> in) {

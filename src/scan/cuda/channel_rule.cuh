@@ -14,8 +14,12 @@ using ChannelElement = KernelElement;
 template <class Run>
 cudaError_t with_channel_constants(const ChunkScan& scan, Run&& run) {
   const auto with_width = [&](auto has_momentum) {
-    return scan.key_width == 64 ? run(std::integral_constant<int, 64>{}, has_momentum)
-                                : run(std::integral_constant<int, 128>{}, has_momentum);
+    switch (scan.key_width) {
+      case 64: return run(std::integral_constant<int, 64>{}, has_momentum);
+      case 128: return run(std::integral_constant<int, 128>{}, has_momentum);
+      case 256: return run(std::integral_constant<int, 256>{}, has_momentum);
+      default: return cudaErrorInvalidValue;
+    }
   };
   return scan.has_momentum ? with_width(std::true_type{}) : with_width(std::false_type{});
 }

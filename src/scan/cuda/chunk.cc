@@ -28,6 +28,10 @@ std::int64_t most_bytes(Get&& get) {
 
 }  // namespace
 
+bool has_coefficients(const ChunkScan& scan) {
+  return !scan.has_channel_decay || scan.has_momentum || scan.key_width == kWideWidth;
+}
+
 std::int64_t channel_operand_bytes(int key_width) {
   return most_bytes([&](auto kernels) { return kernels.operand_bytes(key_width); });
 }

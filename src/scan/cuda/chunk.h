@@ -36,7 +36,7 @@ struct ChunkScan {
   void* o = nullptr;                                       // (tokens,H,V)
 
   // Between kernels, an entry for each chunk and head (Sizes::entry).
-  Coefficients* coefficients = nullptr;        // not with channel-wise decay without momentum
+  Coefficients* coefficients = nullptr;        // where has_coefficients()
   void *inverse = nullptr, *scores = nullptr;  // panels: T⁻¹ − I (with delta), L
   // X before each chunk, w (with delta, or channel-wise decay): forward.cuh
   void *states = nullptr, *residuals = nullptr;
@@ -55,6 +55,9 @@ struct ChunkScan {
   float *d_log_alpha = nullptr, *d_log_mu = nullptr, *d_beta = nullptr, *d_eta = nullptr;  // likewise
 };
 
+// Without momentum channel-wise decay has none but for the scales of f16 where K is 256.
+bool has_coefficients(const ChunkScan& scan);
+
 // Bytes of an entry of channel_operands and of channel_products, for a key width, and of channel_pairs.
 std::int64_t channel_operand_bytes(int key_width);
 std::int64_t channel_product_bytes(int key_width);
@@ -69,7 +72,7 @@ cudaError_t launch_states(const ChunkScan& scan, cudaStream_t stream);
 // d_v, d_states and the adjoints of the initial states, from d_o and those of the final ones.
 cudaError_t launch_reverse(const ChunkScan& scan, cudaStream_t stream);
 // d_q, d_k and the terms of the gates' adjoints; with channel-wise decay d_log_alpha itself, and without
-// momentum d_beta.
+// momentum d_beta and no terms.
 std::int64_t partial_elements(const ChunkScan& scan);
 int adjoint_blocks(const ChunkScan& scan);  // of each part of the keys, without channel-wise decay
 cudaError_t launch_adjoints(const ChunkScan& scan, cudaStream_t stream);

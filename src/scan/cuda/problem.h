@@ -8,6 +8,9 @@ namespace mdnlab::scan::cuda {
 
 constexpr int kChunk = 64;
 
+// Keys so wide that a state takes the registers of two warpgroups (wide.cuh).
+constexpr int kWideWidth = 256;
+
 // A chunk of a document: its first token in the flattened (B,T), and how many of its 64 rows are tokens.
 struct Chunk {
   int token;

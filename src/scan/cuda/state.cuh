@@ -156,6 +156,17 @@ __device__ inline void decay_adjoint(float (&s)[N], float (&m)[N], const Coeffic
   }
 }
 
+// X ← ā_C∘X, scaled up for what will be added.
+template <int K>
+__device__ inline void decay(Half<K>& x, const float (&keep)[K], Scale scale, int lane) {
+#pragma unroll
+  for (int n = 0; n < K / 8; ++n) {
+    const float2 factor = *reinterpret_cast<const float2*>(&keep[8 * n + 2 * (lane % 4)]);
+#pragma unroll
+    for (int i = 4 * n; i < 4 * n + 4; i += 2) x[i] *= factor.x * scale.up, x[i + 1] *= factor.y * scale.up;
+  }
+}
+
 // half += wᵀ·K for w as an operand (64 values × 64 tokens) and the tile k of 64 tokens.
 template <class T, int K>
 __device__ inline void write_half(Half<K>& half, const std::uint32_t (&w)[16], std::uint64_t k) {

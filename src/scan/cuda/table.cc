@@ -17,6 +17,9 @@ namespace {
 constexpr auto kBf16 = c10::ScalarType::BFloat16, kF16 = c10::ScalarType::Half;
 constexpr std::int64_t kAnyWidth = std::numeric_limits<int>::max();
 
+// Channel-wise decay: A and D are 0 without delta, and no constant of the kernels.
+constexpr std::optional<bool> kEither;
+
 // name, delta, momentum, channel-wise decay, K, V: multiples up to, dtype, capability
 constexpr KernelRow kRows[] = {
     {"hopper decay K64 bf16", false, false, false, 64, 64, kAnyWidth, kBf16, 90},
@@ -31,14 +34,12 @@ constexpr KernelRow kRows[] = {
     {"hopper decay momentum K256 bf16", false, true, false, 256, 64, kAnyWidth, kBf16, 90},
     {"hopper delta K256 bf16", true, false, false, 256, 64, kAnyWidth, kBf16, 90},
     {"hopper delta momentum K256 bf16", true, true, false, 256, 64, kAnyWidth, kBf16, 90},
-    {"hopper channels K64 bf16", false, false, true, 64, 64, kAnyWidth, kBf16, 90},
-    {"hopper channels momentum K64 bf16", false, true, true, 64, 64, kAnyWidth, kBf16, 90},
-    {"hopper delta channels K64 bf16", true, false, true, 64, 64, kAnyWidth, kBf16, 90},
-    {"hopper delta channels momentum K64 bf16", true, true, true, 64, 64, kAnyWidth, kBf16, 90},
-    {"hopper channels K128 bf16", false, false, true, 128, 64, kAnyWidth, kBf16, 90},
-    {"hopper channels momentum K128 bf16", false, true, true, 128, 64, kAnyWidth, kBf16, 90},
-    {"hopper delta channels K128 bf16", true, false, true, 128, 64, kAnyWidth, kBf16, 90},
-    {"hopper delta channels momentum K128 bf16", true, true, true, 128, 64, kAnyWidth, kBf16, 90},
+    {"hopper channels K64 bf16", kEither, false, true, 64, 64, kAnyWidth, kBf16, 90},
+    {"hopper channels momentum K64 bf16", kEither, true, true, 64, 64, kAnyWidth, kBf16, 90},
+    {"hopper channels K128 bf16", kEither, false, true, 128, 64, kAnyWidth, kBf16, 90},
+    {"hopper channels momentum K128 bf16", kEither, true, true, 128, 64, kAnyWidth, kBf16, 90},
+    {"hopper channels K256 bf16", kEither, false, true, 256, 64, kAnyWidth, kBf16, 90},
+    {"hopper channels momentum K256 bf16", kEither, true, true, 256, 64, kAnyWidth, kBf16, 90},
     {"hopper decay K64 f16", false, false, false, 64, 64, kAnyWidth, kF16, 90},
     {"hopper decay momentum K64 f16", false, true, false, 64, 64, kAnyWidth, kF16, 90},
     {"hopper delta K64 f16", true, false, false, 64, 64, kAnyWidth, kF16, 90},
@@ -51,19 +52,18 @@ constexpr KernelRow kRows[] = {
     {"hopper decay momentum K256 f16", false, true, false, 256, 64, kAnyWidth, kF16, 90},
     {"hopper delta K256 f16", true, false, false, 256, 64, kAnyWidth, kF16, 90},
     {"hopper delta momentum K256 f16", true, true, false, 256, 64, kAnyWidth, kF16, 90},
-    {"hopper channels K64 f16", false, false, true, 64, 64, kAnyWidth, kF16, 90},
-    {"hopper channels momentum K64 f16", false, true, true, 64, 64, kAnyWidth, kF16, 90},
-    {"hopper delta channels K64 f16", true, false, true, 64, 64, kAnyWidth, kF16, 90},
-    {"hopper delta channels momentum K64 f16", true, true, true, 64, 64, kAnyWidth, kF16, 90},
-    {"hopper channels K128 f16", false, false, true, 128, 64, kAnyWidth, kF16, 90},
-    {"hopper channels momentum K128 f16", false, true, true, 128, 64, kAnyWidth, kF16, 90},
-    {"hopper delta channels K128 f16", true, false, true, 128, 64, kAnyWidth, kF16, 90},
-    {"hopper delta channels momentum K128 f16", true, true, true, 128, 64, kAnyWidth, kF16, 90}};
+    {"hopper channels K64 f16", kEither, false, true, 64, 64, kAnyWidth, kF16, 90},
+    {"hopper channels momentum K64 f16", kEither, true, true, 64, 64, kAnyWidth, kF16, 90},
+    {"hopper channels K128 f16", kEither, false, true, 128, 64, kAnyWidth, kF16, 90},
+    {"hopper channels momentum K128 f16", kEither, true, true, 128, 64, kAnyWidth, kF16, 90},
+    {"hopper channels K256 f16", kEither, false, true, 256, 64, kAnyWidth, kF16, 90},
+    {"hopper channels momentum K256 f16", kEither, true, true, 256, 64, kAnyWidth, kF16, 90}};
 static_assert(std::size(kRows) <= 40, "each row is compiled: the build stays short");
 
-std::string rule_text(bool has_delta, bool has_momentum, bool has_channel_decay) {
-  return std::string(has_delta ? "delta" : "no delta") + ", " + (has_momentum ? "momentum" : "no momentum") +
-         ", " + (has_channel_decay ? "channel-wise" : "scalar") + " decay";
+std::string rule_text(std::optional<bool> has_delta, bool has_momentum, bool has_channel_decay) {
+  const char* const delta = !has_delta ? "delta or no delta" : *has_delta ? "delta" : "no delta";
+  return std::string(delta) + ", " + (has_momentum ? "momentum" : "no momentum") + ", " +
+         (has_channel_decay ? "channel-wise" : "scalar") + " decay";
 }
 
 std::string dtype_text(c10::ScalarType dtype) {
@@ -83,30 +83,30 @@ struct Aspect {
 };
 
 std::vector<Aspect> aspects(const KernelQuery& query) {
-  return {{"the GPU's compute capability", capability_text(query.capability),
-           [=](const KernelRow& row) { return row.capability == query.capability; },
-           [](const KernelRow& row) { return capability_text(row.capability); }},
-          {"the rule", rule_text(query.has_delta, query.has_momentum, query.has_channel_decay),
-           [=](const KernelRow& row) {
-             return row.has_delta == query.has_delta && row.has_momentum == query.has_momentum &&
-                    row.has_channel_decay == query.has_channel_decay;
-           },
-           [](const KernelRow& row) {
-             return rule_text(row.has_delta, row.has_momentum, row.has_channel_decay);
-           }},
-          {"the dtype of q", dtype_text(query.dtype),
-           [=](const KernelRow& row) { return row.dtype == query.dtype; },
-           [](const KernelRow& row) { return dtype_text(row.dtype); }},
-          {"K", std::to_string(query.K), [=](const KernelRow& row) { return row.key_width == query.K; },
-           [](const KernelRow& row) { return std::to_string(row.key_width); }},
-          {"V", std::to_string(query.V),
-           [=](const KernelRow& row) {
-             return query.V > 0 && query.V % row.value_step == 0 && query.V <= row.most_value;
-           },
-           [](const KernelRow& row) {
-             return "multiples of " + std::to_string(row.value_step) + " up to " +
-                    std::to_string(row.most_value);
-           }}};
+  return {
+      {"the GPU's compute capability", capability_text(query.capability),
+       [=](const KernelRow& row) { return row.capability == query.capability; },
+       [](const KernelRow& row) { return capability_text(row.capability); }},
+      {"the rule", rule_text(query.has_delta, query.has_momentum, query.has_channel_decay),
+       [=](const KernelRow& row) {
+         return row.has_delta.value_or(query.has_delta) == query.has_delta &&
+                row.has_momentum == query.has_momentum && row.has_channel_decay == query.has_channel_decay;
+       },
+       [](const KernelRow& row) {
+         return rule_text(row.has_delta, row.has_momentum, row.has_channel_decay);
+       }},
+      {"the dtype of q", dtype_text(query.dtype),
+       [=](const KernelRow& row) { return row.dtype == query.dtype; },
+       [](const KernelRow& row) { return dtype_text(row.dtype); }},
+      {"K", std::to_string(query.K), [=](const KernelRow& row) { return row.key_width == query.K; },
+       [](const KernelRow& row) { return std::to_string(row.key_width); }},
+      {"V", std::to_string(query.V),
+       [=](const KernelRow& row) {
+         return query.V > 0 && query.V % row.value_step == 0 && query.V <= row.most_value;
+       },
+       [](const KernelRow& row) {
+         return "multiples of " + std::to_string(row.value_step) + " up to " + std::to_string(row.most_value);
+       }}};
 }
 
 }  // namespace

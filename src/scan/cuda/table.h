@@ -1,9 +1,10 @@
-// The chunk kernels that are compiled, one row an instantiation: the first row that fits given inputs runs.
+// The chunk kernels that are compiled, one row an instantiation: the row that fits given inputs runs.
 // The same rows say what is supported where none fits, and what `mdnlab doctor` and `mdnlab plan` print.
 #pragma once
 
 #include <c10/core/ScalarType.h>
 
+#include <optional>
 #include <span>
 #include <string>
 
@@ -12,8 +13,9 @@
 namespace mdnlab::scan {
 
 struct KernelRow {
-  const char* name;  // "hopper mdn K128 bf16"
-  bool has_delta, has_momentum, has_channel_decay;
+  const char* name;               // "hopper delta momentum K128 bf16"
+  std::optional<bool> has_delta;  // none: delta and no delta run the same instantiation
+  bool has_momentum, has_channel_decay;
   std::int64_t key_width;               // K
   std::int64_t value_step, most_value;  // V: a multiple of value_step up to most_value
   c10::ScalarType dtype;                // of q, k, v

@@ -4,6 +4,9 @@
 // go on with the same bits.
 #pragma once
 
+#include <type_traits>
+
+#include "scan/cuda/channel_operands.cuh"
 #include "scan/cuda/problem.h"
 #include "scan/cuda/sm90.cuh"
 #include "scan/cuda/state.cuh"
@@ -11,12 +14,59 @@
 namespace mdnlab::scan::cuda {
 
 constexpr int kParts = 2;
-constexpr int kPartWidth = 128, kWideWidth = kParts * kPartWidth;  // of keys
+constexpr int kPartWidth = kWideWidth / kParts;  // of keys
 constexpr int kPartPanels = kPartWidth / kPanel;
 constexpr int kPartBytes = kPartPanels * kPanelElements * 2;  // a part's columns of a tile
 constexpr int kHoldingThreads = kParts * kWarpgroup, kWideThreads = kHoldingThreads + kWarpgroup;
 constexpr int kHoldingRegisters = 240, kWideBringerRegisters = 24;
 constexpr int kKeySlots = 2;  // the tiles that a chunk needs to its end; of the others there is one of each
+
+// Channel-wise decay (channel_operands.cuh) has D, Q̂ and Ψ where scalar decay has k and q, and ā_C besides
+// the coefficients. There is room for one chunk's. Tiles that a chunk begins with go as soon as they are
+// read; the last comes by itself.
+constexpr int key_slots(bool has_channels) { return has_channels ? 1 : kKeySlots; }
+
+template <class T, class Arguments>
+struct ChannelWideArguments : Arguments {
+  const ChannelOperands<T, kWideWidth>* operands;  // [chunks·H]
+};
+template <class T, class Arguments, bool has_channels>
+using WideArguments = std::conditional_t<has_channels, ChannelWideArguments<T, Arguments>, Arguments>;
+
+// The last tile, Ψ or, backwards, D, and ā_C by part.
+template <class T, bool has_channels>
+struct LastTile {};
+template <class T>
+struct LastTile<T, true> {
+  alignas(1024) T last[kChunk * kWideWidth];
+  float keep[kParts][kPartWidth];
+  std::uint64_t last_full, last_empty;
+};
+
+template <class T>
+__device__ inline void init_last(LastTile<T, true>& shared) {
+  init_barrier(&shared.last_full, 1);
+  init_barrier(&shared.last_empty, kHoldingThreads);
+}
+
+// A warp brings it for `chunks` chunks, the i-th from last_of(i).
+template <class T>
+struct LastOf {
+  const T* tile;
+  const float* keep;
+};
+template <class T, class Of>
+__device__ inline void bring_last(LastTile<T, true>& shared, int chunks, Of&& last_of) {
+  if (threadIdx.x % 32 != 0) return;
+#pragma unroll 1
+  for (int i = 0; i < chunks; ++i) {
+    if (i > 0) wait(&shared.last_empty, (i - 1) & 1);
+    arrive_expecting(&shared.last_full, sizeof(shared.last) + sizeof(shared.keep));
+    const LastOf<T> of = last_of(i);
+    copy_bytes(shared.last, of.tile, sizeof(shared.last), &shared.last_full);
+    copy_bytes(shared.keep, of.keep, sizeof(shared.keep), &shared.last_full);
+  }
+}
 
 // A fragment of N registers on its way from each thread of one part to the same thread of the other.
 template <int N>

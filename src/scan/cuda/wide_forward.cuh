@@ -1,4 +1,5 @@
-// forward.cuh for keys of 256 columns (wide.cuh): a block takes one document, head and 64 value columns.
+// forward.cuh, and channel_forward.cuh, for keys of 256 columns (wide.cuh): a block takes one document, head
+// and 64 value columns.
 //
 //   warpgroups 0 and 1 hold the state and make the outputs too: what o reads of it goes through shared memory
 //   like what
@@ -14,14 +15,14 @@
 
 namespace mdnlab::scan::cuda {
 
-template <class T, bool has_delta, bool has_momentum, Result result>
-struct WideForwardShared {
-  static constexpr bool has_outputs = result == Result::outputs;
-  static constexpr int state = (has_momentum ? 2 : 1) * 64 * kWideWidth;
+template <class T, bool has_delta, bool has_momentum, Result result, bool has_channels = false>
+struct WideForwardShared : LastTile<T, has_channels> {  // Ψ
+  static constexpr bool has_outputs = result == Result::outputs, channels = has_channels;
+  static constexpr int state = (has_momentum ? 2 : 1) * 64 * kWideWidth, slots = key_slots(has_channels);
   struct Keys {
-    alignas(1024) T k[kChunk * kWideWidth];
-    T q[has_outputs ? kChunk * kWideWidth : 512];
-  } keys[kKeySlots];
+    alignas(1024) T k[kChunk * kWideWidth];        // with channels D
+    T q[has_outputs ? kChunk * kWideWidth : 512];  // Q̂
+  } keys[slots];
   struct Others {
     alignas(1024) T v[kPanelElements];
     T inverse[has_delta ? kPanelElements : 512];
@@ -33,13 +34,14 @@ struct WideForwardShared {
   alignas(16) Parked<32> z[kParts];
   Parked<16> half_of_o[kParts];
   Coefficients coefficients[kKeySlots];
-  std::uint64_t keys_full[kKeySlots], keys_empty[kKeySlots], others_full, others_empty;
+  std::uint64_t keys_full[slots], keys_empty[slots], others_full, others_empty;
   std::uint64_t x_full, w_full, x_empty, landed;
 };
 
 template <class T, bool has_delta, bool has_momentum, class Shared>
 __device__ inline void hold_part(const ForwardArguments<T>& in, Shared& shared, Document document) {
-  constexpr bool has_outputs = Shared::has_outputs;
+  constexpr bool has_outputs = Shared::has_outputs, has_channels = Shared::channels;
+  constexpr int slots = Shared::slots;
   const int thread = threadIdx.x % kWarpgroup, warp = thread / 32, lane = thread % 32,
             part = threadIdx.x / kWarpgroup;
   const int V = in.sizes.value_width, H = in.sizes.heads;
@@ -57,10 +59,10 @@ __device__ inline void hold_part(const ForwardArguments<T>& in, Shared& shared, 
   }
   for (int c = 0; c < document.chunks; ++c) {
     const Coefficients& of = shared.coefficients[c % kKeySlots];
-    const std::uint32_t k_address = shared_address(shared.keys[c % kKeySlots].k) + part * kPartBytes;
-    const std::uint32_t q_address = shared_address(shared.keys[c % kKeySlots].q) + part * kPartBytes;
+    const std::uint32_t k_address = shared_address(shared.keys[c % slots].k) + part * kPartBytes;
+    const std::uint32_t q_address = shared_address(shared.keys[c % slots].q) + part * kPartBytes;
     const std::uint32_t x = shared_address(shared.x) + part * kPartBytes;
-    wait(&shared.keys_full[c % kKeySlots], c / kKeySlots & 1);
+    wait(&shared.keys_full[c % slots], c / slots & 1);
     if (c > 0) {
       wait(&shared.others_empty, (c - 1) & 1);  // neither part needs what was parked any more
       if constexpr (!has_outputs) wait(&shared.x_empty, (c - 1) & 1);
@@ -78,6 +80,7 @@ __device__ inline void hold_part(const ForwardArguments<T>& in, Shared& shared, 
                                                of_o ? of.out_M : of.read_M, x, warp, lane);
       if (!of_o) park(shared.z[part], z, thread);
     }
+    if constexpr (has_channels) arrive(&shared.keys_empty[c % slots]);
     if constexpr (has_outputs) {
       float of_other[16];
 #pragma unroll
@@ -123,6 +126,11 @@ __device__ inline void hold_part(const ForwardArguments<T>& in, Shared& shared, 
     const Scale scale_S = scale_of_rows<T>(lane, of.write_S),
                 scale_M = has_momentum ? scale_of_rows<T>(lane, of.write_M) : Scale{};
     decay_state<has_momentum>(s, m, of, scale_S, scale_M);
+    if constexpr (has_channels) {
+      wait(&shared.last_full, c & 1);
+      decay<kPartWidth>(s, shared.keep[part], {}, lane);
+      if constexpr (has_momentum) decay<kPartWidth>(m, shared.keep[part], {}, lane);
+    }
     fence_fragment(s);  // the decay, under the product
     if constexpr (has_momentum) fence_fragment(m);
     if constexpr (has_delta) {
@@ -153,8 +161,10 @@ __device__ inline void hold_part(const ForwardArguments<T>& in, Shared& shared, 
     }
     scale_columns<T>(w_S, of.write_S, scale_S.up, lane, of_w);
     if constexpr (has_momentum) scale_columns<T>(w_M, of.write_M, -scale_M.up, lane, of_w);
-    write_half<T, kPartWidth>(s, w_S, operand<Major::mn>(k_address));
-    if constexpr (has_momentum) write_half<T, kPartWidth>(m, w_M, operand<Major::mn>(k_address));
+    std::uint32_t write_address = k_address;
+    if constexpr (has_channels) write_address = shared_address(shared.last) + part * kPartBytes;
+    write_half<T, kPartWidth>(s, w_S, operand<Major::mn>(write_address));
+    if constexpr (has_momentum) write_half<T, kPartWidth>(m, w_M, operand<Major::mn>(write_address));
     if constexpr (has_outputs) {
       wait_products<has_momentum ? 2 : 1>();
       fence_fragment(o);
@@ -172,7 +182,11 @@ __device__ inline void hold_part(const ForwardArguments<T>& in, Shared& shared, 
     if constexpr (has_momentum) fence_fragment(m);
     scale_down<T>(s, scale_S);
     if constexpr (has_momentum) scale_down<T>(m, scale_M);
-    arrive(&shared.keys_empty[c % kKeySlots]);
+    if constexpr (has_channels) {
+      arrive(&shared.last_empty);
+    } else {
+      arrive(&shared.keys_empty[c % slots]);
+    }
   }
   if (in.final_S) exchange_state<kPartWidth, false>(s, nullptr, in.final_S + boundary(), V, warp, lane);
   if constexpr (has_momentum) {
@@ -197,50 +211,62 @@ __device__ inline void store_wide_states(const ForwardArguments<T>& in, Shared& 
   }
 }
 
-template <class T, bool has_delta, class Shared>
-__device__ inline void bring_wide_tiles(const ForwardArguments<T>& in, Shared& shared, Document document) {
-  constexpr bool has_outputs = Shared::has_outputs;
+template <class T, bool has_delta, class Arguments, class Shared>
+__device__ inline void bring_wide_tiles(const Arguments& in, Shared& shared, Document document) {
+  constexpr bool has_outputs = Shared::has_outputs, has_channels = Shared::channels;
+  constexpr int slots = Shared::slots;
   const int key_head = blockIdx.y / (in.sizes.heads / in.sizes.key_heads);
   Landing landing{&shared.landed};
 #pragma unroll 1  // 24 registers
   for (int c = 0; c < document.chunks; ++c) {
     const int token = in.chunk[document.first_chunk + c].token;
     const std::int64_t index = in.sizes.entry(document.first_chunk + c, blockIdx.y);
-    const int slot = c % kKeySlots;
+    const int slot = c % slots;
     auto& keys = shared.keys[slot];
     auto& others = shared.others;
-    const int rows = in.coefficients[index].rows;
-    if (c >= kKeySlots) wait(&shared.keys_empty[slot], (c / kKeySlots - 1) & 1);
-    bring(&shared.keys_full[slot], landing,
-          sizeof(T) * kChunk * kWideWidth * (1 + has_outputs) + sizeof(Coefficients), keys.k,
-          kWideWidth / kPanel, rows, [&](std::uint64_t* barrier) {
+    const int rows = has_channels ? in.chunk[document.first_chunk + c].rows : in.coefficients[index].rows;
+    if (c >= slots) wait(&shared.keys_empty[slot], (c / slots - 1) & 1);
+    constexpr int tile_bytes = sizeof(T) * kChunk * kWideWidth;
+    bring(&shared.keys_full[slot], landing, tile_bytes * (1 + has_outputs) + sizeof(Coefficients), keys.k,
+          kWideWidth / kPanel, has_channels ? kChunk : rows, [&](std::uint64_t* barrier) {
+            if constexpr (has_channels) {
+              copy_bytes(keys.k, in.operands[index].read, tile_bytes, barrier);
+              if constexpr (has_outputs) copy_bytes(keys.q, in.operands[index].out, tile_bytes, barrier);
+            }
 #pragma unroll 1
-            for (int panel = 0; panel < kWideWidth / kPanel; ++panel) {
+            for (int panel = 0; !has_channels && panel < kWideWidth / kPanel; ++panel) {
               copy_panel(keys.k + panel * kPanelElements, in.k, panel * kPanel, key_head, token, barrier);
             }
-            copy_bytes(&shared.coefficients[slot], in.coefficients + index, sizeof(Coefficients), barrier);
+            copy_bytes(&shared.coefficients[c % kKeySlots], in.coefficients + index, sizeof(Coefficients),
+                       barrier);
 #pragma unroll 1
-            for (int panel = 0; has_outputs && panel < kWideWidth / kPanel; ++panel) {
+            for (int panel = 0; !has_channels && has_outputs && panel < kWideWidth / kPanel; ++panel) {
               copy_panel(keys.q + panel * kPanelElements, in.q, panel * kPanel, key_head, token, barrier);
             }
           });
     if (c > 0) wait(&shared.others_empty, (c - 1) & 1);
-    constexpr int bytes = sizeof(T) * kPanelElements * (1 + has_delta + has_outputs);
+    constexpr int panel_bytes = sizeof(T) * kPanelElements,
+                  bytes = panel_bytes * (1 + has_delta + has_outputs);
     const auto issue = [&](std::uint64_t* barrier) {
       copy_panel(others.v, in.v, 64 * blockIdx.x, blockIdx.y, token, barrier);
-      if constexpr (has_delta)
-        copy_bytes(others.inverse, in.inverse + index * kPanelElements, sizeof(T) * kPanelElements, barrier);
-      if constexpr (has_outputs)
-        copy_bytes(others.scores, in.scores + index * kPanelElements, sizeof(T) * kPanelElements, barrier);
+      if constexpr (has_channels) {
+        copy_bytes(others.inverse, in.operands[index].inverse, panel_bytes, barrier);
+        if constexpr (has_outputs) copy_bytes(others.scores, in.operands[index].scores, panel_bytes, barrier);
+      } else {
+        if constexpr (has_delta)
+          copy_bytes(others.inverse, in.inverse + index * kPanelElements, panel_bytes, barrier);
+        if constexpr (has_outputs)
+          copy_bytes(others.scores, in.scores + index * kPanelElements, panel_bytes, barrier);
+      }
     };
     if constexpr (has_outputs) {
       bring_mended(&shared.others_full, landing, bytes, issue, [&] {
         for (int half = 0; half < 2; ++half) {
           mend_values(others.v, half, rows, [&](int row) {
             fill_rows(others.scores, 1, row, kNaNs);
-            wait(&shared.keys_full[slot], c / kKeySlots & 1);
-            if (threadIdx.x % 32 == 0)
-              shared.coefficients[slot].keep_S = shared.coefficients[slot].keep_M = nanf("");
+            wait(&shared.keys_full[slot], c / slots & 1);
+            Coefficients& of = shared.coefficients[c % kKeySlots];
+            if (threadIdx.x % 32 == 0) of.keep_S = of.keep_M = nanf("");
           });
         }
       });
@@ -251,14 +277,14 @@ __device__ inline void bring_wide_tiles(const ForwardArguments<T>& in, Shared& s
 }
 
 // Grid (V/64, H, N).
-template <class T, bool has_delta, bool has_momentum, Result result>
-__global__ __launch_bounds__(kWideThreads,
-                             1) void wide_forward(const __grid_constant__ ForwardArguments<T> in) {
-  using Shared = WideForwardShared<T, has_delta, has_momentum, result>;
+template <class T, bool has_delta, bool has_momentum, Result result, bool has_channels = false>
+__global__ __launch_bounds__(kWideThreads, 1) void wide_forward(
+    const __grid_constant__ WideArguments<T, ForwardArguments<T>, has_channels> in) {
+  using Shared = WideForwardShared<T, has_delta, has_momentum, result, has_channels>;
   extern __shared__ unsigned char memory[];
   Shared& shared = shared_memory<Shared>(memory);
   if (threadIdx.x == 0) {
-    for (int i = 0; i < kKeySlots; ++i) {
+    for (int i = 0; i < Shared::slots; ++i) {
       init_barrier(&shared.keys_full[i], 32);
       init_barrier(&shared.keys_empty[i], kHoldingThreads);
     }
@@ -268,6 +294,7 @@ __global__ __launch_bounds__(kWideThreads,
     init_barrier(&shared.w_full, kWarpgroup);
     init_barrier(&shared.x_empty, 1);
     init_barrier(&shared.landed, 1);
+    if constexpr (has_channels) init_last(shared);
     fence_barrier_init();
   }
   __syncthreads();
@@ -278,6 +305,15 @@ __global__ __launch_bounds__(kWideThreads,
   } else {
     lower_registers<kWideBringerRegisters>();
     const int warp = threadIdx.x % kWarpgroup / 32;
+    if constexpr (has_channels) {
+      if (warp == 2) {
+        bring_last(shared, document.chunks, [&](int c) {
+          const auto& operands = in.operands[in.sizes.entry(document.first_chunk + c, blockIdx.y)];
+          return LastOf<T>{operands.write, operands.keep};
+        });
+        return;
+      }
+    }
     if (warp == 0) bring_wide_tiles<T, has_delta>(in, shared, document);
     if (result == Result::states && warp == 1) store_wide_states<T, has_delta>(in, shared, document);
   }
