@@ -92,6 +92,17 @@ TEST(TrainingMemory, IsLessWhereOperationsAreFused) {
   EXPECT_LT(rehearsed(run, c10::kCUDA)->batch_bytes(), rehearsed(run, c10::kMeta)->batch_bytes() / 2);
 }
 
+TEST(TrainingMemory, OfABatchThatNobodyCouldReadGrowsByTheRow) {
+  const Experiments here;
+  const auto batch_bytes = [&](const std::string& rows) {
+    const std::string recall = "\ntask: {name: mqar, vocabulary: 32, pairs: 2}\n";
+    const PlannedRun run = here.plan(document(cases[2], "seq_len: 4096, batch_size: " + rows, recall)).at(0);
+    return static_cast<double>(rehearsed(run, c10::kCUDA)->batch_bytes());
+  };
+  EXPECT_NEAR(batch_bytes("300"), 300. / 256 * batch_bytes("256"), 0.05 * batch_bytes("256"));
+  EXPECT_GT(batch_bytes("1_000_000_000"), 1e6 * batch_bytes("256"));
+}
+
 TEST(TrainingMemory, CountsTheLabelsAlone) {
   const Experiments here;
   const std::string recall = "\ntask: {name: mqar, vocabulary: 16384, pairs: 2}\n";
