@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cmath>
+#include <numeric>
 
 #include "ops/gates.h"
 #include "ops/layer.h"
@@ -129,14 +130,15 @@ class Mamba2 final : public Rule {
       state->position += tokens;
     }
 
-    const at::Tensor skip = weights["D"].to(x_BTHP.scalar_type()).unsqueeze(-1) * x_BTHP;
+    const std::int64_t of_group = inner_ / norm_groups_, shared = std::gcd(of_group, width_);
     const auto by_group = [&](const at::Tensor& y) {
-      return y.reshape({batch, tokens, norm_groups_, inner_ / norm_groups_});
+      return y.reshape({batch, tokens, norm_groups_, of_group});
     };
-    const at::Tensor y =
-        ops::gated_rms_norm(by_group(outputs.o_BTHV + skip), by_group(z),
-                            norms_first_ ? ops::NormGate::silu : ops::NormGate::silu_first,
-                            weights["norm.weight"].view({norm_groups_, inner_ / norm_groups_}), eps_);
+    const at::Tensor D = weights["D"].unsqueeze(-1).expand({heads_, width_ / shared});
+    const at::Tensor y = ops::gated_rms_norm(
+        by_group(outputs.o_BTHV), by_group(z), norms_first_ ? ops::NormGate::silu : ops::NormGate::silu_first,
+        weights["norm.weight"].view({norm_groups_, of_group}), eps_,
+        {.x = by_group(x_BTHP), .D = D.reshape({norm_groups_, of_group / shared})});
     return ops::linear(y.reshape({batch, tokens, inner_}), weights["out_proj.weight"]);
   }
 

@@ -70,24 +70,24 @@ struct FusedChannelDecay {
   Gradients (*backward)(const Inputs& in, const at::Tensor& dy_BTC);
 };
 
-// The norms of layer.h over the last dimension: x + add where add is defined, gated where gate is. y, add,
-// gate and their gradients are `dtype`, x, the sum and theirs x's dtype.
+// The norms of layer.h over the last dimension: x + scale·add where add is defined (without a scale: 1),
+// gated where gate is. y, add, gate and their gradients are `dtype`, x, the sum and theirs x's dtype.
 struct FusedNorm {
   struct Inputs {
-    at::Tensor x, add, gate, weight;
-    NormGate kind = NormGate::silu;  // of the gate
+    at::Tensor x, add, scale, gate, weight;  // scale: with a gate, of the skip's shape
+    NormGate kind = NormGate::silu;          // of the gate
     double eps;
     at::ScalarType dtype;
   };
   struct Outputs {
-    at::Tensor y, sum;  // sum: with add
+    at::Tensor y, sum;  // sum: with add, without a scale
   };
   struct Gradients {
-    at::Tensor dx, dadd, dgate, dweight;
+    at::Tensor dx, dadd, dscale, dgate, dweight;
   };
   bool (*takes)(const Inputs& in);
   Outputs (*forward)(const Inputs& in);
-  // in.x is the sum; in.add is not read.
+  // Without a scale in.x is the sum, and in.add is not read.
   Gradients (*backward)(const Inputs& in, const Outputs& adjoints, bool wants_dadd);
 };
 

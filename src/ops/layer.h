@@ -26,10 +26,17 @@ struct Normed {
 Normed add_rms_norm(const at::Tensor& x, const at::Tensor& branch, const at::Tensor& weight, double eps,
                     at::ScalarType dtype);
 
+// What passes the scan by, to be added to its output: D·x, x in the output's shape and dtype, with a number
+// of D for each of N/D.size(-1) numbers of a row of N. Undefined: nothing.
+struct Skip {
+  at::Tensor x, D;
+};
+
 // rms_norm(x) ∘ silu(gate) or ∘ sigmoid(gate), or rms_norm(x ∘ silu(gate)); gate in x's shape and dtype.
+// Before all else the skip is added to x.
 enum class NormGate { silu, sigmoid, silu_first };
 at::Tensor gated_rms_norm(const at::Tensor& x, const at::Tensor& gate, NormGate kind,
-                          const at::Tensor& weight, double eps);
+                          const at::Tensor& weight, double eps, const Skip& skip = {});
 
 // y = r·x with r = (Σx² + 1e-6)^−½, over the last dimension.
 at::Tensor l2_norm(const at::Tensor& x);

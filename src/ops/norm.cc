@@ -25,12 +25,13 @@ const FusedNorm* kernel_for(const FusedNorm::Inputs& in) {
 class Whole : public torch::autograd::Function<Whole> {
  public:
   static variable_list forward(AutogradContext* context, const at::Tensor& x,
-                               const std::optional<at::Tensor>& add,
+                               const std::optional<at::Tensor>& add, const std::optional<at::Tensor>& scale,
                                const std::optional<at::Tensor>& /*gate*/, const at::Tensor& weight,
                                const FusedNorm::Inputs& in) {
     context->set_materialize_grads(false);
     const auto [y, sum] = fused(x.device())->norm.forward(in);
-    context->save_for_backward({sum.defined() ? sum : x, in.gate, weight});
+    context->save_for_backward(
+        {sum.defined() ? sum : x, scale ? in.add : at::Tensor(), in.scale, in.gate, weight});
     context->saved_data["kind"] = static_cast<std::int64_t>(in.kind);
     context->saved_data["eps"] = in.eps;
     context->saved_data["dtype"] = in.dtype;
@@ -41,21 +42,24 @@ class Whole : public torch::autograd::Function<Whole> {
   static variable_list backward(AutogradContext* context, const variable_list& adjoints) {
     const variable_list saved = context->get_saved_variables();
     const FusedNorm::Inputs in{.x = saved[0],
-                               .gate = saved[1],
-                               .weight = saved[2],
+                               .add = saved[1],
+                               .scale = saved[2],
+                               .gate = saved[3],
+                               .weight = saved[4],
                                .kind = static_cast<NormGate>(context->saved_data["kind"].toInt()),
                                .eps = context->saved_data["eps"].toDouble(),
                                .dtype = context->saved_data["dtype"].toScalarType()};
     const bool adds = context->saved_data["adds"].toBool();
     const at::Tensor dy = adjoints[0].defined() ? adjoints[0] : at::zeros_like(in.x, in.dtype);
     const FusedNorm::Gradients of =
-        fused(in.x.device())->norm.backward(in, {dy, adds ? adjoints[1] : at::Tensor()}, adds);
-    return {of.dx, of.dadd, of.dgate, of.dweight, {}};
+        fused(in.x.device())
+            ->norm.backward(in, {dy, adds && !in.scale.defined() ? adjoints[1] : at::Tensor()}, adds);
+    return {of.dx, of.dadd, of.dscale, of.dgate, of.dweight, {}};
   }
 
   static variable_list run(const FusedNorm::Inputs& in) {
     const auto given = [](const at::Tensor& x) { return x.defined() ? std::optional(x) : std::nullopt; };
-    return apply(in.x, given(in.add), given(in.gate), in.weight, in);
+    return apply(in.x, given(in.add), given(in.scale), given(in.gate), in.weight, in);
   }
 };
 
@@ -85,10 +89,21 @@ Normed add_rms_norm(const at::Tensor& x, const at::Tensor& branch, const at::Ten
 }
 
 at::Tensor gated_rms_norm(const at::Tensor& x, const at::Tensor& gate, NormGate kind,
-                          const at::Tensor& weight, double eps) {
-  const FusedNorm::Inputs in{
-      .x = x, .gate = gate, .weight = weight, .kind = kind, .eps = eps, .dtype = x.scalar_type()};
+                          const at::Tensor& weight, double eps, const Skip& skip) {
+  const FusedNorm::Inputs in{.x = x,
+                             .add = skip.x,
+                             .scale = skip.D,
+                             .gate = gate,
+                             .weight = weight,
+                             .kind = kind,
+                             .eps = eps,
+                             .dtype = x.scalar_type()};
   if (kernel_for(in)) return Whole::run(in)[0];
+  if (skip.x.defined()) {
+    const at::Tensor by_head = skip.x.unflatten(-1, {skip.D.size(-1), -1});
+    const at::Tensor skipped = skip.D.to(x.scalar_type()).unsqueeze(-1) * by_head;
+    return gated_rms_norm(x + skipped.flatten(-2), gate, kind, weight, eps);
+  }
   if (kind == NormGate::silu_first) return rms_norm(x * activated(gate, kind), weight, eps);
   return rms_norm(x, weight, eps) * activated(gate, kind);
 }

@@ -104,18 +104,20 @@ constexpr FusedNorm norm{
         [](const FusedNorm::Inputs& in) {
           return is_taken(in.x) && in.x.size(-1) % kChannels == 0 && in.x.size(-1) <= kMostNorm &&
                  in.weight.numel() == in.x.size(-1) &&
+                 (!in.scale.defined() || in.kind == NormGate::silu_first) &&
                  (in.dtype == in.x.scalar_type() || in.dtype == at::kBFloat16);
         },
     .forward =
         [](const FusedNorm::Inputs& in) {
           return FusedNorm::Outputs{at::empty(in.x.sizes(), in.x.options().dtype(in.dtype)),
-                                    in.add.defined() ? dense(in.x) : at::Tensor()};
+                                    in.add.defined() && !in.scale.defined() ? dense(in.x) : at::Tensor()};
         },
     .backward =
         [](const FusedNorm::Inputs& in, const FusedNorm::Outputs& adjoints, bool wants_dadd) {
-          const at::Tensor dx = dense(in.x), dadd = in.dtype == in.x.scalar_type() ? dx : dense(adjoints.y);
-          return FusedNorm::Gradients{dx, wants_dadd ? dadd : at::Tensor(), dense_or_none(in.gate),
-                                      dense(in.weight)};
+          const bool dadd_is_dx = !in.scale.defined() && in.dtype == in.x.scalar_type();
+          const at::Tensor dx = dense(in.x), dadd = dadd_is_dx ? dx : dense(adjoints.y);
+          return FusedNorm::Gradients{dx, wants_dadd ? dadd : at::Tensor(), dense_or_none(in.scale),
+                                      dense_or_none(in.gate), dense(in.weight)};
         }};
 
 constexpr FusedSwiglu swiglu{

@@ -38,18 +38,36 @@ struct NormCall {
     problem.eps = static_cast<float>(in.eps);
     problem.x = x.const_data_ptr();
     problem.weight_N = weight.const_data_ptr<float>();
-    if (!in.gate.defined()) return;
-    gate.emplace(in.gate);
-    problem.z = gate->tensor.const_data_ptr();
-    problem.z_stride = gate->stride;
+    if (in.gate.defined()) {
+      gate.emplace(in.gate);
+      problem.z = gate->tensor.const_data_ptr();
+      problem.z_stride = gate->stride;
+    }
+    if (in.add.defined()) {
+      add.emplace(in.add);
+      problem.add = add->tensor.const_data_ptr();
+      problem.add_stride = add->stride;
+    }
+    if (in.scale.defined()) {
+      scale = aligned(in.scale);
+      problem.scale_H = scale.const_data_ptr<float>();
+      problem.width = static_cast<int>(problem.N / scale.numel());
+    }
   }
 
   Norm problem{};
   std::int64_t shares;
-  at::Tensor x, weight;
-  std::optional<Rows> gate;
+  at::Tensor x, weight, scale;
+  std::optional<Rows> gate, add;
   Element element_x, element_y;
 };
+
+bool takes_added(const FusedNorm::Inputs& in) {
+  if (!in.add.defined()) return true;
+  if (!in.gate.defined()) return !in.scale.defined();
+  return gating_of(in) == Gating::silu_first && in.scale.scalar_type() == at::kFloat &&
+         in.x.size(-1) % (kChannels * in.scale.numel()) == 0;
+}
 
 bool takes_norm(const FusedNorm::Inputs& in) {
   const std::int64_t N = in.x.size(-1);
@@ -60,7 +78,7 @@ bool takes_norm(const FusedNorm::Inputs& in) {
   return is_for_us(in.x) && N % kChannels == 0 && N <= kMostNorm && in.weight.numel() == N &&
          in.weight.scalar_type() == at::kFloat &&
          (in.dtype == dtype || (in.dtype == at::kBFloat16 && dtype == at::kFloat && !in.gate.defined())) &&
-         !(in.add.defined() && in.gate.defined()) && fits(in.add) && fits(in.gate) &&
+         takes_added(in) && fits(in.add) && fits(in.gate) &&
          in.x.numel() / N < std::numeric_limits<int>::max();
 }
 
@@ -68,9 +86,7 @@ FusedNorm::Outputs norm_forward(const FusedNorm::Inputs& in) {
   const c10::cuda::CUDAGuard guard(in.x.device());
   NormCall call(in, false);
   FusedNorm::Outputs made{at::empty(in.x.sizes(), in.x.options().dtype(in.dtype)), {}};
-  at::Tensor add;
-  if (in.add.defined()) {
-    call.problem.add = (add = aligned(in.add)).const_data_ptr();
+  if (in.add.defined() && !in.scale.defined()) {
     made.sum = at::empty(in.x.sizes(), in.x.options());
     call.problem.sum = made.sum.mutable_data_ptr();
   }
@@ -91,16 +107,23 @@ FusedNorm::Gradients norm_gradients(const FusedNorm::Inputs& in, const FusedNorm
   problem.dy = dy.const_data_ptr();
   if (dsum.defined()) problem.dsum = dsum.const_data_ptr();
   problem.dx = made.dx.mutable_data_ptr();
-  if (wants_dadd)
-    made.dadd = in.dtype == in.x.scalar_type() ? made.dx : at::empty(in.x.sizes(), dy.options());
-  if (wants_dadd && !made.dadd.is_same(made.dx)) problem.dadd = made.dadd.mutable_data_ptr();
+  const bool dadd_is_dx = !in.scale.defined() && in.dtype == in.x.scalar_type();
+  if (wants_dadd) made.dadd = dadd_is_dx ? made.dx : at::empty(in.x.sizes(), dy.options());
+  if (wants_dadd && !dadd_is_dx) problem.dadd = made.dadd.mutable_data_ptr();
   if (in.gate.defined())
     problem.dz = (made.dgate = at::empty(in.gate.sizes(), dy.options())).mutable_data_ptr();
   const at::Tensor shares = at::empty({call.shares, problem.N}, call.weight.options());
   problem.dweight_SN = shares.mutable_data_ptr<float>();
+  at::Tensor scale_shares;
+  if (in.scale.defined()) {
+    scale_shares = at::empty({call.shares, problem.N / kChannels}, shares.options());
+    problem.dscale_SQ = scale_shares.mutable_data_ptr<float>();
+  }
   scan::check_cuda(norm_backward(problem, call.element_x, call.element_y, c10::cuda::getCurrentCUDAStream()),
                    "the gradients of the norm");
   made.dweight = shares.sum(0).view(in.weight.sizes());
+  if (in.scale.defined())
+    made.dscale = scale_shares.sum(0).view({in.scale.numel(), -1}).sum(1).view(in.scale.sizes());
   return made;
 }
 

@@ -83,16 +83,17 @@ struct Gpu {
     }
 
     // Sums over the groups of a block, in place, for the threads of the first; all of the block call it.
-    __device__ void add_groups(float (&values)[kChannels]) const {
-      __shared__ float of_all[kChannels][kThreads];
+    template <int N>
+    __device__ void add_groups(float (&values)[N]) const {
+      __shared__ float of_all[N][kThreads];
       if (of_block() == 1) return;
 #pragma unroll
-      for (int n = 0; n < kChannels; ++n) of_all[n][threadIdx.x] = values[n];
+      for (int n = 0; n < N; ++n) of_all[n][threadIdx.x] = values[n];
       __syncthreads();
       if (is_first()) {
         for (int other = threadIdx.x + lanes_; other < kThreads; other += lanes_) {
 #pragma unroll
-          for (int n = 0; n < kChannels; ++n) values[n] += of_all[n][other];
+          for (int n = 0; n < N; ++n) values[n] += of_all[n][other];
         }
       }
       __syncthreads();

@@ -21,14 +21,17 @@ int lanes_of(int N) {
 constexpr int threads_of_block(int lanes) { return lanes > kThreads ? lanes : kThreads; }
 
 // Blocks of a multiprocessor: what the registers are cut to, and how many runs there are.
-constexpr int blocks_of(int lanes, bool backward, bool is_wide) {
-  return (!backward ? 4 : is_wide ? 2 : 3) * kThreads / threads_of_block(lanes);
+constexpr int blocks_of(int lanes, bool backward, bool has_much) {
+  return ((backward ? 3 : 4) - has_much) * kThreads / threads_of_block(lanes);
 }
-constexpr bool is_wide(Gating gating, bool is_f32) { return gating != Gating::none && is_f32; }
+// What a row leaves in registers.
+constexpr bool has_much(Gating gating, bool is_f32) {
+  return gating == Gating::silu_first || (gating != Gating::none && is_f32);
+}
 
 template <Gating kGating, int kLanes, class X, class Y, bool kBackward>
 __global__ void __launch_bounds__(threads_of_block(kLanes),
-                                  blocks_of(kLanes, kBackward, is_wide(kGating, sizeof(Y) == 4)))
+                                  blocks_of(kLanes, kBackward, has_much(kGating, sizeof(Y) == 4)))
     norm_kernel(const __grid_constant__ Norm in) {
   const std::int64_t run =
       static_cast<std::int64_t>(blockIdx.x) * (threads_of_block(kLanes) / kLanes) + threadIdx.x / kLanes;
@@ -86,7 +89,7 @@ NormSplit split_of(const Norm& in, Element Y, bool backward, int multiprocessors
   const int lanes = lanes_of(in.N), threads = threads_of_block(lanes), groups = threads / lanes;
   const std::int64_t blocks = std::min<std::int64_t>(
       (in.rows + groups - 1) / groups,
-      std::int64_t{multiprocessors} * blocks_of(lanes, backward, is_wide(in.gating, Y == Element::f32)));
+      std::int64_t{multiprocessors} * blocks_of(lanes, backward, has_much(in.gating, Y == Element::f32)));
   return {.runs = blocks * groups, .shares = blocks};
 }
 

@@ -17,6 +17,7 @@ struct NormRun {
   float share_of_one;  // of the mean
   typename Machine::Group group;
   Quad weight[Q]{};
+  float scale[Q]{};
 
   MDNLAB_DEVICE NormRun(const Norm& problem, std::int64_t run_index, int my_lane, int all_lanes)
       : in(problem),
@@ -25,7 +26,10 @@ struct NormRun {
         lanes(all_lanes),
         share_of_one(1 / static_cast<float>(problem.N)),
         group(all_lanes) {
-    each([&](int i, int c) { weight[i] = load<Machine>(in.weight_N + c); });
+    each([&](int i, int c) {
+      weight[i] = load<Machine>(in.weight_N + c);
+      if (kGatesFirst && in.add) scale[i] = Machine::load_one(in.scale_H + c / in.width);
+    });
   }
 
   // body(i, c): the i-th quad of this thread begins at number c of the row.
@@ -67,13 +71,9 @@ struct NormRun {
     const int end = row < in.rows ? in.N : 0;
     ask<X>(asked.x, in.x, at, end);
     if constexpr (kBackward) ask<Y>(asked.dy, in.dy, at, end);
-    if constexpr (kGated) {
-      ask<Y>(asked.z, in.z, row * in.z_stride, end);
-    } else if constexpr (kBackward) {
-      ask<X>(asked.dsum, in.dsum, at, end);
-    } else {
-      ask<Y>(asked.add, in.add, at, end);
-    }
+    if constexpr (kGated) ask<Y>(asked.z, in.z, row * in.z_stride, end);
+    if constexpr (kGatesFirst || (!kGated && !kBackward)) ask<Y>(asked.add, in.add, row * in.add_stride, end);
+    if constexpr (!kGated && kBackward) ask<X>(asked.dsum, in.dsum, at, end);
   }
   // body(at, asked, ask_next) for each row, `at` its first number. Once it has what was asked for, body asks
   // for the next row.
@@ -103,15 +103,14 @@ struct NormRun {
       Quad u[Q];
       [[maybe_unused]] Quad z[Q], add[Q];
       widen(u, asked.x);
-      if constexpr (kGated) {
-        widen(z, asked.z);
-      } else {
-        widen(add, asked.add);
-      }
+      if constexpr (kGated) widen(z, asked.z);
+      if constexpr (kGatesFirst || !kGated) widen(add, asked.add);
       ask_next();
-      if constexpr (kGated) {
+      if constexpr (kGated)
         each_number([&](int i, int n) { z[i].value[n] = activated(z[i].value[n]).value; });
-      } else {
+      if constexpr (kGatesFirst)
+        each_number([&](int i, int n) { u[i].value[n] += scale[i] * add[i].value[n]; });
+      if constexpr (!kGated) {
         each_number([&](int i, int n) { u[i].value[n] += add[i].value[n]; });
         if (in.sum) write<X>(in.sum, at, u);
       }
@@ -134,17 +133,18 @@ struct NormRun {
   // v·weight⟩/N)
   MDNLAB_DEVICE void backward() {
     Quad dweight[Q]{};
+    float dscale[Q]{};
     each_row<true>([&](std::int64_t at, const Asked& asked, const auto& ask_next) {
       Quad u[Q], v[Q];
-      [[maybe_unused]] Quad z[Q], dsum[Q], slope_of_u[Q], slope_of_v[Q], value[Q];
+      [[maybe_unused]] Quad z[Q], add[Q], dsum[Q], slope_of_u[Q], slope_of_v[Q], value[Q];
       widen(u, asked.x);
       widen(v, asked.dy);
-      if constexpr (kGated) {
-        widen(z, asked.z);
-      } else {
-        widen(dsum, asked.dsum);
-      }
+      if constexpr (kGated) widen(z, asked.z);
+      if constexpr (kGatesFirst) widen(add, asked.add);
+      if constexpr (!kGated) widen(dsum, asked.dsum);
       ask_next();
+      if constexpr (kGatesFirst)
+        each_number([&](int i, int n) { u[i].value[n] += scale[i] * add[i].value[n]; });
       float sums[2] = {0, 0};  // |u|², ⟨u, v·weight⟩
       if constexpr (kGated) {
         each_number([&](int i, int n) {
@@ -178,15 +178,27 @@ struct NormRun {
         }
       });
       write<X>(in.dx, at, dx);
-      if constexpr (kGated) {
-        write<Y>(in.dz, at, dz);
-      } else if (in.dadd) {
-        write<Y>(in.dadd, at, dx);
+      if constexpr (kGated) write<Y>(in.dz, at, dz);
+      if constexpr (kGatesFirst) {
+        each_number([&](int i, int n) {
+          dscale[i] += dx[i].value[n] * add[i].value[n];
+          dx[i].value[n] *= scale[i];
+        });
+      }
+      if constexpr (kGatesFirst || !kGated) {
+        if (in.dadd) write<Y>(in.dadd, at, dx);
       }
     });
 #pragma unroll
     for (int i = 0; i < Q; ++i) group.add_groups(dweight[i].value);
-    if (group.is_first()) write<float>(in.dweight_SN, run / group.of_block() * in.N, dweight);
+    const std::int64_t share = run / group.of_block();
+    if (group.is_first()) write<float>(in.dweight_SN, share * in.N, dweight);
+    if constexpr (kGatesFirst) {
+      if (!in.add) return;
+      group.add_groups(dscale);
+      if (group.is_first())
+        each([&](int i, int c) { in.dscale_SQ[(share * in.N + c) / kChannels] = dscale[i]; });
+    }
   }
 };
 

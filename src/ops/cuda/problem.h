@@ -75,17 +75,20 @@ struct ChannelDecay {
 // What is gated by a(z): x̂, or x before the mean.
 enum class Gating { none, silu, sigmoid, silu_first };
 
-// x̂ = (x + add)·r·weight with r = (mean² + eps)^−½ over each row, N numbers, or gated; nothing is added to
-// what is gated. x, sum and their gradients are X; add, z, y and theirs are Y.
+// x̂ = (x + scale·add)·r·weight with r = (mean² + eps)^−½ over each row, N numbers, or gated. x, sum and their
+// gradients are X; add, z, y and theirs are Y. Without a gate there is no scale; with a gate, only one on x
+// before the mean has something added, by scale, and no sum.
 struct Norm {
-  std::int64_t rows, z_stride;
+  std::int64_t rows, add_stride, z_stride;
   std::int64_t runs;  // the k-th has rows k, k + runs, …; as split_of says (kernels.h)
   int N;              // a multiple of four, at most kMostNorm
   float eps;
   Gating gating;
-  const void* x;    // backward: the sum
+  const void* x;    // backward: the sum where there was one
   const void* add;  // null: none
   const void* z;    // of a gate
+  int width;        // of what a scale is for, a multiple of four
+  const float* scale_H;
   const float* weight_N;
   void* sum;  // x + add, where there is add
   void* y;
@@ -95,6 +98,7 @@ struct Norm {
   void* dadd;  // dx as Y; null: not wanted
   void* dz;
   float* dweight_SN;  // [shares][N]: what the runs add
+  float* dscale_SQ;   // [shares][N/4]: likewise
 };
 
 // y = silu(gate)·up, all of one dtype, `count` numbers, a multiple of four.

@@ -131,6 +131,17 @@ Operation gated_norm(std::int64_t rows, std::int64_t N, NormGate kind) {
           }};
 }
 
+// Of parts of a wider tensor, as the operations before it leave them.
+Operation skipping_norm(std::int64_t rows, std::int64_t N, std::int64_t heads, NormGate kind) {
+  return {"gated_rms_norm, skip",
+          {at::randn({rows, N}), at::randn({rows, N + 8}), at::randn({rows, N + 4})},
+          {at::randn({N}), at::randn({heads})},
+          [=](const Tensors& x, const Tensors& w) {
+            const Skip skip{x[2].narrow(1, 0, N), w[1]};
+            return Tensors{gated_rms_norm(x[0], x[1].narrow(1, 8, N), kind, w[0], 1e-6, skip)};
+          }};
+}
+
 Operation gated_product(std::int64_t rows, std::int64_t N) {
   return {"swiglu", {at::randn({rows, N}), at::randn({rows, N})}, {}, [](const Tensors& x, const Tensors&) {
             return Tensors{swiglu(x[0], x[1])};
@@ -241,6 +252,9 @@ TEST_F(OpsGpu, AreThoseOfLibTorch) {
     for (const NormGate kind : {NormGate::silu, NormGate::sigmoid, NormGate::silu_first})
       check(gated_norm(67, N, kind));
   }
+  check(skipping_norm(67, 512, 8, NormGate::silu_first));
+  check(skipping_norm(1031, 2048, 32, NormGate::silu_first));
+  check(skipping_norm(67, 512, 8, NormGate::silu));
   check(gated_product(131, 2816));
   check(positions(2, 131, 3, 64, true));
   check(positions(3, 4096, 1, 128, false));
@@ -272,6 +286,7 @@ TEST_F(OpsGpu, GoThroughMemoryAtItsRate) {
   measure(residual_norm(B * T, 2048));
   measure(gated_norm(B * T * 6, 256, NormGate::sigmoid));
   measure(gated_norm(B * T, 2048, NormGate::silu_first));
+  measure(skipping_norm(B * T, 2048, 32, NormGate::silu_first));
   measure(gated_product(B * T, 2816));
   measure(positions(B, T, 16, 64, false));
 }

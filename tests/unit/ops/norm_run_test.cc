@@ -21,6 +21,7 @@ struct Case {
   int width;
   bool adds = false;
   std::optional<NormGate> gate = std::nullopt;
+  int scales = 0;  // of what is added
 };
 
 at::Tensor exact(const at::Tensor& x) { return x.to(at::kDouble).requires_grad_(true); }
@@ -33,9 +34,11 @@ void compare(const Case& choice) {
   const auto empty = [&] { return unwritten({choice.rows, choice.width}); };
   const at::Tensor x = random(), add = random(),
                    z = at::randn({choice.rows, choice.width + 8}).narrow(1, 4, choice.width),
-                   weight = at::randn({choice.width}), dy = random(), dsum = random();
+                   weight = at::randn({choice.width}), dy = random(), dsum = random(),
+                   scale = at::randn({choice.scales});
   const at::Tensor y = empty(), sum = empty(), dx = empty(), dadd = empty(), dz = empty();
   cuda::Norm in{.rows = choice.rows,
+                .add_stride = choice.width,
                 .z_stride = z.stride(0),
                 .runs = 3,
                 .N = choice.width,
@@ -44,20 +47,26 @@ void compare(const Case& choice) {
   const at::Tensor shares = unwritten({in.runs, choice.width});
   in.x = x.const_data_ptr();
   if (choice.adds) in.add = add.const_data_ptr();
+  if (choice.scales) {
+    in.scale_H = scale.const_data_ptr<float>();
+    in.width = choice.width / choice.scales;
+  }
   if (choice.gate) in.z = z.const_data_ptr();
   in.weight_N = weight.const_data_ptr<float>();
-  if (choice.adds) in.sum = sum.mutable_data_ptr();
+  if (choice.adds && !choice.scales) in.sum = sum.mutable_data_ptr();
   in.y = y.mutable_data_ptr();
   cuda::Norm back = in;
-  if (choice.adds) {
+  if (choice.adds) back.dadd = dadd.mutable_data_ptr();
+  if (in.sum) {
     back.x = sum.const_data_ptr();
     back.dsum = dsum.const_data_ptr();
-    back.dadd = dadd.mutable_data_ptr();
   }
   back.dy = dy.const_data_ptr();
   back.dx = dx.mutable_data_ptr();
   back.dz = dz.mutable_data_ptr();
   back.dweight_SN = shares.mutable_data_ptr<float>();
+  const at::Tensor scale_shares = unwritten({in.runs, choice.width / cuda::kChannels});
+  back.dscale_SQ = scale_shares.mutable_data_ptr<float>();
   constexpr int kLanes = 4;
   cuda::Team(kLanes).run([&](std::int64_t lane) {
     for (std::int64_t run = 0; run < in.runs; ++run) {
@@ -68,11 +77,13 @@ void compare(const Case& choice) {
   });
 
   const at::Tensor exact_x = exact(x), exact_add = exact(add), exact_z = exact(z),
-                   exact_weight = exact(weight);
+                   exact_weight = exact(weight), exact_scale = exact(scale);
   std::vector<at::Tensor> leaves{exact_x, exact_weight}, outputs, adjoints{dy.to(at::kDouble)};
   if (choice.gate) {
     leaves.push_back(exact_z);
-    outputs = {gated_rms_norm(exact_x, exact_z, *choice.gate, exact_weight, kEps)};
+    if (choice.scales) leaves.insert(leaves.end(), {exact_add, exact_scale});
+    outputs = {gated_rms_norm(exact_x, exact_z, *choice.gate, exact_weight, kEps,
+                              choice.scales ? Skip{exact_add, exact_scale} : Skip{})};
   } else if (choice.adds) {
     leaves.push_back(exact_add);
     const auto [exact_sum, normed] = add_rms_norm(exact_x, exact_add, exact_weight, kEps, at::kDouble);
@@ -87,7 +98,9 @@ void compare(const Case& choice) {
   expect_close("dx", dx, gradients[0]);
   expect_close("dweight", shares.sum(0), gradients[1]);
   if (choice.gate) expect_close("dz", dz, gradients[2]);
-  if (choice.adds) expect_close("dadd", dadd, gradients[2]);
+  if (choice.adds) expect_close("dadd", dadd, gradients[choice.gate ? 3 : 2]);
+  if (choice.scales)
+    expect_close("dscale", scale_shares.sum(0).view({choice.scales, -1}).sum(1), gradients[4]);
 }
 
 TEST(NormRun, IsTheNormAndItsGradients) {
@@ -107,6 +120,12 @@ TEST(NormRun, IsTheGatedNormAndItsGradients) {
   compare_gated<cuda::Gating::silu>(NormGate::silu);
   compare_gated<cuda::Gating::sigmoid>(NormGate::sigmoid);
   compare_gated<cuda::Gating::silu_first>(NormGate::silu_first);
+}
+
+TEST(NormRun, AddsWhatSkippedTheScanByHead) {
+  for (const int heads : {1, 3, 12})
+    compare<4, cuda::Gating::silu_first>(
+        {.rows = 5, .width = 48, .adds = true, .gate = NormGate::silu_first, .scales = heads});
 }
 
 TEST(SwigluRun, IsSwigluAndItsGradients) {

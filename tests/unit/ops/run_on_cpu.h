@@ -104,7 +104,8 @@ struct Cpu {
       return value;
     }
     // Its block has no other.
-    void add_groups(float (&)[kChannels]) const {}
+    template <int N>
+    void add_groups(float (&)[N]) const {}
     bool is_first() const { return true; }
     int of_block() const { return 1; }
   };
