@@ -1,16 +1,11 @@
 #include "ops/layer.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/matmul.h>
 
 namespace mdnlab::ops {
 
 at::ScalarType statistics_dtype(const at::Tensor& x) {
   return x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-}
-
-at::Tensor linear(const at::Tensor& x, const at::Tensor& weight) {
-  return at::matmul(x, weight.to(x.scalar_type()).t());
 }
 
 at::Tensor l2_norm(const at::Tensor& x) {

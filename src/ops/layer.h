@@ -13,7 +13,8 @@ namespace mdnlab::ops {
 
 at::ScalarType statistics_dtype(const at::Tensor& x);
 
-// x Wᵀ with the weight in x's dtype.
+// x Wᵀ with the weight in x's dtype. On a GPU, a float32 weight's gradient is summed and given in float32
+// where x is bf16 or f16; elsewhere it is rounded to x's dtype on the way.
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight);
 
 // x · (mean(x²) + eps)^−½ · weight, over the last dimension.

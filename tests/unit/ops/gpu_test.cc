@@ -8,6 +8,7 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/equal.h>
+#include <ATen/ops/matmul.h>
 #include <ATen/ops/randint.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/randn_like.h>
@@ -271,6 +272,27 @@ TEST_F(OpsGpu, AHeadWhoseLossGoesOnHasItsGradientToo) {
   check(twice);
 }
 
+// The weight's gradient is not rounded to half width: beside that of the same numbers in float64.
+TEST_F(OpsGpu, AProjectionsWeightHasAGradientOfFloat32) {
+  for (const at::ScalarType dtype : {at::kBFloat16, at::kHalf}) {
+    const at::Tensor x = at::randn({3, 37, 64}).to(kGpu, dtype).requires_grad_(true),
+                     weight = (at::randn({24, 64}) / 8).to(kGpu).requires_grad_(true),
+                     dy = at::randn({3, 37, 24}).to(kGpu, dtype);
+    const at::Tensor y = mdnlab::ops::linear(x, weight);
+    EXPECT_TRUE(at::equal(y, at::matmul(x, weight.to(dtype).t())));
+    const Tensors found = torch::autograd::grad({y}, {x, weight}, {dy});
+    EXPECT_TRUE(at::equal(found[0], at::matmul(dy, weight.detach().to(dtype))));
+    EXPECT_EQ(found[1].scalar_type(), at::kFloat);
+    const auto exact = [](const at::Tensor& of) {
+      return of.detach().to(at::kCPU, at::kDouble).flatten(0, 1);
+    };
+    const at::Tensor expected = exact(dy).t().matmul(exact(x));
+    const double error =
+        ((found[1].to(at::kCPU, at::kDouble) - expected).norm() / expected.norm()).item<double>();
+    EXPECT_LT(error, 1e-5) << toString(dtype) << ": rounded to it, 3e-4 or more";
+  }
+}
+
 TEST_F(OpsGpu, GoThroughMemoryAtItsRate) {
   constexpr std::int64_t B = 8, T = 4096;  // the shapes of mdn-400m and its like
   const Documents packed = documents(B, T, {1000, 3333, 5 * T + 77});
@@ -289,6 +311,24 @@ TEST_F(OpsGpu, GoThroughMemoryAtItsRate) {
   measure(skipping_norm(B * T, 2048, 32, NormGate::silu_first));
   measure(gated_product(B * T, 2816));
   measure(positions(B, T, 16, 64, false));
+}
+
+// The MLP's of mdn-400m, beside a gradient that is rounded and cast back.
+TEST_F(OpsGpu, AProjectionsGradientCostsNoMoreThanARoundedOne) {
+  const auto bf16 = at::TensorOptions(kGpu).dtype(at::kBFloat16);
+  for (const auto& [in, out] : {std::pair(1024, 2816), {2816, 1024}, {1024, 1024}, {1024, 768}, {1024, 24}}) {
+    const at::Tensor x = at::randn({32768, in}, bf16).requires_grad_(true),
+                     weight = at::randn({out, in}, bf16.dtype(at::kFloat)).requires_grad_(true),
+                     dy = at::randn({32768, out}, bf16);
+    const auto backward_ms = [&](const at::Tensor& y) {
+      const auto work = [&] { torch::autograd::grad({y}, {x, weight}, {dy}, /*retain_graph=*/true); };
+      return time_work(kGpu, 9, work).median_ms;
+    };
+    const double rounded = backward_ms(at::matmul(x, weight.to(at::kBFloat16).t())),
+                 kept = backward_ms(mdnlab::ops::linear(x, weight));
+    std::printf("projection %4d to %4d backward %6.3f ms, rounded %6.3f ms\n", in, out, kept, rounded);
+    EXPECT_LT(kept, 1.1 * rounded);
+  }
 }
 
 // Of mdn-400m with GPT-2's vocabulary, beside whole logits.

@@ -1,0 +1,48 @@
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/mm.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include "ops/layer.h"
+
+namespace mdnlab::ops {
+
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+// Half-width products on a GPU whose weight is float32: so is the weight's gradient, from the product's own
+// float32 sums, neither rounded to half width nor cast back.
+class Projection : public torch::autograd::Function<Projection> {
+ public:
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight) {
+    const at::Tensor cast = weight.to(x.scalar_type());
+    context->save_for_backward({x, cast});
+    return at::matmul(x, cast.t());
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& adjoints) {
+    const variable_list saved = context->get_saved_variables();
+    const at::Tensor &dy = adjoints[0], &x = saved[0], &cast = saved[1];
+    const auto rows = [](const at::Tensor& of) { return of.reshape({-1, of.size(-1)}); };
+    at::Tensor dx, dweight;
+    if (context->needs_input_grad(0)) dx = at::matmul(dy, cast);
+    if (context->needs_input_grad(1)) dweight = at::mm(rows(dy).t(), rows(x), at::kFloat);
+    return {dx, dweight};
+  }
+};
+
+bool is_projection(const at::Tensor& x, const at::Tensor& weight) {
+  return x.is_cuda() && (x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kHalf) &&
+         weight.scalar_type() == at::kFloat && x.numel() > 0 && at::GradMode::is_enabled();
+}
+
+}  // namespace
+
+at::Tensor linear(const at::Tensor& x, const at::Tensor& weight) {
+  if (is_projection(x, weight)) return Projection::apply(x, weight);
+  return at::matmul(x, weight.to(x.scalar_type()).t());
+}
+
+}  // namespace mdnlab::ops
