@@ -11,7 +11,7 @@ namespace mdnlab {
 
 namespace {
 
-constexpr std::size_t kShownOperations = 12, kShownName = 44;
+constexpr std::size_t kShownOperations = 12, kShownName = 38;
 
 // Empty `run`: for people, one table a run.
 void add_rows(Table& table, const std::string& run, const StepProfile& step) {

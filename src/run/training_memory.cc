@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "base/gpu.h"
-#include "ops/cross_entropy.h"
 #include "scan/cuda_module.h"
 #include "scan/rehearsal.h"
+#include "train/forward_backward.h"
 #include "train/optimizer.h"
 #include "train/options.h"
 #include "train/step_batches.h"
@@ -13,16 +13,6 @@
 namespace mdnlab {
 
 namespace {
-
-// As Trainer's; the second batch of a step finds the gradients of the first.
-void forward_backward(const LanguageModel& model, const StepBatches& step) {
-  for (const LabelledBatch& batch : step.batches) {
-    const at::Tensor hidden = model.hidden(batch.tokens_BT, batch.documents).flatten(0, 1);
-    const at::Tensor chosen = batch.positions.defined() ? hidden.index_select(0, batch.positions) : hidden;
-    ops::linear_cross_entropy(chosen, model.head(), batch.labels, 1 / static_cast<double>(step.labels))
-        .backward();
-  }
-}
 
 struct Training {
   const RunConfig& config;
@@ -52,7 +42,7 @@ std::optional<TrainingMemory> rehearsed(const Training& of, c10::DeviceType as) 
 // What is rehearsed at once: the data are read for it. Of larger batches each row adds the same.
 constexpr std::int64_t kMostTokens = std::int64_t{1} << 20;
 
-// Steps of such batches, and of two where they were of several.
+// Steps of such batches, and of two where they were of several: the second finds the gradients of the first.
 Params with_batch(const Params& train, std::int64_t rows) {
   Params changed = train;
   const std::int64_t batches = std::min<std::int64_t>(accumulation(train), 2);

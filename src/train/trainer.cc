@@ -3,7 +3,6 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/stack.h>
-#include <ATen/ops/zeros.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <fmt/format.h>
 
@@ -11,7 +10,7 @@
 #include <cmath>
 #include <utility>
 
-#include "ops/cross_entropy.h"
+#include "train/forward_backward.h"
 #include "train/not_finite.h"
 #include "train/options.h"
 
@@ -65,25 +64,9 @@ void Trainer::checkpoint(const TrainingHooks& hooks) {
   saved_step_ = state_.step;
 }
 
-// The mean loss over the step's labels, float64 on the model's device; leaves its gradient. Every label of
-// the step weighs the same, however the labels fall into batches.
-at::Tensor Trainer::forward_backward(const StepBatches& step) {
-  at::Tensor loss = at::zeros({}, at::TensorOptions(model_.device()).dtype(at::kDouble));
-  for (const LabelledBatch& batch : step.batches) {
-    const at::Tensor hidden = model_.hidden(batch.tokens_BT, batch.documents).flatten(0, 1);
-    // Only what has a label reaches the head.
-    const at::Tensor chosen = batch.positions.defined() ? hidden.index_select(0, batch.positions) : hidden;
-    const at::Tensor share =
-        ops::linear_cross_entropy(chosen, model_.head(), batch.labels, 1 / static_cast<double>(step.labels));
-    share.backward();
-    loss += share.detach();
-  }
-  return loss;
-}
-
 // Leaves no gradients: their memory serves the next forward pass.
 at::Tensor Trainer::work(const StepBatches& batches) {
-  const at::Tensor loss = forward_backward(batches), norm = optimizer_.clip();
+  const at::Tensor loss = forward_backward(model_, batches), norm = optimizer_.clip();
   optimizer_.step(learning_rate_, (loss + norm).isfinite().logical_not());
   optimizer_.drop_gradients();
   return at::stack({loss, norm});
@@ -135,7 +118,7 @@ void Trainer::count(StepResult& result, const StepBatches& batches) {
     const std::string row = state_.skipped_in_a_row > 0
                                 ? fmt::format(", after {} skipped in a row", state_.skipped_in_a_row)
                                 : "";
-    forward_backward(batches);
+    forward_backward(model_, batches);
     result.fault = fmt::format("{} at step {}{}; first not finite: {}", what, state_.step + 1, row,
                                first_not_finite(model_, batches));
     optimizer_.drop_gradients();

@@ -88,7 +88,6 @@ class Trainer {
   Queued queue(std::int64_t step);
   StepResult finish(const Queued& queued);
   at::Tensor work(const StepBatches& batches);
-  at::Tensor forward_backward(const StepBatches& batches);
   void count(StepResult& result, const StepBatches& batches);
   void checkpoint(const TrainingHooks& hooks);
   TrainingResult train_steps(Sink& sink, const TrainingHooks& hooks);
