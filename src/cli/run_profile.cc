@@ -39,7 +39,6 @@ void add_rows(Table& table, const std::string& run, const StepProfile& step) {
 
 void profile_plan(const std::vector<PlannedRun>& plan, const Arguments& arguments,
                   const std::filesystem::path& folder) {
-  const std::filesystem::path base = std::filesystem::absolute(arguments.text("FILE")).parent_path();
   const Plugins plugins = arguments.plugins();
   const c10::Device device = arguments.device();
   const TableFormat format = arguments.format();
@@ -49,7 +48,7 @@ void profile_plan(const std::vector<PlannedRun>& plan, const Arguments& argument
   all.columns.insert(all.columns.begin(), {"run"});
   for (const PlannedRun& run : plan) {
     const std::filesystem::path trace = folder / (run.row.key.substr(0, 8) + ".json");
-    const StepProfile step = profile_step(run, base, plugins, device, trace);
+    const StepProfile step = profile_step(run, plugins, device, trace);
     note(run.row.name + ": every event of the step is in " + trace.string());
     if (format == TableFormat::plain) {
       Table table = empty;

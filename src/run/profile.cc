@@ -25,19 +25,30 @@ std::string kind_of(std::string_view name) {
     const char* kind;
   };
   // The first that is found counts.
-  static constexpr std::array words{
-      Word{"mdnlab::scan", "scan"},         Word{"mdnlab::ops", "fused operations"},
-      Word{"flash", "attention"},           Word{"fmha", "attention"},
-      Word{"sdpa", "attention"},            Word{"scaled_dot_product", "attention"},
-      Word{"gemm", "matrix products"},      Word{"nvjet", "matrix products"},
-      Word{"gemv", "matrix products"},      Word{"splitK", "matrix products"},
-      Word{"aten::mm", "matrix products"},  Word{"aten::addmm", "matrix products"},
-      Word{"aten::bmm", "matrix products"}, Word{"multi_tensor_apply", "optimizer"},
-      Word{"adam", "optimizer"},            Word{"lpnorm", "optimizer"},
-      Word{"foreach", "optimizer"},         Word{"oftmax", "loss"},
-      Word{"oftMax", "loss"},               Word{"nll_loss", "loss"},
-      Word{"cross_entropy", "loss"},        Word{"Memcpy", "copies"},
-      Word{"Memset", "copies"},             Word{"copy_", "copies"}};
+  static constexpr std::array words{Word{"mdnlab::scan", "scan"},
+                                    Word{"mdnlab::ops", "fused operations"},
+                                    Word{"flash", "attention"},
+                                    Word{"fmha", "attention"},
+                                    Word{"sdpa", "attention"},
+                                    Word{"scaled_dot_product", "attention"},
+                                    Word{"gemm", "matrix products"},
+                                    Word{"nvjet", "matrix products"},
+                                    Word{"gemv", "matrix products"},
+                                    Word{"splitK", "matrix products"},
+                                    Word{"aten::mm", "matrix products"},
+                                    Word{"aten::addmm", "matrix products"},
+                                    Word{"aten::bmm", "matrix products"},
+                                    Word{"multi_tensor_apply", "optimizer"},
+                                    Word{"adam", "optimizer"},
+                                    Word{"lpnorm", "optimizer"},
+                                    Word{"foreach", "optimizer"},
+                                    Word{"oftmax", "loss"},
+                                    Word{"oftMax", "loss"},
+                                    Word{"nll_loss", "loss"},
+                                    Word{"cross_entropy", "loss"},
+                                    Word{"Memcpy", "copies"},
+                                    Word{"Memset", "copies"},
+                                    Word{"copy_", "copies"}};
   const auto found =
       std::ranges::find_if(words, [&](const Word& word) { return name.find(word.in_name) != name.npos; });
   return found == words.end() ? "other" : found->kind;
@@ -89,16 +100,13 @@ StepProfile summary(const std::vector<Event>& events, c10::Device device) {
 
 }  // namespace
 
-StepProfile profile_step(const PlannedRun& run, const std::filesystem::path& base, const Plugins& plugins,
-                         c10::Device device, const std::filesystem::path& trace) {
+StepProfile profile_step(const PlannedRun& run, const Plugins& plugins, c10::Device device,
+                         const std::filesystem::path& trace) {
   const RunConfig& config = run.config;
   set_numerics(config.train);
-  TaskMaker tasks(base);
-  const std::unique_ptr<Task> task = tasks.make(config.task, config);
-  LanguageModel model(config.model, plugins, vocabulary_of(config, *task),
-                      dtype_of(config.train.text("dtype")),
+  LanguageModel model(config.model, plugins, run.vocab_size, dtype_of(config.train.text("dtype")),
                       static_cast<std::uint64_t>(config.train.integer("seed")), device);
-  Trainer trainer(model, *task, config.train, {}, {});
+  Trainer trainer(model, *run.task, config.train, {}, {});
   for (int step = 0; step < kUntimedSteps; ++step) trainer.step();
 
   using namespace torch::profiler::impl;

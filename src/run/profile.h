@@ -24,8 +24,7 @@ struct StepProfile {
 
 // Trains a few steps of the run from its initial values, then one under the profiler; every event of that one
 // goes to `trace`, JSON for the viewers of Chrome traces. The database is not touched, no checkpoint written.
-// `base` is the folder that the run's relative paths start from.
-StepProfile profile_step(const PlannedRun& run, const std::filesystem::path& base, const Plugins& plugins,
-                         c10::Device device, const std::filesystem::path& trace);
+StepProfile profile_step(const PlannedRun& run, const Plugins& plugins, c10::Device device,
+                         const std::filesystem::path& trace);
 
 }  // namespace mdnlab
