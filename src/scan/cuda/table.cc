@@ -20,7 +20,6 @@ constexpr std::int64_t kAnyWidth = std::numeric_limits<int>::max();
 // Channel-wise decay: A and D are 0 without delta, and no constant of the kernels.
 constexpr std::optional<bool> kEither;
 
-// Those of channel-wise decay with K 256 are compiled, and get their four rows when a card has run them.
 // name, delta, momentum, channel-wise decay, K, V: multiples up to, dtype, capability
 constexpr KernelRow kRows[] = {
     {"hopper decay K64 bf16", false, false, false, 64, 64, kAnyWidth, kBf16, 90},
@@ -39,6 +38,8 @@ constexpr KernelRow kRows[] = {
     {"hopper channels momentum K64 bf16", kEither, true, true, 64, 64, kAnyWidth, kBf16, 90},
     {"hopper channels K128 bf16", kEither, false, true, 128, 64, kAnyWidth, kBf16, 90},
     {"hopper channels momentum K128 bf16", kEither, true, true, 128, 64, kAnyWidth, kBf16, 90},
+    {"hopper channels K256 bf16", kEither, false, true, 256, 64, kAnyWidth, kBf16, 90},
+    {"hopper channels momentum K256 bf16", kEither, true, true, 256, 64, kAnyWidth, kBf16, 90},
     {"hopper decay K64 f16", false, false, false, 64, 64, kAnyWidth, kF16, 90},
     {"hopper decay momentum K64 f16", false, true, false, 64, 64, kAnyWidth, kF16, 90},
     {"hopper delta K64 f16", true, false, false, 64, 64, kAnyWidth, kF16, 90},
@@ -54,7 +55,9 @@ constexpr KernelRow kRows[] = {
     {"hopper channels K64 f16", kEither, false, true, 64, 64, kAnyWidth, kF16, 90},
     {"hopper channels momentum K64 f16", kEither, true, true, 64, 64, kAnyWidth, kF16, 90},
     {"hopper channels K128 f16", kEither, false, true, 128, 64, kAnyWidth, kF16, 90},
-    {"hopper channels momentum K128 f16", kEither, true, true, 128, 64, kAnyWidth, kF16, 90}};
+    {"hopper channels momentum K128 f16", kEither, true, true, 128, 64, kAnyWidth, kF16, 90},
+    {"hopper channels K256 f16", kEither, false, true, 256, 64, kAnyWidth, kF16, 90},
+    {"hopper channels momentum K256 f16", kEither, true, true, 256, 64, kAnyWidth, kF16, 90}};
 static_assert(std::size(kRows) <= 40, "each row is compiled: the build stays short");
 
 std::string rule_text(std::optional<bool> has_delta, bool has_momentum, bool has_channel_decay) {

@@ -143,7 +143,6 @@ TEST_F(ScanGpu, ScansInHalfPrecisionAtEveryWidth) {
   if (!has_module()) GTEST_SKIP() << cuda_module().trouble;
   for (const Rule& rule : kCompiled) {
     for (const std::int64_t K : {64, 128, 256}) {
-      if (rule.channel_decay && K == 256) continue;
       SCOPED_TRACE(name(rule) + " K " + std::to_string(K));
       Inputs inputs = make_inputs({.shape = {.B = 2, .T = 64 * 2 + 5, .H = 2, .G = 1, .K = K, .V = 128},
                                    .rule = rule,
@@ -166,7 +165,6 @@ TEST_F(ScanGpu, ScansInSegmentsAsInOnePiece) {
   if (!has_module()) GTEST_SKIP() << cuda_module().trouble;
   for (const Rule& rule : kCompiled) {
     for (const std::int64_t K : {64, 128, 256}) {
-      if (rule.channel_decay && K == 256) continue;
       SCOPED_TRACE(name(rule) + " K " + std::to_string(K));
       Inputs inputs = make_inputs({.shape = {.B = 2, .T = 64 * 7 + 5, .H = 2, .G = 1, .K = K, .V = 128},
                                    .rule = rule,

@@ -52,7 +52,15 @@ TEST(KernelTable, HasOneRowWhereDeltaAndNoDeltaRunTheSameCode) {
     EXPECT_EQ(find_kernel(query_of(row, true)), find_kernel(query_of(row, false))) << row.name;
     shared += !row.has_delta;
   }
-  EXPECT_EQ(shared, 2 * 2 * 2) << "dtypes, with and without momentum, widths";
+  EXPECT_EQ(shared, 2 * 2 * 3) << "dtypes, with and without momentum, widths";
+}
+
+TEST(KernelTable, TakesTheSameWidthsWithEitherDecay) {
+  for (const KernelRow& row : kernel_table()) {
+    KernelQuery query = query_of(row);
+    query.has_channel_decay = !row.has_channel_decay;
+    EXPECT_NE(find_kernel(query), nullptr) << row.name;
+  }
 }
 
 TEST(KernelTable, SaysWhatDoesNotFitAndWhatWould) {
@@ -70,7 +78,7 @@ TEST(KernelTable, SaysWhatDoesNotFitAndWhatWould) {
               q.has_channel_decay = true;
               q.K = 512;
             }),
-            "K is 512, and it takes 64; 128");
+            "K is 512, and it takes 64; 128; 256");
   EXPECT_THAT(refusal_with([](KernelQuery& q) { q.V = 100; }),
               StartsWith("V is 100, and it takes multiples of 64"));
   EXPECT_THAT(refusal_with([](KernelQuery& q) { q.V = 0; }), StartsWith("V is 0"));
