@@ -53,6 +53,12 @@ constexpr Field fields[] = {
      .least = 0,
      .most = 64},
     {.name = "norm_eps", .type = Type::real, .preset = "1e-6", .doc = "eps of every RMSNorm", .least = 0},
+    {.name = "recompute_layers",
+     .type = Type::integer,
+     .preset = "0",
+     .doc = "of so many blocks, from the first, a GPU's backward pass computes again what is cheap: convolutions, "
+            "gated norms and SwiGLU; no result changes",
+     .least = 0},
     {.name = "vocab_size",
      .type = Type::integer,
      .preset = nullptr,

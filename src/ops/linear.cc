@@ -1,9 +1,12 @@
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/mm.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "ops/layer.h"
+#include "scan/rehearsal.h"
+#include "scan/remade.h"
 
 namespace mdnlab::ops {
 
@@ -18,23 +21,26 @@ class Projection : public torch::autograd::Function<Projection> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight) {
     const at::Tensor cast = weight.to(x.scalar_type());
-    context->save_for_backward({x, cast});
+    save_or_remake(context, {x, cast});
     return at::matmul(x, cast.t());
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& adjoints) {
-    const variable_list saved = context->get_saved_variables();
+    const variable_list saved = saved_or_remade(context);
     const at::Tensor &dy = adjoints[0], &x = saved[0], &cast = saved[1];
     const auto rows = [](const at::Tensor& of) { return of.reshape({-1, of.size(-1)}); };
     at::Tensor dx, dweight;
     if (context->needs_input_grad(0)) dx = at::matmul(dy, cast);
-    if (context->needs_input_grad(1)) dweight = at::mm(rows(dy).t(), rows(x), at::kFloat);
+    if (context->needs_input_grad(1)) {
+      dweight = x.is_meta() ? at::empty(cast.sizes(), cast.options().dtype(at::kFloat))  // a rehearsal
+                            : at::mm(rows(dy).t(), rows(x), at::kFloat);
+    }
     return {dx, dweight};
   }
 };
 
 bool is_projection(const at::Tensor& x, const at::Tensor& weight) {
-  return x.is_cuda() && (x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kHalf) &&
+  return is_as_on(at::kCUDA, x) && (x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kHalf) &&
          weight.scalar_type() == at::kFloat && x.numel() > 0 && at::GradMode::is_enabled();
 }
 

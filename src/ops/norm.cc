@@ -8,6 +8,7 @@
 
 #include "ops/fused.h"
 #include "ops/layer.h"
+#include "scan/remade.h"
 
 namespace mdnlab::ops {
 
@@ -63,6 +64,13 @@ class Whole : public torch::autograd::Function<Whole> {
   }
 };
 
+FusedNorm::Inputs without_gradients(FusedNorm::Inputs in) {
+  for (at::Tensor* const x : {&in.x, &in.add, &in.scale, &in.gate, &in.weight}) {
+    if (x->defined()) *x = x->detach();
+  }
+  return in;
+}
+
 at::Tensor activated(const at::Tensor& gate, NormGate kind) {
   return kind == NormGate::sigmoid ? at::sigmoid(gate) : at::silu(gate);
 }
@@ -98,7 +106,13 @@ at::Tensor gated_rms_norm(const at::Tensor& x, const at::Tensor& gate, NormGate 
                              .kind = kind,
                              .eps = eps,
                              .dtype = x.scalar_type()};
-  if (kernel_for(in)) return Whole::run(in)[0];
+  if (const FusedNorm* const kernel = kernel_for(in)) {
+    const at::Tensor y = Whole::run(in)[0];
+    if (remakes()) {
+      remake({y}, [kernel, in = without_gradients(in)] { return std::vector{kernel->forward(in).y}; });
+    }
+    return y;
+  }
   if (skip.x.defined()) {
     const at::Tensor by_head = skip.x.unflatten(-1, {skip.D.size(-1), -1});
     const at::Tensor skipped = skip.D.to(x.scalar_type()).unsqueeze(-1) * by_head;

@@ -8,6 +8,7 @@
 #include "ops/convolution.h"
 #include "ops/fused.h"
 #include "ops/layer.h"
+#include "scan/remade.h"
 
 namespace mdnlab::ops {
 
@@ -42,6 +43,13 @@ class Whole : public torch::autograd::Function<Whole> {
   }
 };
 
+FusedQueryKey::Inputs without_gradients(FusedQueryKey::Inputs in) {
+  for (at::Tensor* const x : {&in.q_BTC, &in.k_BTC, &in.q_weight_WC, &in.k_weight_WC, &in.correction_G}) {
+    if (x->defined()) *x = x->detach();
+  }
+  return in;
+}
+
 QueryKey by_parts(const Stream& q_stream, const Stream& k_stream, std::int64_t heads, const at::Tensor& D_log,
                   const Documents& documents) {
   const auto by_head = [&](const Stream& stream) {
@@ -68,14 +76,24 @@ QueryKey query_key(const Stream& q, const Stream& k, std::int64_t heads, const a
                            .k_weight_WC = by_tap(k.weight, at::kFloat),
                            .heads = heads};
   if (!module->query_key.takes(in)) return by_parts(q, k, heads, D_log, documents);
-  const variable_list y = Whole::apply(
-      behind_carried(q.x_BTC, past, q.carried), behind_carried(k.x_BTC, past, k.carried), in.q_weight_WC,
-      in.k_weight_WC, D_log.defined() ? std::optional(D_log.exp().to(at::kFloat)) : std::nullopt, documents,
-      heads);
-  const auto by_head = [&](const at::Tensor& whole) {
+  in.q_BTC = behind_carried(q.x_BTC, past, q.carried);
+  in.k_BTC = behind_carried(k.x_BTC, past, k.carried);
+  in.position_BT = documents.position_BT;
+  if (D_log.defined()) in.correction_G = D_log.exp().to(at::kFloat);
+  const variable_list y =
+      Whole::apply(in.q_BTC, in.k_BTC, in.q_weight_WC, in.k_weight_WC,
+                   D_log.defined() ? std::optional(in.correction_G) : std::nullopt, documents, heads);
+  const auto by_head = [=](const at::Tensor& whole) {
     return last_tokens(whole, tokens).unflatten(-1, {heads, -1});
   };
-  return {by_head(y[0]), by_head(y[1])};
+  const QueryKey made{by_head(y[0]), by_head(y[1])};
+  if (remakes()) {
+    remake({made.q_BTGK, made.k_BTGK}, [=, in = without_gradients(in)] {
+      const auto [q, k] = module->query_key.forward(in);
+      return std::vector{by_head(q), by_head(k)};
+    });
+  }
+  return made;
 }
 
 }  // namespace mdnlab::ops

@@ -11,6 +11,7 @@
 #include "ops/fused.h"
 #include "ops/layer.h"
 #include "scan/rehearsal.h"
+#include "scan/remade.h"
 
 namespace mdnlab::ops {
 
@@ -88,12 +89,19 @@ at::Tensor short_convolution(const at::Tensor& x_BTC, const at::Tensor& weight, 
   const std::int64_t tokens = x_BTC.size(1), past = weight_WC.size(0) - 1;
   const at::Tensor x = behind_carried(x_BTC, past, carried);
   const Fused* module = fused(x.device());
-  const at::Tensor y =
-      module && module->convolution.takes(x, weight_WC)
-          ? Whole::apply(x, weight_WC, bias.defined() ? std::optional(bias.to(at::kFloat)) : std::nullopt,
-                         documents)
-          : by_parts(x, weight_WC, bias, documents);
-  return last_tokens(y, tokens);
+  if (!module || !module->convolution.takes(x, weight_WC))
+    return last_tokens(by_parts(x, weight_WC, bias, documents), tokens);
+  const at::Tensor bias_C = bias.defined() ? bias.to(at::kFloat) : bias;
+  const at::Tensor y = last_tokens(
+      Whole::apply(x, weight_WC, bias.defined() ? std::optional(bias_C) : std::nullopt, documents), tokens);
+  if (remakes()) {
+    remake({y}, [module, tokens, documents, x = x.detach(), weight = weight_WC.detach(),
+                 bias = bias_C.defined() ? bias_C.detach() : bias_C] {
+      return std::vector{
+          last_tokens(module->convolution.forward(x, weight, bias, documents.position_BT), tokens)};
+    });
+  }
+  return y;
 }
 
 }  // namespace mdnlab::ops

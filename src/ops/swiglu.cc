@@ -4,6 +4,7 @@
 
 #include "ops/fused.h"
 #include "ops/layer.h"
+#include "scan/remade.h"
 
 namespace mdnlab::ops {
 
@@ -29,8 +30,14 @@ class Whole : public torch::autograd::Function<Whole> {
 
 at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up) {
   const Fused* module = fused(gate.device());
-  if (module && module->swiglu.takes(gate, up)) return Whole::apply(gate, up);
-  return at::silu(gate) * up;
+  if (!module || !module->swiglu.takes(gate, up)) return at::silu(gate) * up;
+  const at::Tensor y = Whole::apply(gate, up);
+  if (remakes()) {
+    remake({y}, [module, gate = gate.detach(), up = up.detach()] {
+      return std::vector{module->swiglu.forward(gate, up)};
+    });
+  }
+  return y;
 }
 
 }  // namespace mdnlab::ops

@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "ops/layer.h"
 #include "scan/chunk.h"
+#include "scan/remade.h"
 
 namespace mdnlab {
 
@@ -125,8 +126,9 @@ class LinearMixer final : public Rule {
     const auto [q, k] =
         ops::query_key(queries, keys, key_heads_,
                        needs_.shell.output_correction ? weights["D_log"] : at::Tensor(), documents);
-    const at::Tensor v = ops::short_convolution(values.x_BTC, values.weight, {}, documents, values.carried)
-                             .view({batch, tokens, heads_, value_width_});
+    const at::Tensor v =
+        remade_view(ops::short_convolution(values.x_BTC, values.weight, {}, documents, values.carried),
+                    {batch, tokens, heads_, value_width_});
 
     const Coefficients gates = gates_of(x_BTD, weights);
     scan::Inputs inputs{.q_BTGK = q,
@@ -162,7 +164,7 @@ class LinearMixer final : public Rule {
                   o_BTHV, output_gate(x_BTD, weights).view_as(o_BTHV),
                   needs_.shell.output_gate == OutputGate::silu ? ops::NormGate::silu : ops::NormGate::sigmoid,
                   weight, shape_.norm_eps);
-    return ops::linear(o.reshape({batch, tokens, heads_ * value_width_}), weights["o_proj.weight"]);
+    return ops::linear(remade_view(o, {batch, tokens, heads_ * value_width_}), weights["o_proj.weight"]);
   }
 
   std::optional<Coefficients> coefficients(const at::Tensor& x_BTD, const Weights& weights) const override {

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "scan/implementation.h"
+#include "scan/remade.h"
 
 namespace mdnlab::scan {
 
@@ -31,7 +32,7 @@ class ChunkFunction : public torch::autograd::Function<ChunkFunction> {
     for (const at::Tensor* tensor : tensors(inputs)) kept.push_back(*tensor);
     kept.push_back(inputs.cu_seqlens);
     kept.insert(kept.end(), saved.begin(), saved.end());
-    context->save_for_backward(std::move(kept));
+    save_or_remake(context, std::move(kept));
     context->saved_data["mu_shares_alpha"] = inputs.mu_shares_alpha;
     context->saved_data["has_delta"] = inputs.has_delta;
     context->saved_data["look_ahead"] = inputs.look_ahead;
@@ -50,7 +51,7 @@ class ChunkFunction : public torch::autograd::Function<ChunkFunction> {
       throw Error(Code::usage, ErrorText{.what = "scan: the backward pass cannot itself be differentiated",
                                          .hint = "scan::reference can, by plain autograd"});
     }
-    const variable_list kept = context->get_saved_variables();
+    const variable_list kept = saved_or_remade(context);
     Inputs inputs;
     std::array<bool, kTensors> wanted{};
     std::size_t given = 0;
