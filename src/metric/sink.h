@@ -5,19 +5,32 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace mdnlab {
 
+// One item behind a score. The same number in the same task, length, depth and settings is the same item,
+// prompt and all, for every model: paired statistics rest on it.
+struct ScoredItem {
+  std::int64_t item = 0;
+  double value = 0;           // the score's value is the mean of its items' values
+  std::string prompt_digest;  // SHA-256 of the prompt; "" like the next two: not kept
+  std::string answer;         // that was wanted
+  std::string prediction;     // that was given
+};
+
 // One evaluation result. stderr_value: standard error of `value` over its n items, where it has one.
+// README.md lists the metrics and settings that the report and the queries read.
 struct Score {
   std::string task;
-  std::string metric;                 // accuracy, loss, bits_per_byte, perplexity, …
-  std::optional<std::int64_t> length; // tokens of context
-  std::optional<double> depth;        // 0 (oldest) to 1
-  std::int64_t n = 0;                 // items or tokens that the value is a mean over
+  std::string metric;                  // accuracy, loss, bits_per_byte, perplexity, …
+  std::optional<std::int64_t> length;  // tokens of context
+  std::optional<double> depth;         // 0 (oldest) to 1
+  std::int64_t n = 0;                  // items or tokens that the value is a mean over
   double value = 0;
   std::optional<double> stderr_value;
-  std::string settings_json = "{}";   // everything else that fixes the number: pairs, vocabulary, seed, …
+  std::string settings_json = "{}";  // everything else that fixes the number: pairs, vocabulary, seed, …
+  std::vector<ScoredItem> items;     // those that are kept: all n, or none
 };
 
 class Sink {

@@ -4,8 +4,7 @@
 
 namespace mdnlab {
 
-std::int64_t add_evaluation(Store& store, const EvaluatedModel& model, const Score& score,
-                            std::span<const double> items) {
+std::int64_t add_evaluation(Store& store, const EvaluatedModel& model, const Score& score) {
   const std::string settings = canonical_settings(score.settings_json);
   Transaction transaction(store.sql());
   // Replacing deletes the row of the same question first, and its items with it.
@@ -15,10 +14,13 @@ std::int64_t add_evaluation(Store& store, const EvaluatedModel& model, const Sco
       " settings_json, machine_id, build_id) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) returning id",
       model.run_id, model.step, model.digest, score.task, score.metric, score.length, score.depth, score.n,
       score.value, score.stderr_value, settings, model.machine_id, model.build_id);
-  Statement insert =
-      store.sql().query("insert into evaluation_item (evaluation_id, item, value) values (?, ?, ?)");
-  for (std::size_t item = 0; item < items.size(); ++item) {
-    insert.bind_all(id, item, items[item]);
+  const auto kept = [](const std::string& text) { return text.empty() ? std::nullopt : std::optional(text); };
+  Statement insert = store.sql().query(
+      "insert into evaluation_item (evaluation_id, item, value, prompt_digest, answer, prediction)"
+      " values (?, ?, ?, ?, ?, ?)");
+  for (const ScoredItem& item : score.items) {
+    insert.bind_all(id, item.item, item.value, kept(item.prompt_digest), kept(item.answer),
+                    kept(item.prediction));
     insert.step();
     insert.reset();
   }

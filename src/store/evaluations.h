@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
 
 #include "metric/sink.h"
@@ -20,11 +19,9 @@ struct EvaluatedModel {
   std::optional<std::int64_t> build_id;
 };
 
-// Stores a score and its items (item i is the same item for every model; empty: not kept) in one transaction;
-// the id of the evaluation. A score of the same model, task, metric, length, depth and settings is replaced,
-// items included. score.settings_json must be a JSON object (Code::failed otherwise); it is stored with
-// sorted keys.
-std::int64_t add_evaluation(Store& store, const EvaluatedModel& model, const Score& score,
-                            std::span<const double> items = {});
+// Stores a score and its items in one transaction; the id of the evaluation. A score of the same model, task,
+// metric, length, depth and settings is replaced, items included. score.settings_json must be a JSON object
+// (Code::failed otherwise); it is stored with sorted keys.
+std::int64_t add_evaluation(Store& store, const EvaluatedModel& model, const Score& score);
 
 }  // namespace mdnlab

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "store/evaluations.h"
 #include "store/facts.h"
@@ -67,6 +68,13 @@ inline Score score_of(const std::string& task, const std::string& metric, double
           .value = value,
           .stderr_value = 0.01,
           .settings_json = settings};
+}
+
+// The score with items 0, 1, … of these values.
+inline Score with_items(Score score, const std::vector<double>& values) {
+  for (std::size_t i = 0; i < values.size(); ++i)
+    score.items.push_back({static_cast<std::int64_t>(i), values[i]});
+  return score;
 }
 
 // Every row of every table, and the version: equal text is an equal database.

@@ -50,11 +50,13 @@ TEST_F(Results, MachinesAndBuildsAreOneRowEach) {
 TEST_F(Results, AnEvaluationKeepsItsItemsAndReplacesItsPredecessor) {
   const EvaluatedModel model{
       .run_id = run, .step = 100, .digest = std::nullopt, .machine_id = machine, .build_id = build};
-  add_evaluation(store, model, score_of("mqar", "accuracy", 0.5, R"({"pairs": 4, "chance": 0.03})"),
-                 std::vector{1.0, 0.0});
+  add_evaluation(
+      store, model,
+      with_items(score_of("mqar", "accuracy", 0.5, R"({"pairs": 4, "chance": 0.03})"), {1.0, 0.0}));
   const std::int64_t second =
-      add_evaluation(store, model, score_of("mqar", "accuracy", 0.75, R"({"chance":0.03,"pairs":4})"),
-                     std::vector{1.0, 1.0, std::nan("")});
+      add_evaluation(store, model,
+                     with_items(score_of("mqar", "accuracy", 0.75, R"({"chance":0.03,"pairs":4})"),
+                                {1.0, 1.0, std::nan("")}));
   EXPECT_EQ(count("evaluation"), 1);
   EXPECT_EQ(count("evaluation_item"), 3);
   EXPECT_EQ(store.sql().integer("select count(*) from evaluation_item where value is null and item = 2"), 1);
@@ -112,7 +114,7 @@ TEST_F(Results, ItemsThatCannotBeKeptTakeTheirScoreWithThem) {
       " begin select raise(abort, 'stopped'); end");
   const Score score = score_of("mqar", "accuracy", 0.5, "{}");
   EXPECT_EQ(error_of([&] {
-              add_evaluation(store, {.run_id = run, .step = 1}, score, std::vector{1.0, 0.0});
+              add_evaluation(store, {.run_id = run, .step = 1}, with_items(score, {1.0, 0.0}));
             }).code(),
             Code::store);
   EXPECT_EQ(count("evaluation"), 0);

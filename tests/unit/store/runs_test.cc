@@ -185,8 +185,8 @@ class Resume : public Runs {
                                            {30, "train/loss", 0.25}};
       add_metrics(store, id, metrics);
       for (const int step : {20, 30}) {
-        add_evaluation(store, {.run_id = id, .step = step}, score_of("mqar", "accuracy", 0.5, "{}"),
-                       std::vector{1.0, 0.0});
+        add_evaluation(store, {.run_id = id, .step = step},
+                       with_items(score_of("mqar", "accuracy", 0.5, "{}"), {1.0, 0.0}));
       }
     }
     set_progress(store, run, 30);

@@ -49,7 +49,7 @@ TEST(Store, OpensWithTheLogOnAndForeignKeysEnforced) {
   const fs::path file = folder / "it's a 100% #1? name.db";
   Store store = Store::open(file);
   EXPECT_TRUE(fs::exists(file));
-  EXPECT_EQ(store.sql().integer("pragma user_version"), 1);
+  EXPECT_EQ(store.sql().integer("pragma user_version"), schema_migrations().back().version);
   EXPECT_EQ(store.sql().integer("pragma foreign_keys"), 1);
   EXPECT_EQ(store.sql().integer("pragma synchronous"), 2);
   Statement mode = store.sql().query("pragma journal_mode");
@@ -82,7 +82,8 @@ TEST(Store, EveryTableIsStrictAndEveryIndexSaysWhy) {
 TEST(Migration, RunsTheMissingStepsInOrderAndOnce) {
   const TemporaryFolder folder;
   const fs::path file = folder / "a.db";
-  ended_run(*std::make_unique<Store>(Store::open(file)), plan_of("k1"));
+  const StoreOptions first{.migrations = schema_migrations().first(1)};
+  ended_run(*std::make_unique<Store>(Store::open(file, first)), plan_of("k1"));
   const Migration steps[] = {
       schema_migrations()[0],
       {2, "alter table run add column note text; update run set note = key || '!'"},
@@ -98,15 +99,35 @@ TEST(Migration, RunsTheMissingStepsInOrderAndOnce) {
   }
   for (auto open : {&Store::open, &Store::open_reading}) {
     expect_store_error(
-        [&] { open(file, StoreOptions{}); },
+        [&] { open(file, first); },
         {file.string(), "a newer mdnlab wrote the database; found version 3, expected version 1 or older"});
   }
+}
+
+TEST(Migration, OfVersion1KeepsItemsAndGivesThemWords) {
+  const TemporaryFolder folder;
+  const fs::path file = folder / "a.db";
+  {
+    Store store = Store::open(file, {.migrations = schema_migrations().first(1)});
+    store.sql().run(
+        "insert into evaluation (id, model_digest, task, metric, n, value, settings_json)"
+        " values (1, 'd', 'mqar', 'accuracy', 1, 0.5, '{}')");
+    store.sql().run("insert into evaluation_item (evaluation_id, item, value) values (1, 7, 0.5)");
+  }
+  Store store = Store::open(file);
+  Statement row =
+      store.sql().query("select item, value, prompt_digest, answer, prediction from evaluation_item");
+  ASSERT_TRUE(row.step());
+  EXPECT_EQ(row.integer(0), 7);
+  EXPECT_EQ(row.real(1), 0.5);
+  for (const int column : {2, 3, 4}) EXPECT_TRUE(row.is_null(column));
 }
 
 TEST(Migration, AFailingStepLeavesTheDatabaseAsItWas) {
   const TemporaryFolder folder;
   const fs::path file = folder / "a.db";
-  ended_run(*std::make_unique<Store>(Store::open(file)), plan_of("k1"));
+  const StoreOptions first{.migrations = schema_migrations().first(1)};
+  ended_run(*std::make_unique<Store>(Store::open(file, first)), plan_of("k1"));
   const std::string before = contents(file);
   const Migration broken[] = {
       schema_migrations()[0], {2, "delete from run"}, {3, "create table run (id integer)"}};

@@ -46,8 +46,8 @@ double seconds() {
       std::vector<Metric> metrics;
       for (int i = 0; i < batch; ++i) metrics.push_back({batches * batch + i, "train/loss", 1.0 * i});
       add_metrics(store, run, metrics);
-      add_evaluation(store, {.run_id = run, .step = batches}, score_of("mqar", "accuracy", 0.5, "{}"),
-                     std::vector{1.0, 0.0});
+      add_evaluation(store, {.run_id = run, .step = batches},
+                     with_items(score_of("mqar", "accuracy", 0.5, "{}"), {1.0, 0.0}));
       set_progress(store, run, batches + 1);
       transaction.commit();
       ++batches;
