@@ -119,6 +119,8 @@ int sample(std::span<const std::string> words) {
     context.corpus =
         std::make_shared<const Corpus>(data_params(arguments, arguments.text("path"), "--path"), ".");
   }
+  context.tokenizer = make_tokenizer(arguments.text("tokenizer"), ".", {.file = "--tokenizer"});
+  context.base = ".";
   const std::unique_ptr<Task> task =
       kind.make(read_settings(arguments.texts("set"), "task", kind.fields), context);
   const Batch batch = task->training(0, arguments.integer("count", 1));

@@ -75,6 +75,14 @@ RunConfig read_config(const Node& root, const Plugins& plugins) {
     config.name = name->scalar;
   }
   config.task = read_task(section(root, "task"), "task", "name");
+  if (!config.task.kind->trains) {
+    throw Error(Code::usage,
+                {config.task.options.place(),
+                 "the task " + quote(config.task.kind->name) + " asks and does not train",
+                 {},
+                 "a place in the list eval: [{task: " + std::string(config.task.kind->name) + "}]",
+                 {}});
+  }
   config.train = read_train(section(root, "train"));
   config.model = read_model(root, plugins);
   if (const Node* data = root.find("data"); data && data->kind != Node::Kind::null) {

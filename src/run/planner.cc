@@ -49,11 +49,19 @@ bool equal_values(const std::string& found, const std::string& wanted) {
 std::unique_ptr<Task> TaskMaker::make(const TaskChoice& choice, const RunConfig& config) {
   TaskContext context{.seq_len = config.train.integer("seq_len"),
                       .seed = static_cast<std::uint64_t>(config.train.integer("seed"))};
+  context.base = base_;
   if (choice.kind->needs_corpus) {
     const std::string key = config.data->json();
     std::shared_ptr<const Corpus>& corpus = corpora_[key];
     if (!corpus) corpus = std::make_shared<const Corpus>(*config.data, base_);
     context.corpus = corpus;
+    context.tokenizer = {corpus, &corpus->tokenizer()};
+  } else {
+    const std::string words = config.data ? config.data->text("tokenizer") : "byte";
+    std::shared_ptr<const Tokenizer>& tokenizer = tokenizers_[words];
+    if (!tokenizer)
+      tokenizer = make_tokenizer(words, base_, config.data ? config.data->place("tokenizer") : Place{});
+    context.tokenizer = tokenizer;
   }
   try {
     return choice.kind->make(choice.options, context);
@@ -83,10 +91,11 @@ PlannedRun describe_run(RunConfig config, const Plugins& plugins, TaskMaker& tas
   run.task = tasks.make(config.task, config);
   const std::int64_t vocabulary = run.vocab_size = vocabulary_of(config, *run.task);
   std::string data_digest = run.task->data_digest();
+  std::set<std::string> digests{data_digest};
   for (const TaskChoice& choice : config.evaluations) {
     const std::unique_ptr<Task> asked = tasks.make(choice, config);
-    if (data_digest.empty())
-      data_digest = asked->data_digest();  // all tasks that read a text read the same one
+    const std::string own = asked->data_digest();
+    if (digests.insert(own).second) data_digest += own;
     const std::int64_t needed = asked->vocab_size();
     if (needed > vocabulary) {
       throw Error(Code::usage,

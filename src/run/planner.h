@@ -16,7 +16,7 @@
 
 namespace mdnlab {
 
-// A task with what it needs around it: the corpus is opened once for all runs that read the same text.
+// A task with what it needs around it: corpus and tokenizer are opened once for all runs that read the same.
 class TaskMaker {
  public:
   explicit TaskMaker(std::filesystem::path base) : base_(std::move(base)) {}  // the folder of the YAML file
@@ -25,7 +25,8 @@ class TaskMaker {
 
  private:
   std::filesystem::path base_;
-  std::map<std::string, std::shared_ptr<const Corpus>> corpora_;  // by their options
+  std::map<std::string, std::shared_ptr<const Corpus>> corpora_;        // by their options
+  std::map<std::string, std::shared_ptr<const Tokenizer>> tokenizers_;  // by their words
 };
 
 struct PlannedRun {

@@ -1,10 +1,14 @@
-// A task makes batches to train on and scores predictions. It never sees a model: eval/ brings the two
-// together. A task is one file and one row of the table in tasks.cc.
+// A task makes batches to train on, and asks: by batches whose labels are predicted (Evaluation), or item by
+// item (task/item.h). It never sees a model: eval/ brings the two together. A task is one file and one row of
+// the table in tasks.cc. Settings that tasks share have one name: lengths (tokens of context, a list), depths
+// (0 to 1, a list), samples (items of each length and depth), seed (of the items, the same for every model),
+// path (of the data, data/path.h).
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <span>
@@ -16,6 +20,7 @@
 #include "data/corpus.h"
 #include "metric/sink.h"
 #include "ops/documents.h"
+#include "task/item.h"
 
 namespace mdnlab {
 
@@ -50,18 +55,23 @@ class Task {
  public:
   virtual ~Task() = default;
   virtual std::int64_t vocab_size() const = 0;
-  // Identifies everything behind the batches that the task's options do not say (the corpus); "" when
-  // nothing.
+  // Identifies everything behind batches and items that the task's options do not say (corpus, files,
+  // tokenizer); "" when nothing.
   virtual std::string data_digest() const = 0;
-  // Training sequences first … first+count−1: a function of the task's seed and their indices alone.
-  virtual Batch training(std::int64_t first, std::int64_t count) const = 0;
-  virtual std::unique_ptr<Evaluation> evaluation(Split split) const = 0;
+  // Training sequences first … first+count−1: a function of the task's seed and their indices alone. Only of
+  // a kind that `trains`.
+  virtual Batch training(std::int64_t first, std::int64_t count) const;
+  // One of the two is there: batches, or items, which live as long as the task.
+  virtual std::unique_ptr<Evaluation> evaluation(Split split) const;
+  virtual std::unique_ptr<const Items> items(Split split) const;
 };
 
-// What a task is made from. The corpus is null where the configuration has no data section.
+// What a task is made from.
 struct TaskContext {
-  std::shared_ptr<const Corpus> corpus;
-  std::int64_t seq_len = 0;  // of training
+  std::shared_ptr<const Corpus> corpus;        // null unless the kind needs one
+  std::shared_ptr<const Tokenizer> tokenizer;  // of the model's text: the corpus's, or bytes without one
+  std::filesystem::path base;                  // the folder of the YAML file, for relative paths
+  std::int64_t seq_len = 0;                    // of training
   std::uint64_t seed = 0;
 };
 
@@ -72,6 +82,7 @@ struct TaskKind {
   bool needs_corpus;
   std::span<const Field> fields;
   std::unique_ptr<Task> (*make)(const Params& options, const TaskContext& context);
+  bool trains = true;  // false: it only asks
 };
 
 std::span<const TaskKind> task_kinds();

@@ -1,10 +1,18 @@
 #include "task/tasks.h"
 
 #include <array>
+#include <stdexcept>
 
 #include "base/text.h"
 
 namespace mdnlab {
+
+Batch Task::training(std::int64_t, std::int64_t) const {
+  throw std::logic_error("a task that only asks was trained on");
+}
+
+std::unique_ptr<Evaluation> Task::evaluation(Split) const { return nullptr; }
+std::unique_ptr<const Items> Task::items(Split) const { return nullptr; }
 
 std::span<const TaskKind> task_kinds() {
   static const std::array kinds{text_task, mqar_task};
