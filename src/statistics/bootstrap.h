@@ -1,0 +1,59 @@
+// Intervals by a bootstrap of two levels: seeds, and the items that every seed was asked.
+//
+// Items are crossed with seeds (each seed answers the same items), so one draw takes items with replacement
+// once for all seeds, then seeds with replacement. (A. Owen, "The pigeonhole bootstrap", Annals of Applied
+// Statistics 1, 2007: its variance is that of the mean or somewhat above, never below.)
+#pragma once
+
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "base/random.h"
+
+namespace mdnlab {
+
+// One number as one seed gave it. Where items are not kept, the second level draws from the normal
+// distribution around `value` with its standard error.
+struct Measured {
+  double value = 0;
+  double standard_error = 0;
+  std::vector<double> items;  // whose mean is `value`; item i is the same question for every seed and model
+};
+
+struct Interval {
+  double value = 0;          // the number itself, not the mean of the draws
+  double low = 0, high = 0;  // 2.5 and 97.5 per cent of the draws
+};
+
+inline constexpr int usual_draws = 2000;
+
+// What the seeds would have given with other items. Seeds with items share one draw of them; all that have
+// items must have equally many (Code::failed).
+std::vector<double> redraw_items(Random& random, std::span<const Measured> seeds);
+
+// The mean of as many values, drawn with replacement.
+double redraw_mean(Random& random, std::span<const double> values);
+
+// Of `draws` values of `draw`; the seed of the random numbers is fixed, so that equal data give an equal
+// interval.
+Interval bootstrap(double value, const std::function<double(Random&)>& draw, int draws = usual_draws);
+
+// The mean over seeds; at least one (Code::failed).
+Interval mean_interval(std::span<const Measured> seeds, int draws = usual_draws);
+
+struct Difference {
+  Interval interval;  // of mean(a) − mean(b)
+  double p = 1;       // two-sided; the least that `draws` can show is 2/(draws + 1)
+};
+
+// Paired on identical items, which both must have in equal number (else Code::failed); seeds are drawn for
+// each side.
+Difference paired_difference(std::span<const Measured> a, std::span<const Measured> b,
+                             int draws = usual_draws);
+
+// The value below which a share q of the values lies: linear between order statistics. Sorts; at least one
+// value.
+double quantile(std::span<double> values, double q);
+
+}  // namespace mdnlab
