@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "data/tokenizer.h"
-#include "metric/sink.h"
 
 namespace mdnlab {
 
@@ -55,7 +54,8 @@ enum class Mean {
   exponential  // exp of that: a perplexity of values in nats
 };
 
-// One item's part in one score. Items of equal metric, length, depth and cell make up a score together.
+// One item's part in one score (metric/README.md has the words). Values of equal metric, length, depth and
+// cell make up a score together. Items are kept with scores that are plain means of weight 1.
 struct ItemValue {
   std::string metric;  // accuracy, acc_norm, perplexity, …
   double value = 0;    // accuracies are fractions: an oracle has 1
@@ -81,10 +81,6 @@ class Items {
   virtual Mark mark(std::int64_t index, const Item& item, const Answer& answer) const = 0;
   // Of written text; null only where no item wants any.
   virtual const Tokenizer* tokenizer() const { return nullptr; }
-  // Scores that are no mean over items (an area, a half-life), from those that are.
-  virtual std::vector<Score> derived(const std::vector<Score>& means) const {
-    return (void)means, std::vector<Score>{};
-  }
 };
 
 }  // namespace mdnlab
