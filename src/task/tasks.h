@@ -7,5 +7,11 @@ namespace mdnlab {
 
 extern const TaskKind text_task;
 extern const TaskKind mqar_task;
+extern const TaskKind overwrite_mqar_task;
+extern const TaskKind palindrome_task;
+extern const TaskKind stack_task;
+extern const TaskKind parity_task;
+extern const TaskKind mod_arithmetic_task;
+extern const TaskKind s5_task;
 
 }  // namespace mdnlab

@@ -148,6 +148,48 @@ TEST(Mqar, TheFirstQueryFollowsThePowerLaw) {
   }
 }
 
+TEST(Mqar, TheFirstSlotDrawnPassesChiSquareOver100000Examples) {
+  const auto task = make_task("mqar", {"vocabulary=64", "pairs=4"}, {.seq_len = 64, .seed = 3});
+  constexpr std::int64_t n = 100'000, space = (64 - 2 * 4) / 2;
+  std::vector<double> found(space, 0);
+  for (std::int64_t first = 0; first < n; first += 10'000) {
+    const Batch batch = task->training(first, 10'000);
+    for (std::int64_t row = 0; row < 10'000; ++row) {
+      const auto tokens = row_of(batch.tokens_BT, row);
+      for (std::size_t slot = 0; slot < space; ++slot) found[slot] += tokens[8 + 2 * slot] == tokens[0];
+    }
+  }
+  double weights = 0, chi_square = 0;
+  for (std::int64_t x = 1; x <= space; ++x) weights += 0.01 * std::pow(static_cast<double>(x), 0.01 - 1);
+  for (std::int64_t x = 1; x <= space; ++x) {
+    const double expected = n * 0.01 * std::pow(static_cast<double>(x), 0.01 - 1) / weights;
+    const double off = found[static_cast<std::size_t>(x - 1)] - expected;
+    chi_square += off * off / expected;
+  }
+  EXPECT_LT(chi_square, 46.963) << "27 degrees of freedom, 1 % level";
+}
+
+// Fillers that are keys of their own sequence: (L − 3D)·D/V are expected of `random`, none of the others.
+TEST(Mqar, RandomFillersCollideWithLiveKeysAsOftenAsExpected) {
+  const auto collisions = [](const std::string& filler) {
+    const auto task =
+        make_task("mqar", {"vocabulary=8192", "pairs=256", "filler=" + filler}, {.seq_len = 1024, .seed = 3});
+    constexpr std::int64_t rows = 400;
+    const Batch batch = task->training(0, rows);
+    double sum = 0;
+    for (std::int64_t row = 0; row < rows; ++row) {
+      const auto tokens = row_of(batch.tokens_BT, row), labels = row_of(batch.labels_BT, row);
+      std::set<std::int64_t> keys;
+      for (std::size_t i = 0; i < 512; i += 2) keys.insert(tokens[i]);
+      for (std::size_t t = 512; t < 1024; ++t) sum += labels[t] == no_label && keys.contains(tokens[t]);
+    }
+    return sum / rows;
+  };
+  EXPECT_NEAR(collisions("random"), 8.0, 4 * std::sqrt(8.0 / 400));
+  EXPECT_EQ(collisions("zero"), 0);
+  EXPECT_EQ(collisions("reserved"), 0);
+}
+
 TEST(Mqar, FillersAreOfTheirKind) {
   const auto fillers = [](const std::string& kind) {
     const auto task = mqar({"filler=" + kind});
@@ -197,6 +239,84 @@ TEST(Mqar, WhatDoesNotFitIsRefused) {
       "--set pairs=5: 5 pairs and their queries do not fit in 19 tokens; found 5, expected at most 4");
   const Error keys = error_of([] { make_task("mqar", {"vocabulary=8", "pairs=4"}, {.seq_len = 64}); });
   EXPECT_STREQ(keys.what(), "--set pairs=4: a vocabulary of 8 has 3 keys; found 4, expected at most 3 pairs");
+}
+
+// Pairs of a sequence, read back from its labels.
+std::int64_t labels_of(const Batch& batch, std::int64_t row) {
+  return std::ranges::count_if(row_of(batch.labels_BT, row), [](std::int64_t l) { return l != no_label; });
+}
+
+TEST(Mqar, SeveralSizesAreTrainedTogetherEachItsShare) {
+  const auto task = mqar({"sizes=16x2x30,40x5x50,24x3x20"});
+  const Batch epoch = task->training(0, 100);
+  EXPECT_EQ(epoch.tokens_BT.size(1), 40) << "as wide as the longest";
+  std::map<std::int64_t, std::int64_t> count;
+  std::set<std::vector<std::int64_t>> seen;
+  for (std::int64_t row = 0; row < 100; ++row) {
+    const std::int64_t pairs = labels_of(epoch, row);
+    ++count[pairs];
+    seen.insert(row_of(epoch.tokens_BT, row));
+    const auto tokens = row_of(epoch.tokens_BT, row), labels = row_of(epoch.labels_BT, row);
+    for (std::size_t t = static_cast<std::size_t>(8 * pairs); t < 40; ++t) {
+      EXPECT_EQ(tokens[t], 0) << "after its own length";
+      EXPECT_EQ(labels[t], no_label);
+    }
+  }
+  EXPECT_THAT(count, testing::ElementsAre(testing::Pair(2, 30), testing::Pair(3, 20), testing::Pair(5, 50)));
+  EXPECT_THAT(seen, SizeIs(100));
+  for (std::int64_t first = 0; first < 100; first += 20) {  // every batch has its share of each size
+    std::map<std::int64_t, std::int64_t> share;
+    for (std::int64_t row = first; row < first + 20; ++row) ++share[labels_of(epoch, row)];
+    EXPECT_NEAR(static_cast<double>(share[2]), 6, 2);
+    EXPECT_NEAR(static_cast<double>(share[5]), 10, 2);
+  }
+  EXPECT_TRUE(at::equal(task->training(100, 7).tokens_BT, epoch.tokens_BT.narrow(0, 0, 7))) << "then again";
+}
+
+TEST(Mqar, EachSizeIsAskedForItself) {
+  const auto task = mqar({"sizes=16x2,40x5", "test_examples=30"});
+  const auto evaluation = task->evaluation(Split::test);
+  std::vector<std::pair<std::int64_t, std::int64_t>> batches;
+  while (const std::optional<Batch> batch = evaluation->next(10'000)) {
+    batches.emplace_back(batch->tokens_BT.size(0), batch->tokens_BT.size(1));
+    const at::Tensor right = at::full({labels_of(*batch, 0) * batch->tokens_BT.size(0)}, true, at::kBool);
+    evaluation->add(*batch, {at::full(right.sizes(), 0.0, at::kDouble), right});
+  }
+  EXPECT_THAT(batches, testing::ElementsAre(testing::Pair(30, 16), testing::Pair(30, 40)));
+  const std::vector<Score> scores = evaluation->scores();
+  ASSERT_THAT(scores, SizeIs(4));
+  EXPECT_EQ(scores[0].length, 16);
+  EXPECT_EQ(nlohmann::json::parse(scores[0].settings_json)["pairs"], 2);
+  EXPECT_EQ(scores[2].length, 40);
+  EXPECT_EQ(nlohmann::json::parse(scores[2].settings_json)["pairs"], 5);
+}
+
+TEST(Mqar, SizesAreTwoOrThreeNumbers) {
+  for (const std::string word : {"64", "64x", "64x4x", "64x0", "64x4x9x9", "ax4"}) {
+    const Error error = error_of([&] { mqar({"sizes=" + word}); });
+    EXPECT_EQ(error.code(), Code::usage);
+    EXPECT_THAT(error.what(), HasSubstr("'" + word + "' is no size; found"));
+    EXPECT_THAT(error.what(), HasSubstr("expected LxD or LxDxEXAMPLES"));
+  }
+  EXPECT_THAT(error_of([] { mqar({"sizes=64x4,16x5"}); }).what(),
+              HasSubstr("5 pairs and their queries do not fit in 16 tokens"));
+}
+
+TEST(Mqar, ASeparatorStandsBetweenPairsAndQueries) {
+  const auto task = mqar({"separator=true"});
+  EXPECT_EQ(task->vocab_size(), V + 64 + 1);
+  const Batch batch = task->training(0, 50);
+  for (std::int64_t row = 0; row < 50; ++row) {
+    const auto tokens = row_of(batch.tokens_BT, row), labels = row_of(batch.labels_BT, row);
+    EXPECT_EQ(std::ranges::count(tokens, V + 64), 1);
+    EXPECT_EQ(tokens[2 * D], V + 64);
+    EXPECT_EQ(labels_of(batch, row), D);
+    for (std::size_t t = 0; t < L; ++t) {
+      if (labels[t] != no_label) {
+        EXPECT_TRUE(t > 2 * D && t % 2 == 1);
+      }
+    }
+  }
 }
 
 TEST(Mqar, AccuracyIsTheMeanOfEachSequencesOwn) {

@@ -1,0 +1,59 @@
+// Models that a test stands in for: what they say is given to an evaluation without any model.
+#pragma once
+
+#include <ATen/ops/empty.h>
+
+#include <cmath>
+#include <functional>
+#include <set>
+#include <vector>
+
+#include "base/random.h"
+#include "task/task.h"
+
+namespace mdnlab {
+
+struct Answer {
+  double nll = 0;
+  bool correct = true;
+};
+
+inline std::vector<std::int64_t> labels_of(const Batch& batch) {
+  std::vector<std::int64_t> labels;
+  const at::Tensor all = batch.labels_BT.contiguous();
+  for (std::int64_t i = 0; i < all.numel(); ++i) {
+    if (const std::int64_t label = all.const_data_ptr<std::int64_t>()[i]; label != no_label)
+      labels.push_back(label);
+  }
+  return labels;
+}
+
+// The scores of a model that gives answer(label) at each labelled position.
+inline std::vector<Score> scores_of(const Task& task, const std::function<Answer(std::int64_t label)>& answer,
+                                    Split split = Split::test, std::int64_t most_tokens = 4096) {
+  const auto evaluation = task.evaluation(split);
+  while (const std::optional<Batch> batch = evaluation->next(most_tokens)) {
+    const std::vector<std::int64_t> labels = labels_of(*batch);
+    const auto count = static_cast<std::int64_t>(labels.size());
+    const Predictions predictions{at::empty({count}, at::kDouble), at::empty({count}, at::kBool)};
+    for (std::int64_t i = 0; i < count; ++i) {
+      const Answer given = answer(labels[static_cast<std::size_t>(i)]);
+      predictions.nll.data_ptr<double>()[i] = given.nll;
+      predictions.correct.data_ptr<bool>()[i] = given.correct;
+    }
+    evaluation->add(*batch, predictions);
+  }
+  return evaluation->scores();
+}
+
+// The different labels of a test.
+inline std::set<std::int64_t> answers_of(const Task& task) {
+  std::set<std::int64_t> answers;
+  scores_of(task, [&](std::int64_t label) {
+    answers.insert(label);
+    return Answer{};
+  });
+  return answers;
+}
+
+}  // namespace mdnlab
