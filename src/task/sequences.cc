@@ -38,13 +38,16 @@ class SequenceTask final : public Task {
   }
 
   std::int64_t vocab_size() const override { return sequences_.vocab_size; }
-  std::string data_digest() const override { return {}; }
+  std::string data_digest() const override { return sequences_.data_digest; }
 
   Batch training(std::int64_t first, std::int64_t count) const override {
     return mixed(Split::train, first, count);
   }
 
   std::unique_ptr<Evaluation> evaluation(Split split) const override;
+  std::unique_ptr<const Items> items(Split split) const override {
+    return asks_items(split) ? sequences_.items() : nullptr;
+  }
 
   // Sequences first … first+count−1 of a split, of the sizes trained.
   Batch mixed(Split split, std::int64_t first, std::int64_t count) const {
@@ -74,6 +77,8 @@ class SequenceTask final : public Task {
     return sum;
   }
 
+  bool asks_items(Split split) const { return split == Split::test && sequences_.items; }
+
   const SequenceSize& size_at(std::int64_t index) const {
     std::int64_t place = sequences_.trained.size() == 1 ? index : order_[index];
     auto size = sequences_.trained.begin();
@@ -94,8 +99,9 @@ class SequenceTask final : public Task {
 };
 
 struct Sums {
-  std::int64_t sequences = 0, labels = 0;
-  double accuracy = 0, squares = 0, nll = 0;
+  std::vector<double> accuracies;  // of the sequences
+  std::int64_t labels = 0;
+  double nll = 0;
 };
 
 class SequenceEvaluation final : public Evaluation {
@@ -133,11 +139,8 @@ class SequenceEvaluation final : public Evaluation {
         right += *correct++;
         sums.nll += *nll++;
       }
-      const double accuracy = static_cast<double>(right) / static_cast<double>(asked);
-      sums.accuracy += accuracy;
-      sums.squares += accuracy * accuracy;
+      sums.accuracies.push_back(static_cast<double>(right) / static_cast<double>(asked));
       sums.labels += asked;
-      ++sums.sequences;
     }
   }
 
@@ -146,22 +149,25 @@ class SequenceEvaluation final : public Evaluation {
     for (std::size_t i = 0; i < sums_.size(); ++i) {
       const SequenceSize& size = (is_test_ ? task_.sequences().asked : task_.sequences().trained)[i];
       const Sums& sums = sums_[i];
-      const auto n = static_cast<double>(sums.sequences);
-      const double mean = sums.accuracy / n;
-      const double variance =
-          sums.sequences > 1 ? std::max(0.0, sums.squares / n - mean * mean) * n / (n - 1) : 0;
+      const auto n = static_cast<double>(sums.accuracies.size());
+      const double mean = std::accumulate(sums.accuracies.begin(), sums.accuracies.end(), 0.0) / n;
+      double squares = 0;
+      for (const double accuracy : sums.accuracies) squares += (accuracy - mean) * (accuracy - mean);
       Score score{.task = task_.sequences().task,
                   .metric = "accuracy",
                   .length = is_test_ ? size.length : task_.longest(),
-                  .n = sums.sequences,
+                  .n = static_cast<std::int64_t>(sums.accuracies.size()),
                   .value = mean,
-                  .stderr_value = std::sqrt(variance / n),
+                  .stderr_value = n > 1 ? std::sqrt(squares / (n - 1) / n) : 0,
                   .settings_json = size.settings_json};
+      for (std::size_t item = 0; is_test_ && item < sums.accuracies.size(); ++item)
+        score.items.push_back({.item = static_cast<std::int64_t>(item), .value = sums.accuracies[item]});
       list.push_back(score);
       score.metric = "loss";
       score.n = sums.labels;
       score.value = sums.nll / static_cast<double>(sums.labels);
       score.stderr_value.reset();
+      score.items.clear();
       list.push_back(score);
     }
     return list;
@@ -176,6 +182,7 @@ class SequenceEvaluation final : public Evaluation {
 };
 
 std::unique_ptr<Evaluation> SequenceTask::evaluation(Split split) const {
+  if (asks_items(split)) return nullptr;
   return std::make_unique<SequenceEvaluation>(*this, split == Split::test);
 }
 

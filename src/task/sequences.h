@@ -33,6 +33,8 @@ struct Sequences {
   std::vector<SequenceSize> trained;
   std::vector<SequenceSize> asked;  // the test: `test_examples` of each, each size a score of its own
   std::int64_t test_examples = 0;
+  std::function<std::unique_ptr<const Items>()> items;  // where it is there, the test instead of `asked`
+  std::string data_digest;                              // Task::data_digest
 };
 
 // Trains on all of `trained`: each of their examples once, the sizes evenly spread, then again. A batch is as

@@ -8,6 +8,7 @@ namespace mdnlab {
 extern const TaskKind text_task;
 extern const TaskKind mqar_task;
 extern const TaskKind overwrite_mqar_task;
+extern const TaskKind retention_task;
 extern const TaskKind palindrome_task;
 extern const TaskKind stack_task;
 extern const TaskKind parity_task;

@@ -13,7 +13,7 @@
 
 namespace mdnlab {
 
-struct Answer {
+struct Guess {
   double nll = 0;
   bool correct = true;
 };
@@ -29,7 +29,7 @@ inline std::vector<std::int64_t> labels_of(const Batch& batch) {
 }
 
 // The scores of a model that gives answer(label) at each labelled position.
-inline std::vector<Score> scores_of(const Task& task, const std::function<Answer(std::int64_t label)>& answer,
+inline std::vector<Score> scores_of(const Task& task, const std::function<Guess(std::int64_t label)>& answer,
                                     Split split = Split::test, std::int64_t most_tokens = 4096) {
   const auto evaluation = task.evaluation(split);
   while (const std::optional<Batch> batch = evaluation->next(most_tokens)) {
@@ -37,7 +37,7 @@ inline std::vector<Score> scores_of(const Task& task, const std::function<Answer
     const auto count = static_cast<std::int64_t>(labels.size());
     const Predictions predictions{at::empty({count}, at::kDouble), at::empty({count}, at::kBool)};
     for (std::int64_t i = 0; i < count; ++i) {
-      const Answer given = answer(labels[static_cast<std::size_t>(i)]);
+      const Guess given = answer(labels[static_cast<std::size_t>(i)]);
       predictions.nll.data_ptr<double>()[i] = given.nll;
       predictions.correct.data_ptr<bool>()[i] = given.correct;
     }
@@ -51,7 +51,7 @@ inline std::set<std::int64_t> answers_of(const Task& task) {
   std::set<std::int64_t> answers;
   scores_of(task, [&](std::int64_t label) {
     answers.insert(label);
-    return Answer{};
+    return Guess{};
   });
   return answers;
 }

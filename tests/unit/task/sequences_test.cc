@@ -75,7 +75,7 @@ TEST_P(Synthetic, NoTestOrValidationSequenceIsTrainedOn) {
 TEST_P(Synthetic, AnOracleScores100) {
   for (const Split split : {Split::valid, Split::test}) {
     for (const Score& score : scores_of(
-             *make(), [](std::int64_t) { return Answer{}; }, split)) {
+             *make(), [](std::int64_t) { return Guess{}; }, split)) {
       EXPECT_EQ(score.task, GetParam().task);
       EXPECT_EQ(score.value, score.metric == "accuracy" ? 1 : 0);
     }
@@ -88,7 +88,7 @@ TEST_P(Synthetic, GuessingScoresChance) {
   const std::vector<std::int64_t> answers(set.begin(), set.end());
   Random random{7};
   const auto scores = scores_of(*task, [&](std::int64_t label) {
-    return Answer{std::log(static_cast<double>(answers.size())),
+    return Guess{std::log(static_cast<double>(answers.size())),
                   answers[random.below(answers.size())] == label};
   });
   for (const Score& score : scores) {
@@ -127,7 +127,7 @@ TEST(Lengths, AreTrainedInARangeAndAskedEachForItself) {
   EXPECT_THAT(ends,
               testing::ElementsAre(testing::Pair(1, 0), testing::Pair(2, 0), testing::Pair(3, 100),
                                    testing::Pair(4, 100), testing::Pair(5, 100), testing::Pair(6, 100)));
-  const auto scores = scores_of(*task, [](std::int64_t) { return Answer{}; });
+  const auto scores = scores_of(*task, [](std::int64_t) { return Guess{}; });
   ASSERT_THAT(scores, SizeIs(4));
   EXPECT_EQ(scores[0].length, 8);
   EXPECT_EQ(scores[2].length, 40);
