@@ -192,6 +192,16 @@ std::int64_t Arguments::integer(const char* name, std::int64_t least) const {
   return value;
 }
 
+double Arguments::real(const char* name, double least, double most) const {
+  double value = 0;
+  if (!parse_real(text(name), value) || value < least || value > most) {
+    throw Error(Code::usage, {.what = fmt::format("--{} is out of range or no number", name),
+                              .found = quote(text(name)),
+                              .expected = fmt::format("{} to {}", least, most)});
+  }
+  return value;
+}
+
 std::vector<std::string> Arguments::texts(const char* name) const {
   const auto& value = state_->values[name];
   return value.empty() ? std::vector<std::string>{} : value.as<std::vector<std::string>>();

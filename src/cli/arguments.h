@@ -55,6 +55,7 @@ class Arguments {
   bool has(const char* name) const;
   std::string text(const char* name) const;
   std::int64_t integer(const char* name, std::int64_t least) const;
+  double real(const char* name, double least, double most) const;
   std::vector<std::string> texts(const char* name) const;
 
   std::filesystem::path database() const;

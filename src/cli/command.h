@@ -16,6 +16,7 @@ struct Command {
 extern const Command data_command;
 extern const Command doctor_command;
 extern const Command export_command;
+extern const Command generate_command;
 extern const Command import_command;
 extern const Command merge_command;
 extern const Command plan_command;

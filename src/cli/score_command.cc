@@ -1,6 +1,3 @@
-#include <ATen/Context.h>
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -10,9 +7,9 @@
 #include "base/text.h"
 #include "cli/arguments.h"
 #include "cli/command.h"
+#include "cli/model_words.h"
 #include "cli/token_input.h"
 #include "eval/log_probabilities.h"
-#include "run/open_model.h"
 
 namespace mdnlab {
 
@@ -32,9 +29,8 @@ std::vector<Scored> read_input(const Arguments& arguments, const StoredModel& mo
     }
     return sequences;
   }
-  const auto tokenizer = tokenizer_for(
-      model, arguments.has("tokenizer") ? std::optional(arguments.text("tokenizer")) : std::nullopt);
-  Scored text{read_text_tokens(arguments.text("text"), *tokenizer, model.vocab_size)};
+  const auto tokenizer = read_tokenizer(arguments, model);
+  Scored text{read_text_tokens(arguments.text("text"), *tokenizer)};
   for (std::size_t t = 1; t < text.tokens.size(); ++t) {
     text.text_bytes += tokenizer->token_bytes(static_cast<std::int32_t>(text.tokens[t]));
   }
@@ -77,35 +73,18 @@ int run(std::span<const std::string> words) {
                    "  mdnlab score downloads/mdn-400M --tokens ids.json --json\n"
                    "  mdnlab score downloads/mdn-400M --tokens ids.json --device cuda --dtype bf16\n"
                    "  mdnlab score mdn-400M --text page.txt --tokenizer gpt2:experiments/data/gpt2\n"});
-  arguments.positional("MODEL", "a checkpoint, a model folder, or run:KEYPREFIX");
   arguments.option("tokens FILE", "a JSON list of lists of token ids");
   arguments.option("text FILE", "a UTF-8 text, one sequence");
-  arguments.option("tokenizer NAME", "byte, gpt2:FOLDER or sentencepiece:FILE; else the run's");
-  arguments.option("dtype TYPE", "to compute in: f32, f64, bf16 or f16", "f32");
-  arguments.option("threads N", "processor threads; as many as there are when not given");
   arguments.flag("json", "print JSON");
-  arguments.add_device();
-  arguments.add_database();
-  arguments.add_plugins();
+  add_model_words(arguments);
   if (!arguments.parse(words)) return 0;
-  const c10::Device device = arguments.device();
   if (arguments.has("tokens") == arguments.has("text")) {
     throw Error(Code::usage, {.what = "score what? one of --tokens FILE.json and --text FILE",
                               .found = arguments.has("text") ? "both" : "neither"});
   }
-  const std::string dtype = arguments.text("dtype");
-  const std::string dtypes[] = {"f32", "f64", "bf16", "f16"};
-  if (std::ranges::find(dtypes, dtype) == std::end(dtypes)) {
-    throw Error(Code::usage,
-                {.what = "unknown dtype", .found = "--dtype " + dtype, .expected = join(dtypes, ", ")});
-  }
-  if (arguments.has("threads")) at::set_num_threads(static_cast<int>(arguments.integer("threads", 1)));
-  at::globalContext().setFlushDenormal(true);
-
-  const Plugins plugins = arguments.plugins();
-  const StoredModel stored = open_model(arguments.text("MODEL"), arguments.database(), plugins);
-  std::vector<Scored> sequences = read_input(arguments, stored);
-  const LanguageModel model = build_model(stored, plugins, dtype_of(dtype), device);
+  const ModelWords given = read_model_words(arguments);
+  std::vector<Scored> sequences = read_input(arguments, given.stored);
+  const LanguageModel model = given.build();
   for (Scored& sequence : sequences) sequence.log_probabilities = log_probabilities(model, sequence.tokens);
   print(arguments.has("json") ? json_text(arguments.text("MODEL"), sequences) : table_text(sequences));
   return 0;

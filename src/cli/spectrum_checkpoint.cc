@@ -28,7 +28,7 @@ at::Tensor rows(const std::vector<std::int64_t>& tokens, std::int64_t width) {
 // Rows of one length, the rest left out.
 std::vector<Batch> text_batches(const StoredModel& model, const CheckpointText& text) {
   std::vector<std::int64_t> tokens =
-      read_text_tokens(*text.file, *tokenizer_for(model, text.tokenizer), model.vocab_size);
+      read_text_tokens(*text.file, *tokenizer_for(model, text.tokenizer));
   tokens.resize(static_cast<std::size_t>(std::min(std::ssize(tokens), text.tokens)));
   if (tokens.empty()) throw Error(Code::usage, {.what = "no text", .found = *text.file});
   return {{.tokens_BT = rows(tokens, std::min(std::ssize(tokens), row_tokens))}};

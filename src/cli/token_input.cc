@@ -60,8 +60,10 @@ std::vector<std::vector<std::int64_t>> read_token_lists(const std::filesystem::p
   return sequences;
 }
 
-std::unique_ptr<const Tokenizer> tokenizer_for(const StoredModel& model,
-                                               const std::optional<std::string>& words) {
+namespace {
+
+std::unique_ptr<const Tokenizer> named_tokenizer(const StoredModel& model,
+                                                 const std::optional<std::string>& words) {
   if (words) return make_tokenizer(*words, ".", {.file = "--tokenizer"});
   const Node* recorded = find_path(model.config, "data.tokenizer");
   if (recorded && recorded->kind == Node::Kind::scalar) {
@@ -72,13 +74,20 @@ std::unique_ptr<const Tokenizer> tokenizer_for(const StoredModel& model,
                             .expected = "--tokenizer byte, gpt2:FOLDER or sentencepiece:FILE"});
 }
 
-std::vector<std::int64_t> read_text_tokens(const std::filesystem::path& file, const Tokenizer& tokenizer,
-                                           std::int64_t vocab_size) {
-  if (tokenizer.vocab_size() > vocab_size) {
+}  // namespace
+
+std::unique_ptr<const Tokenizer> tokenizer_for(const StoredModel& model,
+                                               const std::optional<std::string>& words) {
+  auto tokenizer = named_tokenizer(model, words);
+  if (tokenizer->vocab_size() > model.vocab_size) {
     throw Error(Code::usage, {.what = "the tokenizer has more tokens than the model",
-                              .found = grouped(tokenizer.vocab_size()),
-                              .expected = fmt::format("at most {}", grouped(vocab_size))});
+                              .found = grouped(tokenizer->vocab_size()),
+                              .expected = fmt::format("at most {}", grouped(model.vocab_size))});
   }
+  return tokenizer;
+}
+
+std::vector<std::int64_t> read_text_tokens(const std::filesystem::path& file, const Tokenizer& tokenizer) {
   const std::string text = read_file(file);
   if (const std::size_t at = invalid_utf8(text); at != std::string::npos) {
     refuse(file, "the text is not UTF-8", fmt::format("byte {}", at), {});

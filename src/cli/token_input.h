@@ -18,13 +18,12 @@ namespace mdnlab {
 std::vector<std::vector<std::int64_t>> read_token_lists(const std::filesystem::path& file,
                                                         std::int64_t vocab_size);
 
-// What --tokenizer says, or without it the `data:` of the model's run. Neither: Code::usage.
+// What --tokenizer says, or without it the `data:` of the model's run. Neither, or more tokens than the model
+// has: Code::usage.
 std::unique_ptr<const Tokenizer> tokenizer_for(const StoredModel& model,
                                                const std::optional<std::string>& words);
 
-// A text as one sequence. Text that is not UTF-8, or a tokenizer with more tokens than the model:
-// Code::usage.
-std::vector<std::int64_t> read_text_tokens(const std::filesystem::path& file, const Tokenizer& tokenizer,
-                                           std::int64_t vocab_size);
+// A text as one sequence. Text that is not UTF-8: Code::usage.
+std::vector<std::int64_t> read_text_tokens(const std::filesystem::path& file, const Tokenizer& tokenizer);
 
 }  // namespace mdnlab
