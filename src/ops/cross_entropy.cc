@@ -55,13 +55,15 @@ at::Tensor losses_of_chunk(at::Tensor logits_NV, const at::Tensor& labels_N, boo
   const Fused* module = fused(logits_NV.device());
   if (module && module->cross_entropy.takes(logits_NV))
     return module->cross_entropy.losses(logits_NV, labels_N, differentiate);
-  const at::Tensor log_p = at::log_softmax(logits_NV, -1, statistics_dtype(logits_NV)),
-                   label = labels_N.unsqueeze(1), chosen = log_p.gather(1, label);
+  const at::Tensor counts_not = (labels_N == kNoLabel).unsqueeze(1),
+                   log_p = at::log_softmax(logits_NV, -1, statistics_dtype(logits_NV)),
+                   label = labels_N.unsqueeze(1).masked_fill(counts_not, 0), chosen = log_p.gather(1, label);
   if (differentiate) {
     at::exp_out(logits_NV, log_p);
     logits_NV.scatter_(1, label, at::expm1(chosen).to(logits_NV.scalar_type()));
+    logits_NV.masked_fill_(counts_not, 0);
   }
-  return -chosen.squeeze(1);
+  return -chosen.masked_fill(counts_not, 0).squeeze(1);
 }
 
 // sum += scale · a b, in the dtype of sum.

@@ -2,9 +2,9 @@
 // chunks of rows, so that T × V logits never exist at once. N rows, D hidden, V vocabulary.
 //
 // hidden (N,D) is of the compute dtype, the weight (V,D) float32 (float64 for float64) and cast once a call,
-// labels (N) int64 in [0, V), all on one device; nothing is read back from it. Logits are rounded to the
-// compute dtype; their softmax and every sum over rows are float32 (float64 for float64). No atomics: the
-// same bits each time.
+// labels (N) int64 in [0, V) or kNoLabel, all on one device; nothing is read back from it. Logits are rounded
+// to the compute dtype; their softmax and every sum over rows are float32 (float64 for float64). No atomics:
+// the same bits each time.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -12,6 +12,9 @@
 #include <cstdint>
 
 namespace mdnlab::ops {
+
+// Of a row that counts nothing: its loss and its gradient are 0.
+inline constexpr std::int64_t kNoLabel = -100;
 
 // Of a chunk's logits, at most; LibTorch's softmax, where no kernel of ours is, takes it up to three times
 // more. A chunk has a power of two of rows: with GPT-2's vocabulary in bf16 4,096, whose product with a
@@ -25,7 +28,7 @@ at::Tensor linear_cross_entropy(const at::Tensor& hidden_ND, const at::Tensor& w
                                 const at::Tensor& labels_N, double scale,
                                 std::int64_t logits_bytes = kLogitsBytes);
 
-// log p(label) of each row, (N) in float32 (float64 for float64), without gradients.
+// log p(label) of each row, 0 without one, (N) in float32 (float64 for float64), without gradients.
 at::Tensor label_log_probabilities(const at::Tensor& hidden_ND, const at::Tensor& weight_VD,
                                    const at::Tensor& labels_N, std::int64_t logits_bytes = kLogitsBytes);
 

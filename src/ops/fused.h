@@ -110,8 +110,8 @@ struct FusedRotary {
 // What a chunk of logits says of its labels (cross_entropy.h).
 struct FusedCrossEntropy {
   bool (*takes)(const at::Tensor& logits_NV);
-  // −log p(label) of each row, (N) in float32: NaN where the label is no word. With `differentiate` the
-  // logits become its gradient by them: softmax − onehot.
+  // −log p(label) of each row, (N) in float32: 0 where it has none, NaN where it is no word. With
+  // `differentiate` the logits become its gradient by them: softmax − onehot.
   at::Tensor (*losses)(const at::Tensor& logits_NV, const at::Tensor& labels_N, bool differentiate);
 };
 

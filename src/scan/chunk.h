@@ -36,8 +36,10 @@ struct Inputs {
   double look_ahead = 0;      // ω: the output also reads what is still in the velocity; only with momentum
   at::Tensor initial_S_NHKV;  // undefined: 0. N = B without cu_seqlens
   at::Tensor initial_M_NHKV;  // only with log_mu; undefined: 0
-  // int32 [N+1] on the CPU, rising from 0 to B·T, over the flattened (B,T) tokens; every row start k·T is
-  // among them. Each document starts from its own initial state (or 0). Undefined: one document a row.
+  // int32 [N+1], rising from 0 to B·T, over the flattened (B,T) tokens; every row start k·T is among them.
+  // Each document starts from its own initial state (or 0). Undefined: one document a row. On the CPU; or
+  // where q is, as a recording (ops/recording.h) needs: then each row has N/B documents, some perhaps empty,
+  // and on a GPU the values are not checked, as nothing waits for them: wrong ones give wrong results.
   at::Tensor cu_seqlens;
 };
 

@@ -36,7 +36,7 @@ bool needs_gradient(const Inputs& in) {
 
 std::vector<std::int64_t> document_starts(const Inputs& inputs) {
   if (inputs.cu_seqlens.defined()) {
-    const at::Tensor starts = inputs.cu_seqlens.contiguous();
+    const at::Tensor starts = inputs.cu_seqlens.to(at::kCPU).contiguous();
     const int* first = starts.const_data_ptr<int>();
     return {first, first + starts.numel()};
   }

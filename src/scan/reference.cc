@@ -98,7 +98,7 @@ Outputs loop(const Inputs& given) {
   const Inputs in = with_own_mu(given);
   if (!in.cu_seqlens.defined()) return loop_rows(in);
 
-  const at::Tensor starts = in.cu_seqlens.contiguous();
+  const at::Tensor starts = in.cu_seqlens.to(at::kCPU).contiguous();
   const int* start = starts.const_data_ptr<int>();
   const std::int64_t documents = starts.size(0) - 1;
   Tokens o, final_S, final_M;

@@ -53,18 +53,27 @@ void require(const char* name, const at::Tensor& value, const char* letters) {
 }
 
 // Returns N, the number of documents.
-std::int64_t check_documents(const at::Tensor& cu_seqlens, std::int64_t batch, std::int64_t time) {
+std::int64_t check_documents(const at::Tensor& cu_seqlens, std::int64_t batch, std::int64_t time,
+                             at::Device device) {
   if (!cu_seqlens.defined()) return batch;
-  if (!cu_seqlens.device().is_cpu()) refuse("cu_seqlens", "device", cu_seqlens.device().str(), "cpu");
+  if (!cu_seqlens.device().is_cpu() && cu_seqlens.device() != device)
+    refuse("cu_seqlens", "device", cu_seqlens.device().str(),
+           device.is_cpu() ? "cpu" : "cpu or " + device.str() + ", where q is");
   if (cu_seqlens.scalar_type() != at::kInt) {
     refuse("cu_seqlens", "dtype", c10::toString(cu_seqlens.scalar_type()), "Int");
   }
   if (cu_seqlens.dim() != 1 || cu_seqlens.size(0) < 1) {
     refuse("cu_seqlens", "shape", shape_text(cu_seqlens.sizes()), "[N+1]");
   }
+  const std::int64_t documents = cu_seqlens.size(0) - 1;
+  if (!cu_seqlens.device().is_cpu()) {
+    if (batch == 0 ? documents != 0 : documents < batch || documents % batch != 0)
+      refuse("cu_seqlens", "number of documents", std::to_string(documents),
+             "a multiple of B = " + std::to_string(batch) + ", as many in each row");
+    return documents;
+  }
   const at::Tensor starts = cu_seqlens.contiguous();
   const int* start = starts.const_data_ptr<int>();
-  const std::int64_t documents = starts.size(0) - 1;
   if (start[0] != 0) refuse("cu_seqlens", "first value", std::to_string(start[0]), "0");
   if (start[documents] != batch * time) {
     refuse("cu_seqlens", "last value", std::to_string(start[documents]),
@@ -142,7 +151,7 @@ void validate(const Inputs& inputs) {
                                        .hint = "give log_mu, or leave look_ahead 0"});
   }
   check.tensor("p", "[B,T,H,K]", inputs.p_BTHK, {B, T, H, K}, dtype);
-  const std::int64_t N = check_documents(inputs.cu_seqlens, B, T);
+  const std::int64_t N = check_documents(inputs.cu_seqlens, B, T, inputs.q_BTGK.device());
   check.tensor("initial_S", "[N,H,K,V]", inputs.initial_S_NHKV, {N, H, K, V}, gate_dtype);
   if (inputs.initial_M_NHKV.defined() && !inputs.log_mu.defined()) {
     throw Error(Code::usage, ErrorText{.what = "scan: initial_M is given to a rule without momentum",

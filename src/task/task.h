@@ -19,12 +19,13 @@
 #include "config/params.h"
 #include "data/corpus.h"
 #include "metric/sink.h"
+#include "ops/cross_entropy.h"
 #include "ops/documents.h"
 #include "task/item.h"
 
 namespace mdnlab {
 
-inline constexpr std::int64_t no_label = -100;
+inline constexpr std::int64_t no_label = ops::kNoLabel;
 
 // Row b, position t: the model reads tokens up to and including t and predicts labels[b,t] (already shifted),
 // where that is not no_label. All on the CPU.

@@ -18,8 +18,8 @@ class AdamW {
   // where it is not finite. Returns the norm before, float64.
   at::Tensor clip();
 
-  // `learning_rate` as rate_tensor() makes it. Changes nothing where `skip` (a bool on the parameters' device)
-  // is true.
+  // `learning_rate` as rate_tensor() makes it. Changes nothing where `skip` (a bool on the parameters'
+  // device) is true.
   void step(const at::Tensor& learning_rate, const at::Tensor& skip);
   at::Tensor rate_tensor() const;  // a scalar, on the parameters' device
   void drop_gradients();

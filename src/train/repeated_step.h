@@ -18,10 +18,13 @@ class RepeatedStep {
   // Without `records` the work is called for every step.
   RepeatedStep(Work work, bool records) : work_(std::move(work)), records_(records) {}
 
-  // What it returns holds until the next call. Steps with documents, and steps of other shapes than those
-  // recorded, are not recorded: the work is called. So it is where a recording fails, which is said once.
+  // What it returns holds until the next call. For steps of other shapes than those recorded the work is
+  // called, until they too have been alike for a few steps: then it is recorded anew. Documents can be
+  // repeated where only the device knows them (read_step()). Where a recording fails, which is said once, the
+  // work is called from then on.
   at::Tensor queue(const StepBatches& batches);
 
+  bool records() const { return records_; }
   bool is_recorded() const { return recording_ != nullptr; }
 
  private:
@@ -29,8 +32,8 @@ class RepeatedStep {
 
   Work work_;
   bool records_;
-  StepBatches latest_;  // as recorded, what the recording reads
-  int alike_ = 0;       // steps of these shapes
+  StepBatches latest_, recorded_;  // recorded_: what the recording reads
+  int alike_ = 0;                  // steps of the latest shapes
   std::unique_ptr<ops::Recording> recording_;
   at::Tensor result_;
 };

@@ -1,28 +1,54 @@
 #include "train/step_batches.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/scalar_tensor.h>
+
+#include <algorithm>
 
 #include "scan/upload.h"
 #include "train/options.h"
 
 namespace mdnlab {
 
-StepBatches read_step(const Task& task, const Params& train, std::int64_t step, at::Device device) {
+namespace {
+
+// Above this share of labelled tokens the others go through the head too: that costs less than to pick.
+constexpr double kNearlyAll = 7.0 / 8;
+
+ops::Documents repeatable(const Batch& batch, at::Device device, std::int64_t& in_a_row) {
+  const std::int64_t needed = batch.documents.most_in_a_row();
+  if (needed > std::max<std::int64_t>(in_a_row, 1)) in_a_row = (needed + needed / 4 + 3) / 4 * 4;
+  if (in_a_row == 0) return {};
+  return filled_up(batch.documents, batch.tokens_BT.size(0), batch.tokens_BT.size(1), in_a_row, device);
+}
+
+}  // namespace
+
+StepBatches read_step(const Task& task, const Params& train, std::int64_t step, at::Device device,
+                      std::int64_t* documents_in_a_row) {
   const std::int64_t batch_size = train.integer("batch_size"), batches = accumulation(train);
   StepBatches result;
+  std::int64_t all_labelled = 0;
   for (std::int64_t i = 0; i < batches; ++i) {
     const Batch batch = task.training((step * batches + i) * batch_size, batch_size);
     const at::Tensor labels = batch.labels_BT.flatten();
     const at::Tensor labelled = (labels != no_label).nonzero().squeeze(1);
     if (labelled.numel() == 0) continue;
-    result.labels += labelled.numel();
     // Every position may be labelled (text) or few (recall).
-    const bool all = labelled.numel() == labels.numel();
+    const bool all =
+        static_cast<double>(labelled.numel()) >= kNearlyAll * static_cast<double>(labels.numel());
+    all_labelled += labelled.numel();
+    result.rows += all ? labels.numel() : labelled.numel();
     result.batches.push_back({.tokens_BT = upload(batch.tokens_BT, device),
-                              .documents = batch.documents.to(device),
+                              .documents = documents_in_a_row ? repeatable(batch, device, *documents_in_a_row)
+                                                              : batch.documents.to(device),
                               .positions = all ? at::Tensor() : upload(labelled, device),
                               .labels = upload(all ? labels : labels.index_select(0, labelled), device)});
   }
+  result.rows_per_label =
+      upload(at::scalar_tensor(static_cast<double>(result.rows) / static_cast<double>(all_labelled),
+                               at::TensorOptions(at::kDouble)),
+             device);
   return result;
 }
 

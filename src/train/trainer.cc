@@ -73,8 +73,11 @@ at::Tensor Trainer::work(const StepBatches& batches) {
 }
 
 Trainer::Queued Trainer::queue(std::int64_t step) {
-  Queued queued{.batches = upcoming_ ? *std::exchange(upcoming_, {})
-                                     : read_step(task_, options_, step, model_.device()),
+  const auto read = [&](std::int64_t which) {
+    const bool is_repeatable = repeated_.records() && model_.device().is_cuda();
+    return read_step(task_, options_, which, model_.device(), is_repeatable ? &documents_in_a_row_ : nullptr);
+  };
+  Queued queued{.batches = upcoming_ ? *std::exchange(upcoming_, {}) : read(step),
                 .learning_rate = learning_rate(options_, step)};
   learning_rate_.fill_(queued.learning_rate);
   queued.found = repeated_.queue(queued.batches).to(at::kCPU, /*non_blocking=*/true);
@@ -82,7 +85,7 @@ Trainer::Queued Trainer::queue(std::int64_t step) {
     queued.read.emplace(device.type());
     queued.read->record(c10::impl::VirtualGuardImpl(device.type()).getStream(device));
   }
-  if (step + 1 < options_.integer("steps")) upcoming_ = read_step(task_, options_, step + 1, model_.device());
+  if (step + 1 < options_.integer("steps")) upcoming_ = read(step + 1);
   return queued;
 }
 

@@ -4,6 +4,7 @@
 
 #include <limits>
 
+#include "ops/cross_entropy.h"
 #include "ops/cuda/bind.h"
 #include "scan/cuda/device.h"
 
@@ -26,6 +27,7 @@ at::Tensor losses(const at::Tensor& logits, const at::Tensor& given_labels, bool
                              .stride = logits.stride(0),
                              .V = static_cast<int>(logits.size(1)),
                              .differentiate = differentiate,
+                             .no_label = kNoLabel,
                              .label_N = labels.const_data_ptr<std::int64_t>(),
                              .x_NV = logits.mutable_data_ptr(),
                              .loss_N = loss.mutable_data_ptr<float>()};

@@ -61,7 +61,8 @@ struct CrossEntropyRow {
     }
   }
 
-  // loss = log Σ_v exp(x_v − most) − (x_label − most) ,  x_v ← exp(x_v − most)/Σ − [v = label]
+  // loss = log Σ_v exp(x_v − most) − (x_label − most) ,  x_v ← exp(x_v − most)/Σ − [v = label] ; both 0 where
+  // the row counts nothing
   MDNLAB_DEVICE void run() {
     const int first = lane * kChannels, stride = lanes * kChannels * kAhead;
     Quad quads[kAhead], rest[1];
@@ -87,11 +88,12 @@ struct CrossEntropyRow {
     if (lane == 0)
       sums[1] = label < 0 ? std::numeric_limits<float>::quiet_NaN() : Machine::load_written(x + label) - most;
     group.sum(sums);
-    if (lane == 0) in.loss_N[row] = logf(sums[0]) - sums[1];
+    const bool counts = given != in.no_label;
+    if (lane == 0) in.loss_N[row] = counts ? logf(sums[0]) - sums[1] : 0;
     if (!in.differentiate) return;
 
     // From the row's end, which was read last and is still near.
-    const float share = Machine::quotient(1, sums[0]);
+    const float share = counts ? Machine::quotient(1, sums[0]) : 0;
     const auto softmax = [&](Quad& quad, int n) {
       quad.value[n] = Machine::exp(quad.value[n] - most) * share;
     };

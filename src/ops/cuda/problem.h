@@ -126,6 +126,7 @@ struct CrossEntropy {
   std::int64_t rows, stride;  // from row to row, in elements
   int V;
   bool differentiate;
+  std::int64_t no_label;  // the label of a row that counts nothing
   const std::int64_t* label_N;
   void* x_NV;  // float32 or bf16; softmax − onehot in the end where `differentiate`
   float* loss_N;

@@ -28,7 +28,8 @@ at::Tensor empty_state(const Inputs& in) {
 }
 
 // The states of every chunk and their adjoints are by far the most that the backward pass holds. Documents go
-// in groups that keep them within bounds, as long as a group has enough of them to fill the card.
+// in groups that keep them within bounds, as long as a group has enough of them to fill the card. Where only
+// the GPU knows where they lie, a group has whole rows.
 std::int64_t documents_at_once(const Inputs& in) {
   constexpr std::int64_t bound = std::int64_t{640} << 20, fewest_units = 96;
   const std::int64_t N = document_count(in), H = in.v_BTHV.size(2), V = in.v_BTHV.size(3);
@@ -40,7 +41,8 @@ std::int64_t documents_at_once(const Inputs& in) {
   const std::int64_t bytes = chunks * H * (2 * state_bytes + channel_bytes);
   std::int64_t groups = 1;
   while (bytes / groups > bound && N / (2 * groups) * H * (V / kPanel) >= fewest_units) groups *= 2;
-  return (N + groups - 1) / groups;
+  const std::int64_t whole = std::max<std::int64_t>(1, documents_of_row(in));
+  return ((N + groups - 1) / groups + whole - 1) / whole * whole;
 }
 
 // The outputs, with the final states in `out` where these are defined.

@@ -16,15 +16,27 @@ std::int64_t document_count(const Inputs& in) {
   return in.cu_seqlens.defined() ? in.cu_seqlens.size(0) - 1 : in.q_BTGK.size(0);
 }
 
+std::int64_t documents_of_row(const Inputs& in) {
+  const bool is_there = in.cu_seqlens.defined() && !in.cu_seqlens.is_cpu();
+  return is_there ? document_count(in) / in.q_BTGK.size(0) : 0;
+}
+
 BoundScan::BoundScan(const Inputs& inputs, std::int64_t first, std::int64_t last)
     : first_(first),
       q_(as_panels(inputs.q_BTGK)),
       k_(as_panels(inputs.k_BTGK)),
       v_(as_panels(inputs.v_BTHV)) {
-  const std::vector<std::int64_t> all = document_starts(inputs);
-  starts_.assign(all.begin() + first, all.begin() + last + 1);
-  const std::vector<int> chunks = chunk_counts(all);
-  first_chunk_ = std::accumulate(chunks.begin(), chunks.begin() + first, std::int64_t{0});
+  if (const std::int64_t documents = documents_of_row(inputs); documents > 0) {
+    const std::int64_t tokens = inputs.q_BTGK.size(1);
+    rows_ = {.first_token = first / documents * tokens, .tokens = tokens, .documents = documents};
+    starts_there_ = inputs.cu_seqlens.narrow(0, first, last - first + 1).contiguous();
+    first_chunk_ = first / documents * rows_.chunks();
+  } else {
+    const std::vector<std::int64_t> all = document_starts(inputs);
+    starts_.assign(all.begin() + first, all.begin() + last + 1);
+    const std::vector<int> chunks = chunk_counts(all);
+    first_chunk_ = std::accumulate(chunks.begin(), chunks.begin() + first, std::int64_t{0});
+  }
   scan_.key_width = static_cast<int>(q_.size(3));
   scan_.has_delta = inputs.has_delta;
   scan_.has_momentum = inputs.log_mu.defined();
@@ -53,7 +65,7 @@ BoundScan::BoundScan(const Inputs& inputs, std::int64_t first, std::int64_t last
 Load BoundScan::load() const {
   const int Z = scan_.has_momentum ? 2 : 1;
   const std::int64_t maps = map_width(!has_equal_maps(), Z, scan_.key_width);
-  return {.chunks = chunk_counts(starts_),
+  return {.chunks = starts_there_.defined() ? std::vector<int>() : chunk_counts(starts_),
           .heads = scan_.sizes.heads,
           .state_tiles = static_cast<int>(scan_.sizes.value_width / kPanel),
           .map_tiles = static_cast<int>(maps / kPanel),
@@ -61,7 +73,7 @@ Load BoundScan::load() const {
 }
 
 void BoundScan::lay_out(const Cut& cut) {
-  layout_ = layout(starts_, cut, q_.device());
+  layout_ = starts_there_.defined() ? layout(starts_there_, rows_) : layout(starts_, cut, q_.device());
   scan_.sizes.chunks = layout_.chunks;
   scan_.chunk = layout_.chunk();
   scan_.document = layout_.document();

@@ -16,13 +16,15 @@ namespace mdnlab::scan {
 inline constexpr std::int64_t kPanel = 64, kPanelBytes = kPanel * kPanel * 2;  // a tile of 64×64
 
 std::int64_t document_count(const Inputs& inputs);
+// Whether only the GPU knows where the documents lie, and then their number in a row.
+std::int64_t documents_of_row(const Inputs& inputs);
 
 class BoundScan {
  public:
-  // Documents first…last of the inputs.
+  // Documents first…last of the inputs; whole rows where only the GPU knows where they lie.
   BoundScan(const Inputs& inputs, std::int64_t first, std::int64_t last);
 
-  // What there is to cut, and how it is cut, before the kernels run.
+  // What there is to cut, no chunks where only the GPU knows them, and how it is cut, before the kernels run.
   Load load() const;
   int multiprocessors() const { return scan_.multiprocessors; }
   // Whether a segment's map (segments.h) is the same for all keys: without delta, but for channels that
@@ -59,6 +61,8 @@ class BoundScan {
 
   std::int64_t first_, first_chunk_;
   std::vector<std::int64_t> starts_;
+  at::Tensor starts_there_;  // undefined: starts_
+  Rows rows_;                // of starts_there_
   at::Tensor q_, k_, v_;
   Layout layout_;
   std::vector<at::Tensor> kept_;

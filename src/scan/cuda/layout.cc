@@ -1,12 +1,15 @@
 #include "scan/cuda/layout.h"
 
 #include <ATen/ops/empty.h>
+#include <c10/cuda/CUDAStream.h>
 
 #include <algorithm>
 #include <deque>
 #include <mutex>
 
+#include "scan/cuda/device.h"
 #include "scan/cuda/streams.h"
+#include "scan/cuda/tables.h"
 
 namespace mdnlab::scan {
 
@@ -52,9 +55,29 @@ Layout layout(const std::vector<std::int64_t>& starts, const Cut& cut, c10::Devi
     return one.layout;
   }
   kept.push_front({device, starts, cut, lay_out(starts, cut, device), is_recording});
-  const auto oldest = std::find_if(kept.rbegin(), kept.rend(), [](const Kept& one) { return !one.is_recorded; });
+  const auto oldest =
+      std::find_if(kept.rbegin(), kept.rend(), [](const Kept& one) { return !one.is_recorded; });
   if (kept.size() > kKept && oldest != kept.rend()) kept.erase(std::next(oldest).base());
   return kept.front().layout;
+}
+
+std::int64_t Rows::chunks() const { return (tokens + (cuda::kChunk - 1) * documents) / cuda::kChunk; }
+
+Layout layout(const at::Tensor& starts, Rows rows) {
+  const std::int64_t documents = starts.size(0) - 1, count = documents / rows.documents;
+  Layout made{.tables = at::empty({2 * (documents + count * rows.chunks())}, starts.options()),
+              .runs = static_cast<int>(documents),
+              .chunks = static_cast<int>(count * rows.chunks())};
+  const cuda::RowTables tables{.starts = starts.const_data_ptr<int>(),
+                               .first_token = static_cast<int>(rows.first_token),
+                               .rows = static_cast<int>(count),
+                               .tokens = static_cast<int>(rows.tokens),
+                               .documents = static_cast<int>(rows.documents),
+                               .chunks = static_cast<int>(rows.chunks()),
+                               .document = const_cast<cuda::Document*>(made.document()),
+                               .chunk = const_cast<cuda::Chunk*>(made.chunk())};
+  check_cuda(launch_tables(tables, c10::cuda::getCurrentCUDAStream()), "scan: where the documents lie");
+  return made;
 }
 
 }  // namespace mdnlab::scan

@@ -21,4 +21,16 @@ struct Layout {
 // the last few batches are kept: a training loop sends its own once.
 Layout layout(const std::vector<std::int64_t>& starts, const Cut& cut, c10::Device device);
 
+// Documents whose starts only the GPU knows (Inputs::cu_seqlens): whole rows of `tokens` tokens and
+// `documents` documents each.
+struct Rows {
+  std::int64_t first_token = 0, tokens = 0, documents = 0;
+
+  // As many as a row can have, which have room behind each other; what a row has not has no tokens.
+  std::int64_t chunks() const;
+};
+
+// Uncut; `starts` is int32 on the GPU, made on its current stream.
+Layout layout(const at::Tensor& starts, Rows rows);
+
 }  // namespace mdnlab::scan

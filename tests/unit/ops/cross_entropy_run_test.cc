@@ -20,6 +20,7 @@ at::Tensor run(const at::Tensor& logits, const at::Tensor& labels, int lanes, bo
                               .stride = logits.stride(0),
                               .V = static_cast<int>(logits.size(1)),
                               .differentiate = differentiate,
+                              .no_label = -100,
                               .label_N = labels.const_data_ptr<std::int64_t>(),
                               .x_NV = logits.mutable_data_ptr(),
                               .loss_N = losses.mutable_data_ptr<float>()};
@@ -73,6 +74,21 @@ TEST(CrossEntropyRun, ShiftsOfALineAndSurePredictionsAreExact) {
   at::Tensor masked = at::randn({4, 37});
   masked.narrow(1, 20, 9).fill_(-std::numeric_limits<float>::infinity());
   expect_losses_and_gradient(masked, labels, 40);
+}
+
+TEST(CrossEntropyRun, ARowWithoutALabelCountsNothing) {
+  for (const std::int64_t V : {3, 32, 131}) {
+    const at::Tensor given = at::randn({3, V}) * 3, labels = at::tensor(at::IntArrayRef{-100, V - 1, -100});
+    for (const int lanes : {1, 3, 4}) {
+      const at::Tensor logits = rows_of(given, (V + 3) / 4 * 4), others = rows_of(given, (V + 3) / 4 * 4);
+      const at::Tensor losses = run(logits, labels, lanes, true);
+      run(others, at::full({3}, V - 1, at::kLong), lanes, true);
+      EXPECT_EQ(losses[0].item<float>(), 0);
+      EXPECT_GT(losses[1].item<float>(), 0);
+      EXPECT_TRUE((logits[0] == 0).all().item<bool>() && (logits[2] == 0).all().item<bool>());
+      EXPECT_TRUE(logits[1].equal(others[1]));
+    }
+  }
 }
 
 TEST(CrossEntropyRun, WhatIsNotFiniteOrNoWordShowsInTheLoss) {

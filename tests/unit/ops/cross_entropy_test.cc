@@ -10,6 +10,7 @@
 #include <ATen/ops/ones.h>
 #include <ATen/ops/randint.h>
 #include <ATen/ops/randn.h>
+#include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -73,6 +74,23 @@ TEST(LinearCrossEntropy, IsTheLossOfWholeLogitsWithItsGradients) {
                                                        1.0 / 37, problem.bytes_of(rows))))
           << "the loss alone";
     }
+  }
+}
+
+TEST(LinearCrossEntropy, ARowWithoutALabelCountsNothing) {
+  for (const auto& [dtype, limit] :
+       {std::pair(at::kDouble, 1e-14), {at::kFloat, 1e-6}, {at::kBFloat16, 1e-2}}) {
+    const Problem problem(37, 24, 101, dtype);
+    for (const std::int64_t row : {0, 5, 6, 36}) problem.labels[row] = kNoLabel;
+    const at::Tensor loss =
+        linear_cross_entropy(problem.hidden, problem.weight, problem.labels, 1, problem.bytes_of(4));
+    const auto found = problem.gradients(loss);
+    Problem exact = problem;
+    const at::Tensor expected = exact_loss(exact);  // of LibTorch, to which −100 is none either
+    const auto gradients = exact.gradients(expected);
+    EXPECT_LT(error(loss, expected), limit);
+    for (std::size_t i = 0; i < 2; ++i) EXPECT_LT(error(found[i], gradients[i]), limit);
+    EXPECT_TRUE((found[0].index_select(0, at::tensor({0, 5, 6, 36})) == 0).all().item<bool>());
   }
 }
 

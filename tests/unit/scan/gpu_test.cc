@@ -4,6 +4,7 @@
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/equal.h>
+#include <ATen/ops/tensor.h>
 #include <gmock/gmock.h>
 
 #include "../error_of.h"
@@ -183,6 +184,29 @@ TEST_F(ScanGpu, ScansInSegmentsAsInOnePiece) {
           expect_equal(whole[i].name, again[i].tensor, split[i].tensor);
         }
       }
+    }
+  }
+}
+
+// Documents of any length, none among them, told by the host and by the card alone: the same bits.
+TEST_F(ScanGpu, ScansDocumentsThatOnlyTheGpuKnows) {
+  if (!has_module()) GTEST_SKIP() << cuda_module().trouble;
+  constexpr std::int64_t T = 64 * 5 + 9;
+  const at::Tensor starts = at::tensor({0L, 64L, 70L, 70L, T - 1, T, T, T + 1, T + 129, 2 * T - 192, 2 * T,
+                                        2 * T + 200, 3 * T, 3 * T, 3 * T, 3 * T},
+                                       at::kInt);
+  for (const Rule& rule : kCompiled) {
+    for (const std::int64_t K : {64, 256}) {
+      SCOPED_TRACE(name(rule) + " K " + std::to_string(K));
+      Inputs inputs = make_inputs(
+          {.shape = {.B = 3, .T = T, .H = 4, .G = 2, .K = K, .V = 64}, .rule = rule, .dtype = at::kBFloat16});
+      inputs.mu_shares_alpha = rule.momentum && rule.channel_decay;
+      inputs.cu_seqlens = starts;
+      const std::vector<Named> expected = results_of_the_module(inputs, 1);
+      inputs.cu_seqlens = starts.to(kGpu);
+      const std::vector<Named> found = results_of_the_module(inputs, 1);
+      for (std::size_t i = 0; i < expected.size(); ++i)
+        expect_equal(expected[i].name, found[i].tensor, expected[i].tensor);
     }
   }
 }

@@ -12,6 +12,7 @@
 
 #include "../temporary_folder.h"
 #include "config/yaml.h"
+#include "random_documents.h"
 #include "scan/cuda_module.h"
 #include "train/options.h"
 #include "train/trainer.h"
@@ -32,9 +33,10 @@ class TrainingOnAGpu : public testing::Test {
   }
 };
 
-struct Training {
-  Training(const std::filesystem::path& folder, at::Device device, const char* dtype,
-           const char* train = "{batch_size: 8, seq_len: 12, steps: 40, lr: 1e-2, checkpoint_every: 20}")
+template <class OneTask>
+struct TrainingOf {
+  TrainingOf(const std::filesystem::path& folder, at::Device device, const char* dtype,
+             const char* train = "{batch_size: 8, seq_len: 12, steps: 40, lr: 1e-2, checkpoint_every: 20}")
       : options(read_train(parse_yaml(train, "train"))),
         model(
             read_model(
@@ -52,11 +54,13 @@ struct Training {
   }
 
   Plugins plugins;
-  UnevenLabels task;
+  OneTask task;
   Params options;
   LanguageModel model;
   Trainer trainer;
 };
+
+using Training = TrainingOf<UnevenLabels>;
 
 struct NoSink final : Sink {
   void metric(std::int64_t, std::string_view, double) override {}
@@ -127,7 +131,8 @@ TEST_F(TrainingOnAGpu, IsTheSameByRecordedSteps) {
   const TemporaryFolder folder;
   for (const auto& [dtype, limit] : {std::pair{"f32", 1e-5}, {"bf16", 5e-3}}) {
     Losses launched, recorded;
-    Training(folder.path(), kGpu, dtype, "{batch_size: 7, seq_len: 12, steps: 30, lr: 1e-2, cuda_graph: false}")
+    Training(folder.path(), kGpu, dtype,
+             "{batch_size: 7, seq_len: 12, steps: 30, lr: 1e-2, cuda_graph: false}")
         .trainer.train(launched, {});
     Training(folder.path(), kGpu, dtype,
              "{batch_size: 7, seq_len: 12, tokens_per_step: 84, steps: 30, lr: 1e-2, cuda_graph: true}")
@@ -139,9 +144,26 @@ TEST_F(TrainingOnAGpu, IsTheSameByRecordedSteps) {
   }
 }
 
+// Rows come to have more documents: the step is recorded twice.
+TEST_F(TrainingOnAGpu, IsTheSameByRecordedStepsWithDocuments) {
+  const TemporaryFolder folder;
+  Losses launched, recorded;
+  using OfDocuments = TrainingOf<RandomDocuments>;
+  const std::string train =
+      "{batch_size: 4, seq_len: 24, tokens_per_step: 192, steps: 40, lr: 1e-2, cuda_graph: ";
+  OfDocuments(folder.path(), kGpu, "bf16", (train + "false}").c_str()).trainer.train(launched, {});
+  testing::internal::CaptureStderr();
+  OfDocuments(folder.path(), kGpu, "bf16", (train + "true}").c_str()).trainer.train(recorded, {});
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "") << "it can be recorded";
+  ASSERT_EQ(launched.list.size(), 40U);
+  ASSERT_EQ(recorded.list.size(), 40U);
+  for (std::size_t step = 0; step < 40; ++step)
+    EXPECT_NEAR(recorded.list[step], launched.list[step], 5e-3) << "at step " << step;
+}
+
 StepBatches batches_of(double value, std::int64_t tokens) {
   const at::Tensor all = at::full({1, tokens}, static_cast<std::int64_t>(value), at::kLong).to(kGpu);
-  return {{{.tokens_BT = all, .labels = all.view(-1)}}, tokens};
+  return {.batches = {{.tokens_BT = all, .labels = all.view(-1)}}, .rows = tokens};
 }
 
 TEST_F(TrainingOnAGpu, ARepeatedStepFollowsItsBatches) {
