@@ -11,6 +11,7 @@
 #include "ops/layer.h"
 #include "rule/abi.h"
 #include "scan/chunk.h"
+#include "scan/remade.h"
 
 namespace {
 
@@ -110,13 +111,19 @@ class Mamba2 final : public Rule {
     at::Tensor carried = resumes && taps_ > 1 ? state->tensors[1] : at::Tensor();
     const at::Tensor mixed = ops::short_convolution(
         parts[1], weights["conv1d.weight"], weights["conv1d.bias"], documents, state ? &carried : nullptr);
-    const auto streams = mixed.split_with_sizes({inner_, groups_ * state_, groups_ * state_}, -1);
-    const at::Tensor x_BTHP = streams[0].reshape({batch, tokens, heads_, width_});
+    const auto streams = remade_views(mixed, [=, this](const at::Tensor& all) {
+      const auto of = all.split_with_sizes({inner_, groups_ * state_, groups_ * state_}, -1);
+      const auto by_head = [&](std::size_t i, std::int64_t heads, std::int64_t width) {
+        return of[i].reshape({batch, tokens, heads, width});
+      };
+      return Tensors{by_head(0, heads_, width_), by_head(1, groups_, state_), by_head(2, groups_, state_)};
+    });
+    const at::Tensor& x_BTHP = streams[0];
 
     const ops::GateTensors gates =
         ops::gates({.discretised = true}, dt, {weights["A_log"], weights["dt_bias"]});
-    scan::Inputs inputs{.q_BTGK = streams[2].reshape({batch, tokens, groups_, state_}),
-                        .k_BTGK = streams[1].reshape({batch, tokens, groups_, state_}),
+    scan::Inputs inputs{.q_BTGK = streams[2],
+                        .k_BTGK = streams[1],
                         .v_BTHV = x_BTHP,
                         .log_alpha = gates[ops::kLogAlpha],
                         .beta_BTH = gates[ops::kBeta],
@@ -132,14 +139,14 @@ class Mamba2 final : public Rule {
 
     const std::int64_t of_group = inner_ / norm_groups_, shared = std::gcd(of_group, width_);
     const auto by_group = [&](const at::Tensor& y) {
-      return y.reshape({batch, tokens, norm_groups_, of_group});
+      return remade_reshape(y, {batch, tokens, norm_groups_, of_group});
     };
     const at::Tensor D = weights["D"].unsqueeze(-1).expand({heads_, width_ / shared});
     const at::Tensor y = ops::gated_rms_norm(
         by_group(outputs.o_BTHV), by_group(z), norms_first_ ? ops::NormGate::silu : ops::NormGate::silu_first,
         weights["norm.weight"].view({norm_groups_, of_group}), eps_,
         {.x = by_group(x_BTHP), .D = D.reshape({norm_groups_, of_group / shared})});
-    return ops::linear(y.reshape({batch, tokens, inner_}), weights["out_proj.weight"]);
+    return ops::linear(remade_reshape(y, {batch, tokens, inner_}), weights["out_proj.weight"]);
   }
 
  private:

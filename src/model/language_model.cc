@@ -39,7 +39,9 @@ LanguageModel::LanguageModel(const ModelSpec& spec, const Plugins& plugins, std:
                              at::ScalarType dtype, const Fill& fill, at::Device device)
     : vocab_size_(vocab_size),
       recompute_layers_(spec.options.integer("recompute_layers")),
-      norm_eps_(spec.options.real("norm_eps")), dtype_(dtype) {
+      recompute_scan_layers_(spec.options.integer("recompute_scan_layers")),
+      norm_eps_(spec.options.real("norm_eps")),
+      dtype_(dtype) {
   std::vector<std::unique_ptr<Rule>> rules = build_rules(spec, plugins);
   std::map<std::string, at::Tensor> tensors;
   for (const ParameterSpec& parameter : parameter_specs(spec, rules, vocab_size)) {
@@ -87,7 +89,8 @@ at::Tensor LanguageModel::hidden(const at::Tensor& tokens_BT, const ops::Documen
   if (observer.output) observer.output("model.embeddings", x);
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
     const Block& block = blocks_[i];
-    const Remaking remaking(static_cast<std::int64_t>(i) < recompute_layers_);
+    const auto layer = static_cast<std::int64_t>(i);
+    const Remaking remaking({layer < recompute_layers_, layer < recompute_scan_layers_});
     const at::Tensor normed = next_norm(block.attn_norm);
     tell("attn_norm", normed, i);
     if (observer.rule_input) observer.rule_input(i, *block.rule, block.weights, normed);

@@ -75,7 +75,7 @@ class LanguageModel {
   std::vector<Parameter> parameters_;
   std::vector<Block> blocks_;
   at::Tensor embedding_, norm_, head_;
-  std::int64_t vocab_size_, recompute_layers_;
+  std::int64_t vocab_size_, recompute_layers_, recompute_scan_layers_;
   double norm_eps_;
   at::ScalarType dtype_;
 };

@@ -56,8 +56,13 @@ constexpr Field fields[] = {
     {.name = "recompute_layers",
      .type = Type::integer,
      .preset = "0",
-     .doc = "of so many blocks, from the first, a GPU's backward pass computes again what is cheap: convolutions, "
-            "gated norms and SwiGLU; no result changes",
+     .doc = "blocks, from the first, whose norms, convolutions, gates and SwiGLU a GPU's backward pass makes "
+            "again instead of keeping them",
+     .least = 0},
+    {.name = "recompute_scan_layers",
+     .type = Type::integer,
+     .preset = "0",
+     .doc = "likewise, what their scan makes of its chunks before it runs over them",
      .least = 0},
     {.name = "vocab_size",
      .type = Type::integer,

@@ -13,12 +13,14 @@
 #include <ATen/ops/tanh.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
 
 #include "ops/fused.h"
 #include "ops/layer.h"
+#include "scan/remade.h"
 
 namespace mdnlab::ops {
 
@@ -98,8 +100,20 @@ GateTensors gates(const GateRule& rule, const at::Tensor& x_BTN, const GateParam
   const auto given = [&](GateParameter which) {
     return learned[which].defined() ? std::optional(learned[which]) : std::nullopt;
   };
-  return Whole::by_gate(rule, Whole::apply(x_BTN, given(kALog), given(kDtBias), given(kMuLog), given(kMuBias),
-                                           given(kLogFactor), rule));
+  const GateTensors made =
+      Whole::by_gate(rule, Whole::apply(x_BTN, given(kALog), given(kDtBias), given(kMuLog), given(kMuBias),
+                                        given(kLogFactor), rule));
+  if (remakes().results) {
+    Tensors from(learned.begin(), learned.end());
+    from.push_back(x_BTN);
+    remake({made.begin(), made.end()}, from, [module, rule](const Tensors& from) {
+      GateParameters learned;
+      std::copy_n(from.begin(), learned.size(), learned.begin());
+      const GateTensors gates = module->gates.forward(rule, from.back(), learned);
+      return Tensors(gates.begin(), gates.end());
+    });
+  }
+  return made;
 }
 
 }  // namespace mdnlab::ops

@@ -22,6 +22,13 @@ const FusedNorm* kernel_for(const FusedNorm::Inputs& in) {
   return module && module->norm.takes(in) ? &module->norm : nullptr;
 }
 
+Tensors tensors(const FusedNorm::Inputs& in) { return {in.x, in.add, in.scale, in.gate, in.weight}; }
+
+FusedNorm::Inputs with(FusedNorm::Inputs in, const Tensors& list) {
+  in.x = list[0], in.add = list[1], in.scale = list[2], in.gate = list[3], in.weight = list[4];
+  return in;
+}
+
 // y, and the sum where something is added. For autograd the tensors of `in` come once more in front of it.
 class Whole : public torch::autograd::Function<Whole> {
  public:
@@ -31,8 +38,8 @@ class Whole : public torch::autograd::Function<Whole> {
                                const FusedNorm::Inputs& in) {
     context->set_materialize_grads(false);
     const auto [y, sum] = fused(x.device())->norm.forward(in);
-    context->save_for_backward(
-        {sum.defined() ? sum : x, scale ? in.add : at::Tensor(), in.scale, in.gate, weight});
+    save_or_remake(context,
+                   {sum.defined() ? sum : x, scale ? in.add : at::Tensor(), in.scale, in.gate, weight});
     context->saved_data["kind"] = static_cast<std::int64_t>(in.kind);
     context->saved_data["eps"] = in.eps;
     context->saved_data["dtype"] = in.dtype;
@@ -41,15 +48,10 @@ class Whole : public torch::autograd::Function<Whole> {
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& adjoints) {
-    const variable_list saved = context->get_saved_variables();
-    const FusedNorm::Inputs in{.x = saved[0],
-                               .add = saved[1],
-                               .scale = saved[2],
-                               .gate = saved[3],
-                               .weight = saved[4],
-                               .kind = static_cast<NormGate>(context->saved_data["kind"].toInt()),
-                               .eps = context->saved_data["eps"].toDouble(),
-                               .dtype = context->saved_data["dtype"].toScalarType()};
+    const FusedNorm::Inputs in = with({.kind = static_cast<NormGate>(context->saved_data["kind"].toInt()),
+                                       .eps = context->saved_data["eps"].toDouble(),
+                                       .dtype = context->saved_data["dtype"].toScalarType()},
+                                      saved_or_remade(context));
     const bool adds = context->saved_data["adds"].toBool();
     const at::Tensor dy = adjoints[0].defined() ? adjoints[0] : at::zeros_like(in.x, in.dtype);
     const FusedNorm::Gradients of =
@@ -64,11 +66,11 @@ class Whole : public torch::autograd::Function<Whole> {
   }
 };
 
-FusedNorm::Inputs without_gradients(FusedNorm::Inputs in) {
-  for (at::Tensor* const x : {&in.x, &in.add, &in.scale, &in.gate, &in.weight}) {
-    if (x->defined()) *x = x->detach();
-  }
-  return in;
+// y is made again as the norm of `in`.
+void remake_norm(const at::Tensor& y, const FusedNorm* kernel, const FusedNorm::Inputs& in) {
+  remake({y}, tensors(in), [kernel, in = with(in, Tensors(5))](const Tensors& from) {
+    return Tensors{kernel->forward(with(in, from)).y};
+  });
 }
 
 at::Tensor activated(const at::Tensor& gate, NormGate kind) {
@@ -79,7 +81,11 @@ at::Tensor activated(const at::Tensor& gate, NormGate kind) {
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
   const FusedNorm::Inputs in{.x = x, .weight = weight, .eps = eps, .dtype = x.scalar_type()};
-  if (kernel_for(in)) return Whole::run(in)[0];
+  if (const FusedNorm* const kernel = kernel_for(in)) {
+    const at::Tensor y = Whole::run(in)[0];
+    if (remakes().results) remake_norm(y, kernel, in);
+    return y;
+  }
   const at::Tensor wide = x.to(statistics_dtype(x));
   const at::Tensor scale = (wide.square().mean(-1, true) + eps).rsqrt();
   return (wide * scale * weight).to(x.scalar_type());
@@ -87,10 +93,17 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
 
 Normed add_rms_norm(const at::Tensor& x, const at::Tensor& branch, const at::Tensor& weight, double eps,
                     at::ScalarType dtype) {
-  const FusedNorm::Inputs in{.x = x, .add = branch, .weight = weight, .eps = eps, .dtype = dtype};
-  if (kernel_for(in)) {
+  FusedNorm::Inputs in{.x = x, .add = branch, .weight = weight, .eps = eps, .dtype = dtype};
+  if (const FusedNorm* const kernel = kernel_for(in)) {
     const variable_list made = Whole::run(in);
-    return {branch.defined() ? made[1] : x, made[0]};
+    const Normed out{branch.defined() ? made[1] : x, made[0]};
+    // Its own backward pass keeps the sum; as float32 that is the number that was normed.
+    if (remakes().results && x.scalar_type() == at::kFloat) {
+      in.x = out.sum;
+      in.add = at::Tensor();
+      remake_norm(out.normed, kernel, in);
+    }
+    return out;
   }
   const at::Tensor sum = branch.defined() ? x + branch : x;
   return {sum, rms_norm(sum, weight, eps).to(dtype)};
@@ -108,9 +121,7 @@ at::Tensor gated_rms_norm(const at::Tensor& x, const at::Tensor& gate, NormGate 
                              .dtype = x.scalar_type()};
   if (const FusedNorm* const kernel = kernel_for(in)) {
     const at::Tensor y = Whole::run(in)[0];
-    if (remakes()) {
-      remake({y}, [kernel, in = without_gradients(in)] { return std::vector{kernel->forward(in).y}; });
-    }
+    if (remakes().results) remake_norm(y, kernel, in);
     return y;
   }
   if (skip.x.defined()) {

@@ -17,6 +17,14 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
+Tensors tensors(const FusedQueryKey::Inputs& in) {
+  return {in.q_BTC, in.k_BTC, in.q_weight_WC, in.k_weight_WC, in.correction_G, in.position_BT};
+}
+
+FusedQueryKey::Inputs inputs_of(const Tensors& list, std::int64_t heads) {
+  return {list[0], list[1], list[2], list[3], list[4], list[5], heads};
+}
+
 class Whole : public torch::autograd::Function<Whole> {
  public:
   static variable_list forward(AutogradContext* context, const at::Tensor& q_BTC, const at::Tensor& k_BTC,
@@ -26,29 +34,20 @@ class Whole : public torch::autograd::Function<Whole> {
     const FusedQueryKey::Inputs in{
         q_BTC, k_BTC, q_weight_WC, k_weight_WC, correction_G.value_or(at::Tensor()), documents.position_BT,
         heads};
-    context->save_for_backward(
-        {in.q_BTC, in.k_BTC, in.q_weight_WC, in.k_weight_WC, in.correction_G, in.position_BT});
+    context->save_for_backward(tensors(in));
     context->saved_data["heads"] = heads;
     const auto [q, k] = fused(q_BTC.device())->query_key.forward(in);
     return {q, k};
   }
 
   static variable_list backward(AutogradContext* context, variable_list adjoints) {
-    const variable_list saved = context->get_saved_variables();
-    const FusedQueryKey::Inputs in{
-        saved[0], saved[1], saved[2], saved[3], saved[4], saved[5], context->saved_data["heads"].toInt()};
+    const FusedQueryKey::Inputs in =
+        inputs_of(context->get_saved_variables(), context->saved_data["heads"].toInt());
     const FusedQueryKey::Gradients of =
-        fused(saved[0].device())->query_key.backward(in, {adjoints[0], adjoints[1]});
+        fused(in.q_BTC.device())->query_key.backward(in, {adjoints[0], adjoints[1]});
     return {of.dq_BTC, of.dk_BTC, of.dq_weight_WC, of.dk_weight_WC, of.dcorrection_G, {}, {}};
   }
 };
-
-FusedQueryKey::Inputs without_gradients(FusedQueryKey::Inputs in) {
-  for (at::Tensor* const x : {&in.q_BTC, &in.k_BTC, &in.q_weight_WC, &in.k_weight_WC, &in.correction_G}) {
-    if (x->defined()) *x = x->detach();
-  }
-  return in;
-}
 
 QueryKey by_parts(const Stream& q_stream, const Stream& k_stream, std::int64_t heads, const at::Tensor& D_log,
                   const Documents& documents) {
@@ -87,10 +86,10 @@ QueryKey query_key(const Stream& q, const Stream& k, std::int64_t heads, const a
     return last_tokens(whole, tokens).unflatten(-1, {heads, -1});
   };
   const QueryKey made{by_head(y[0]), by_head(y[1])};
-  if (remakes()) {
-    remake({made.q_BTGK, made.k_BTGK}, [=, in = without_gradients(in)] {
-      const auto [q, k] = module->query_key.forward(in);
-      return std::vector{by_head(q), by_head(k)};
+  if (remakes().results) {
+    remake({made.q_BTGK, made.k_BTGK}, tensors(in), [=](const Tensors& from) {
+      const auto [q, k] = module->query_key.forward(inputs_of(from, heads));
+      return Tensors{by_head(q), by_head(k)};
     });
   }
   return made;

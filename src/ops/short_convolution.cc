@@ -94,11 +94,9 @@ at::Tensor short_convolution(const at::Tensor& x_BTC, const at::Tensor& weight, 
   const at::Tensor bias_C = bias.defined() ? bias.to(at::kFloat) : bias;
   const at::Tensor y = last_tokens(
       Whole::apply(x, weight_WC, bias.defined() ? std::optional(bias_C) : std::nullopt, documents), tokens);
-  if (remakes()) {
-    remake({y}, [module, tokens, documents, x = x.detach(), weight = weight_WC.detach(),
-                 bias = bias_C.defined() ? bias_C.detach() : bias_C] {
-      return std::vector{
-          last_tokens(module->convolution.forward(x, weight, bias, documents.position_BT), tokens)};
+  if (remakes().results) {
+    remake({y}, {x, weight_WC, bias_C, documents.position_BT}, [module, tokens](const Tensors& from) {
+      return Tensors{last_tokens(module->convolution.forward(from[0], from[1], from[2], from[3]), tokens)};
     });
   }
   return y;

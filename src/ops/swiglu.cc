@@ -32,10 +32,9 @@ at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up) {
   const Fused* module = fused(gate.device());
   if (!module || !module->swiglu.takes(gate, up)) return at::silu(gate) * up;
   const at::Tensor y = Whole::apply(gate, up);
-  if (remakes()) {
-    remake({y}, [module, gate = gate.detach(), up = up.detach()] {
-      return std::vector{module->swiglu.forward(gate, up)};
-    });
+  if (remakes().results) {
+    remake({y}, {gate, up},
+           [module](const Tensors& from) { return Tensors{module->swiglu.forward(from[0], from[1])}; });
   }
   return y;
 }

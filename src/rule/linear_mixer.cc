@@ -127,8 +127,8 @@ class LinearMixer final : public Rule {
         ops::query_key(queries, keys, key_heads_,
                        needs_.shell.output_correction ? weights["D_log"] : at::Tensor(), documents);
     const at::Tensor v =
-        remade_view(ops::short_convolution(values.x_BTC, values.weight, {}, documents, values.carried),
-                    {batch, tokens, heads_, value_width_});
+        remade_reshape(ops::short_convolution(values.x_BTC, values.weight, {}, documents, values.carried),
+                       {batch, tokens, heads_, value_width_});
 
     const Coefficients gates = gates_of(x_BTD, weights);
     scan::Inputs inputs{.q_BTGK = q,
@@ -164,7 +164,7 @@ class LinearMixer final : public Rule {
                   o_BTHV, output_gate(x_BTD, weights).view_as(o_BTHV),
                   needs_.shell.output_gate == OutputGate::silu ? ops::NormGate::silu : ops::NormGate::sigmoid,
                   weight, shape_.norm_eps);
-    return ops::linear(remade_view(o, {batch, tokens, heads_ * value_width_}), weights["o_proj.weight"]);
+    return ops::linear(remade_reshape(o, {batch, tokens, heads_ * value_width_}), weights["o_proj.weight"]);
   }
 
   std::optional<Coefficients> coefficients(const at::Tensor& x_BTD, const Weights& weights) const override {

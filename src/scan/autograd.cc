@@ -23,11 +23,12 @@ std::vector<at::Tensor> given_tensors(const Inputs& inputs) {
 class ChunkFunction : public torch::autograd::Function<ChunkFunction> {
  public:
   // `given` are the defined tensors of `inputs`, the arguments that autograd sees; options.implementation is
-  // the chosen one. Results are o and, when wanted, S and M.
+  // the chosen one, which saves nothing where `saves` is false. Results are o and, when wanted, S and M.
   static variable_list forward(AutogradContext* context, at::TensorList /*given*/, const Inputs& inputs,
-                               const Options& options) {
+                               const Options& options, bool saves) {
     Saved saved;
-    const Outputs out = choose(inputs, options.implementation).forward(inputs, options, &saved);
+    const Outputs out =
+        choose(inputs, options.implementation).forward(inputs, options, saves ? &saved : nullptr);
     variable_list kept;
     for (const at::Tensor* tensor : tensors(inputs)) kept.push_back(*tensor);
     kept.push_back(inputs.cu_seqlens);
@@ -74,7 +75,7 @@ class ChunkFunction : public torch::autograd::Function<ChunkFunction> {
     for (std::size_t i = 0; i < kTensors; ++i) {
       if (kept[i].defined()) results.push_back(*tensors(gradients)[i]);
     }
-    results.resize(given + 2);  // inputs and options have none
+    results.resize(given + 3);  // what is no tensor has none
     return results;
   }
 
@@ -94,7 +95,8 @@ Outputs chunk(const Inputs& inputs, const Options& options) {
   Options chosen = options;
   chosen.implementation = implementation.name;
   const std::vector<at::Tensor> given = given_tensors(in);
-  return ChunkFunction::outputs(ChunkFunction::apply(at::TensorList(given), in, chosen));
+  const bool saves = !(remakes().prepared && implementation.prepares_again);
+  return ChunkFunction::outputs(ChunkFunction::apply(at::TensorList(given), in, chosen, saves));
 }
 
 }  // namespace mdnlab::scan

@@ -35,6 +35,8 @@ struct Implementation {
   std::string (*step_refusal)(const Inputs& inputs) = nullptr;
   // Whether forward and backward may see mu_shares_alpha; else chunk() gives them with_own_mu().
   bool takes_shared_mu = false;
+  // Whether backward makes again what it needs where `saved` is empty: forward had none to fill.
+  bool prepares_again = false;
 };
 
 enum class Pass { chunk, step };

@@ -47,6 +47,20 @@ at::Tensor buffer(const Inputs& in, std::int64_t chunks, std::int64_t bytes) {
   return at::empty({chunks, in.v_BTHV.size(2), bytes}, in.q_BTGK.options().dtype(at::kByte));
 }
 
+Saved prepare(const Inputs& in, const Sizes& of, std::int64_t chunks, bool for_backward) {
+  Saved made;
+  const auto place = [&](std::int64_t bytes) { made.push_back(buffer(in, chunks, bytes)); };
+  if (of.has_coefficients()) place(sizeof(cuda::Coefficients));
+  if (of.has_channels) {
+    place(of.channel_bytes());
+    if (of.has_momentum && for_backward) place(2 * kPanelBytes);
+  } else {
+    place(kPanelBytes);
+    if (of.has_delta) place(kPanelBytes);
+  }
+  return made;
+}
+
 // Documents go in groups that bound what their states take (cuda/bind_chunk.cc).
 std::int64_t chunks_at_once(const Sizes& of) {
   constexpr std::int64_t bound = std::int64_t{640} << 20, fewest_units = 96;
@@ -74,21 +88,12 @@ Outputs forward(const Inputs& in, const Options& options, Saved* saved) {
   };
   if (options.want_state) out.final_S_NHKV = state();
   if (options.want_state && of.has_momentum) out.final_M_NHKV = state();
-  Saved prepared;
-  const auto prepare = [&](std::int64_t bytes) { prepared.push_back(buffer(in, of.chunks, bytes)); };
-  if (of.has_coefficients()) prepare(sizeof(cuda::Coefficients));
-  if (of.has_channels) {
-    prepare(of.channel_bytes());
-    if (of.has_momentum && saved) prepare(2 * kPanelBytes);
-  } else {
-    prepare(kPanelBytes);
-    if (of.has_delta) prepare(kPanelBytes);
-  }
+  Saved prepared = prepare(in, of, of.chunks, saved != nullptr);
   if (saved) *saved = std::move(prepared);
   return out;
 }
 
-Inputs backward(const Inputs& in, const Options&, const Saved&, const Outputs&,
+Inputs backward(const Inputs& in, const Options&, const Saved& saved, const Outputs&,
                 const std::array<bool, kTensors>& wanted) {
   Inputs out;
   for (std::size_t i = 0; i < kTensors; ++i) {
@@ -97,6 +102,7 @@ Inputs backward(const Inputs& in, const Options&, const Saved&, const Outputs&,
   }
   const Sizes of(in);
   const std::int64_t chunks = chunks_at_once(of);
+  const Saved prepared = saved.empty() ? prepare(in, of, chunks, true) : saved;
   const at::Tensor states = buffer(in, chunks, of.state_bytes()),
                    d_states = buffer(in, chunks, of.state_bytes());
   at::Tensor residuals, products, terms;
@@ -113,6 +119,7 @@ const Implementation rehearsed_hopper{.name = "hopper",
                                       .forward = forward,
                                       .backward = backward,
                                       .step = step_batched,
-                                      .takes_shared_mu = true};
+                                      .takes_shared_mu = true,
+                                      .prepares_again = true};
 
 }  // namespace mdnlab::scan

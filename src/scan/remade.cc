@@ -2,113 +2,145 @@
 
 #include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
+#include <torch/csrc/autograd/graph_task.h>
 
-#include <optional>
 #include <utility>
 
 namespace mdnlab {
 
 namespace {
 
-thread_local bool is_on = false;
+thread_local Remakes now;
+
+class Recipe;
+
+// One of what a recipe makes; no recipe: the tensor is kept.
+struct Made {
+  c10::intrusive_ptr<Recipe> recipe;
+  std::size_t index = 0;
+};
+
+// What a tensor carries that can be made again; it goes with the tensor, not with its memory.
+struct Mark final : c10::BackendMeta {
+  explicit Mark(Made of) : made(std::move(of)) {}
+  Made made;
+};
+
+Made made_of(const at::Tensor& x) {
+  const auto* mark =
+      x.defined() ? dynamic_cast<const Mark*>(x.unsafeGetTensorImpl()->get_backend_meta()) : nullptr;
+  return mark ? mark->made : Made{};
+}
+
+// Tensors to have again: each kept, or its recipe.
+class Kept {
+ public:
+  explicit Kept(const Tensors& list);
+  Tensors take() const;
+
+ private:
+  Tensors kept_;
+  std::vector<Made> made_;
+};
 
 // Shared by all tensors of one remake() and by those who keep one.
 class Recipe : public c10::intrusive_ptr_target {
  public:
-  explicit Recipe(std::function<std::vector<at::Tensor>()> make) : make_(std::move(make)) {}
+  Recipe(const Tensors& from, std::function<Tensors(const Tensors&)> make)
+      : from_(from), make_(std::move(make)) {}
 
   void add_keeper() { ++keepers_; }
   at::Tensor give(std::size_t index) {
     if (made_.empty()) {
       const at::NoGradGuard no_grad;
-      made_ = make_();
+      made_ = make_(from_.take());
     }
     const at::Tensor one = made_[index];
-    if (--keepers_ <= 0) made_.clear();
+    if (++asked_ == keepers_) {
+      made_.clear();
+      asked_ = 0;  // of another backward pass over the same graph
+    }
     return one;
   }
 
  private:
-  std::function<std::vector<at::Tensor>()> make_;
-  std::vector<at::Tensor> made_;  // until the last keeper has had it
-  int keepers_ = 0;
+  Kept from_;
+  std::function<Tensors(const Tensors&)> make_;
+  Tensors made_;  // until the last keeper has had it
+  int keepers_ = 0, asked_ = 0;
 };
 
-// What a tensor carries that can be made again; it goes with the tensor, not with its memory.
-struct Mark final : c10::BackendMeta {
-  Mark(c10::intrusive_ptr<Recipe> of, std::size_t at, std::optional<std::vector<std::int64_t>> as)
-      : recipe(std::move(of)), index(at), sizes(std::move(as)) {}
-
-  c10::intrusive_ptr<Recipe> recipe;
-  std::size_t index;
-  std::optional<std::vector<std::int64_t>> sizes;  // none: as made
-};
-
-const Mark* mark_of(const at::Tensor& x) {
-  return x.defined() ? dynamic_cast<const Mark*>(x.unsafeGetTensorImpl()->get_backend_meta()) : nullptr;
+Kept::Kept(const Tensors& list) {
+  for (const at::Tensor& x : list) {
+    made_.push_back(made_of(x));
+    if (made_.back().recipe) made_.back().recipe->add_keeper();
+    kept_.push_back(x.defined() && !made_.back().recipe ? x.detach() : at::Tensor());
+  }
 }
 
-void set_mark(const at::Tensor& x, c10::intrusive_ptr<Mark> mark) {
-  x.unsafeGetTensorImpl()->set_backend_meta(std::move(mark));
+Tensors Kept::take() const {
+  Tensors list = kept_;
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    if (made_[i].recipe) list[i] = made_[i].recipe->give(made_[i].index);
+  }
+  return list;
 }
 
-// The marks of what a function keeps, in the order of its list; null where it keeps the tensor.
-struct Marks final : torch::CustomClassHolder {
-  struct One {
-    c10::intrusive_ptr<Recipe> recipe;
-    std::size_t index = 0;
-    std::optional<std::vector<std::int64_t>> sizes;
-  };
-  std::vector<One> list;
+// What a function has made again, in the order of its list.
+struct Remade final : torch::CustomClassHolder {
+  std::vector<Made> list;
 };
 
-constexpr const char* kMarks = "remade";
+constexpr const char* kRemade = "remade";
 
 }  // namespace
 
-Remaking::Remaking(bool on) : before_(std::exchange(is_on, on)) {}
-Remaking::~Remaking() { is_on = before_; }
-bool remakes() { return is_on && at::GradMode::is_enabled(); }
+Remaking::Remaking(Remakes what) : before_(std::exchange(now, what)) {}
+Remaking::~Remaking() { now = before_; }
+Remakes remakes() { return at::GradMode::is_enabled() ? now : Remakes{}; }
 
-void remake(std::vector<at::Tensor> made, std::function<std::vector<at::Tensor>()> make) {
-  const auto recipe = c10::make_intrusive<Recipe>(std::move(make));
+void remake(const Tensors& made, const Tensors& from, std::function<Tensors(const Tensors&)> make) {
+  const auto recipe = c10::make_intrusive<Recipe>(from, std::move(make));
   for (std::size_t i = 0; i < made.size(); ++i) {
-    if (made[i].defined()) set_mark(made[i], c10::make_intrusive<Mark>(recipe, i, std::nullopt));
+    if (made[i].defined())
+      made[i].unsafeGetTensorImpl()->set_backend_meta(c10::make_intrusive<Mark>(Made{recipe, i}));
   }
 }
 
-at::Tensor remade_view(const at::Tensor& x, at::IntArrayRef sizes) {
-  const at::Tensor y = x.view(sizes);
-  if (const Mark* mark = mark_of(x))
-    set_mark(y, c10::make_intrusive<Mark>(mark->recipe, mark->index, y.sizes().vec()));
-  return y;
+Tensors remade_views(const at::Tensor& x, const std::function<Tensors(const at::Tensor&)>& views) {
+  const Tensors made = views(x);
+  if (made_of(x).recipe) remake(made, {x}, [views](const Tensors& from) { return views(from[0]); });
+  return made;
 }
 
-void save_or_remake(torch::autograd::AutogradContext* context, std::vector<at::Tensor> list) {
-  const auto marks = c10::make_intrusive<Marks>();
+at::Tensor remade_reshape(const at::Tensor& x, at::IntArrayRef sizes) {
+  return remade_views(x,
+                      [sizes = sizes.vec()](const at::Tensor& of) { return Tensors{of.reshape(sizes)}; })[0];
+}
+
+void save_or_remake(torch::autograd::AutogradContext* context, Tensors list) {
+  const auto remade = c10::make_intrusive<Remade>();
   bool has_any = false;
   for (at::Tensor& x : list) {
-    const Mark* const mark = mark_of(x);
-    marks->list.push_back(mark ? Marks::One{mark->recipe, mark->index, mark->sizes} : Marks::One{});
-    if (!mark) continue;
-    mark->recipe->add_keeper();
+    remade->list.push_back(made_of(x));
+    if (!remade->list.back().recipe) continue;
+    remade->list.back().recipe->add_keeper();
     x = at::Tensor();
     has_any = true;
   }
-  if (has_any) context->saved_data[kMarks] = c10::IValue::make_capsule(marks);
+  if (has_any) context->saved_data[kRemade] = c10::IValue::make_capsule(remade);
   context->save_for_backward(std::move(list));
 }
 
-std::vector<at::Tensor> saved_or_remade(torch::autograd::AutogradContext* context) {
-  std::vector<at::Tensor> list = context->get_saved_variables();
-  const auto found = context->saved_data.find(kMarks);
+Tensors saved_or_remade(torch::autograd::AutogradContext* context) {
+  Tensors list = context->get_saved_variables();
+  const auto found = context->saved_data.find(kRemade);
   if (found == context->saved_data.end()) return list;
-  const auto marks = c10::static_intrusive_pointer_cast<Marks>(found->second.toCapsule());
+  const auto remade = c10::static_intrusive_pointer_cast<Remade>(found->second.toCapsule());
+  // As LibTorch lets go of what it saved: the node itself lasts until the backward pass has ended.
+  if (!torch::autograd::get_current_graph_task_keep_graph()) context->saved_data.erase(found);
   for (std::size_t i = 0; i < list.size(); ++i) {
-    const Marks::One& one = marks->list[i];
-    if (!one.recipe) continue;
-    list[i] = one.recipe->give(one.index);
-    if (one.sizes) list[i] = list[i].view(*one.sizes);
+    if (const auto& [recipe, index] = remade->list[i]; recipe) list[i] = recipe->give(index);
   }
   return list;
 }

@@ -14,28 +14,40 @@ struct AutogradContext;
 
 namespace mdnlab {
 
-// While one lasts, operations of this thread say how their results are made (remakes()).
+// What of a layer is made again.
+struct Remakes {
+  bool results = false;   // of operations that say by remake() how
+  bool prepared = false;  // what a scan's kernels make of the chunks before they scan (implementation.h)
+};
+
+// While one lasts, for what this thread does.
 class Remaking {
  public:
-  explicit Remaking(bool on);
+  explicit Remaking(Remakes what);
   ~Remaking();
   Remaking(const Remaking&) = delete;
   Remaking& operator=(const Remaking&) = delete;
 
  private:
-  bool before_;
+  Remakes before_;
 };
-bool remakes();
 
-// `make` gives all of `made` again, in their order, bit for bit, at any time: from what it holds itself,
-// without gradients. It is called once for all who keep one of them, where they ask one after another.
-void remake(std::vector<at::Tensor> made, std::function<std::vector<at::Tensor>()> make);
+// Of the last one; nothing where autograd does not record, so also within the forward function of a node.
+Remakes remakes();
 
-// x.view(sizes), made again as x is, where it is.
-at::Tensor remade_view(const at::Tensor& x, at::IntArrayRef sizes);
+using Tensors = std::vector<at::Tensor>;
+
+// `make`, given `from`, gives `made` again, in their order and bit for bit, without gradients. It is called
+// once for all who keep one of them, where they ask one after another. Of `from`, what can be made again is
+// not kept either. Undefined tensors are allowed in both.
+void remake(const Tensors& made, const Tensors& from, std::function<Tensors(const Tensors& from)> make);
+
+// views(x), made again where x is; and x.reshape(sizes).
+Tensors remade_views(const at::Tensor& x, const std::function<Tensors(const at::Tensor& x)>& views);
+at::Tensor remade_reshape(const at::Tensor& x, at::IntArrayRef sizes);
 
 // As context->save_for_backward(list) and get_saved_variables(), but for what can be made again.
-void save_or_remake(torch::autograd::AutogradContext* context, std::vector<at::Tensor> list);
-std::vector<at::Tensor> saved_or_remade(torch::autograd::AutogradContext* context);
+void save_or_remake(torch::autograd::AutogradContext* context, Tensors list);
+Tensors saved_or_remade(torch::autograd::AutogradContext* context);
 
 }  // namespace mdnlab

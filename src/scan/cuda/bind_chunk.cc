@@ -187,7 +187,11 @@ Inputs backward_hopper(const Inputs& in, const Options& options, const Saved& sa
     scan.d_eta = data(out.eta_BTH);
 
     const bool has_terms = !scan.has_channel_decay || scan.has_momentum;
-    bound.take_prepared(saved);
+    if (saved.empty()) {
+      bound.prepare(true);
+    } else {
+      bound.take_prepared(saved);
+    }
     scan.states = bound.buffer(state_bytes);
     scan.d_states = bound.buffer(state_bytes);
     if (scan.has_delta || scan.has_channel_decay) scan.residuals = bound.buffer(V / kPanel * kPanelBytes);

@@ -29,6 +29,7 @@ extern "C" __attribute__((visibility("default"))) int mdnlab_cuda_register(const
                                  .backward = backward_hopper,
                                  .step = step_on_gpu,
                                  .step_refusal = refusal_of_gpu_step,
-                                 .takes_shared_mu = true});
+                                 .takes_shared_mu = true,
+                                 .prepares_again = true});
   return 0;
 }

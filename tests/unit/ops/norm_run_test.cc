@@ -2,6 +2,8 @@
 // of LibTorch in float64.
 #include "ops/cuda/norm_run.cuh"
 
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/equal.h>
 #include <ATen/ops/randn.h>
 #include <torch/csrc/autograd/autograd.h>
 
@@ -108,6 +110,31 @@ TEST(NormRun, IsTheNormAndItsGradients) {
   compare<2>({.rows = 5, .width = 28});
   compare<4>({.rows = 1, .width = 60, .adds = true});
   compare<2>({.rows = 8, .width = 20, .adds = true});
+}
+
+// So may a backward pass make it again.
+TEST(NormRun, OfTheSumItWroteIsTheSameBits) {
+  const at::Tensor x = at::randn({9, 20}) * 1e3, add = at::randn({9, 20}), weight = at::randn({20});
+  const at::Tensor y = unwritten({9, 20}), again = unwritten({9, 20}), sum = unwritten({9, 20});
+  cuda::Norm in{.rows = 9, .add_stride = 20, .runs = 2, .N = 20, .eps = static_cast<float>(kEps)};
+  in.weight_N = weight.const_data_ptr<float>();
+  cuda::Norm of_sum = in;
+  in.x = x.const_data_ptr();
+  in.add = add.const_data_ptr();
+  in.sum = sum.mutable_data_ptr();
+  in.y = y.mutable_data_ptr();
+  of_sum.x = sum.const_data_ptr();
+  of_sum.y = again.mutable_data_ptr();
+  constexpr int kLanes = 4;
+  cuda::Team(kLanes).run([&](std::int64_t lane) {
+    for (const cuda::Norm* norm : {&in, &of_sum}) {
+      for (std::int64_t run = 0; run < in.runs; ++run)
+        cuda::NormRun<cuda::Gating::none, 2, float, float, cuda::Cpu>(*norm, run, static_cast<int>(lane),
+                                                                      kLanes)
+            .forward();
+    }
+  });
+  EXPECT_TRUE(at::equal(again, y));
 }
 
 template <cuda::Gating kGating>

@@ -25,7 +25,13 @@ const char* const cases[] = {
     "rule: kda\nmodel: {hidden_size: 512, num_hidden_layers: 4, num_heads: 4",
     "rule: mamba2\nmodel: {hidden_size: 512, num_hidden_layers: 4, num_heads: 16, hidden_ratio: 0",
     "rule: attention\nmodel: {hidden_size: 512, num_hidden_layers: 4, num_heads: 8",
-    "rule: mdn\nmodel: {hidden_size: 512, num_hidden_layers: 4, num_heads: 4, ratio: '3:1'"};
+    "rule: mdn\nmodel: {hidden_size: 512, num_hidden_layers: 4, num_heads: 4, ratio: '3:1'",
+    "rule: mdn\nmodel: {hidden_size: 512, num_hidden_layers: 4, num_heads: 4, recompute_layers: 4",
+    "rule: kda\nmodel: {hidden_size: 512, num_hidden_layers: 4, num_heads: 4, recompute_layers: 4, "
+    "recompute_scan_layers: 4",
+    "rule: mamba2\nmodel: {hidden_size: 512, num_hidden_layers: 4, num_heads: 16, hidden_ratio: 0, "
+    "recompute_layers: 4, recompute_scan_layers: 4",
+    "rule: attention\nmodel: {hidden_size: 512, num_hidden_layers: 4, num_heads: 8, recompute_layers: 4"};
 
 class MemoryOfAGpu : public testing::TestWithParam<const char*> {
  protected:

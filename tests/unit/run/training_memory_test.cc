@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "../data/sample.h"
 #include "check/peak_memory.h"
 #include "experiment.h"
 #include "train/trainer.h"
@@ -90,6 +91,55 @@ TEST(TrainingMemory, IsLessWhereOperationsAreFused) {
   const PlannedRun run = here.plan(document(heads_of_64, "batch_size: 4, seq_len: 128, dtype: bf16")).at(0);
   EXPECT_LT(rehearsed(run, c10::kCUDA)->batch_bytes(), rehearsed(run)->batch_bytes() / 2);
   EXPECT_LT(rehearsed(run, c10::kCUDA)->batch_bytes(), rehearsed(run, c10::kMeta)->batch_bytes() / 2);
+}
+
+// In half width, with heads of 64: so all is fused.
+TEST(TrainingMemory, IsLessWhereTheBackwardPassMakesThingsAgain) {
+  const Experiments here;
+  const auto batch_bytes = [&](const std::string& rule, const std::string& model, c10::DeviceType device) {
+    const std::string head =
+        "rule: " + rule + "\nmodel: {hidden_size: 128, num_hidden_layers: 4, num_heads: 2";
+    const std::string yaml = head + model + "}", recall = "\ntask: {name: mqar, vocabulary: 32, pairs: 2}\n";
+    const PlannedRun run =
+        here.plan(document({"", yaml.c_str()}, "batch_size: 4, seq_len: 512, dtype: bf16", recall)).at(0);
+    return rehearsed(run, device)->batch_bytes();
+  };
+  for (const char* const rule : {"mdn", "gated_deltanet", "kda", "kda_momentum", "decay_momentum",
+                                 "{name: mamba2, head_width: 64, state_size: 64}", "attention"}) {
+    SCOPED_TRACE(rule);
+    const auto of = [&](const std::string& model) { return batch_bytes(rule, model, c10::kCUDA); };
+    const std::int64_t kept = of(""), half = of(", recompute_layers: 2"), whole = of(", recompute_layers: 9");
+    EXPECT_LT(half, 0.95 * kept);
+    EXPECT_LT(whole, 0.95 * half);
+    const std::int64_t prepared = of(", recompute_scan_layers: 9");
+    if (std::string(rule) == "attention") {
+      EXPECT_EQ(prepared, kept);
+    } else {
+      EXPECT_LT(prepared, kept);
+      EXPECT_LT(of(", recompute_layers: 9, recompute_scan_layers: 9"), whole);
+    }
+    EXPECT_EQ(batch_bytes(rule, ", recompute_layers: 9", c10::kCPU), batch_bytes(rule, "", c10::kCPU))
+        << "there it changes nothing";
+  }
+}
+
+// What training of these files may hold on a GPU.
+struct Published {
+  const char* name;
+  double most_gib;
+};
+class OfAPublishedModel : public testing::TestWithParam<Published> {};
+INSTANTIATE_TEST_SUITE_P(TrainingMemory, OfAPublishedModel,
+                         testing::Values(Published{"mdn-400m", 32}, Published{"gdn-400m", 30},
+                                         Published{"kda-400m", 36}, Published{"mamba2-400m", 36},
+                                         Published{"transformer-400m", 30}, Published{"mdn-1.3b", 70}));
+
+TEST_P(OfAPublishedModel, StaysWithinItsBounds) {
+  const auto& [name, most_gib] = GetParam();
+  const PlannedRun run =
+      make_plan(source_folder() / "experiments" / (std::string(name) + ".yaml"), plugins()).at(0);
+  constexpr double gib = std::int64_t{1} << 30;
+  EXPECT_LT(static_cast<double>(rehearsed(run, c10::kCUDA)->peak_bytes) / gib, most_gib);
 }
 
 TEST(TrainingMemory, OfABatchThatNobodyCouldReadGrowsByTheRow) {

@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <memory>
 
 #include "../temporary_folder.h"
 #include "config/yaml.h"
@@ -36,12 +37,16 @@ class TrainingOnAGpu : public testing::Test {
 template <class OneTask>
 struct TrainingOf {
   TrainingOf(const std::filesystem::path& folder, at::Device device, const char* dtype,
-             const char* train = "{batch_size: 8, seq_len: 12, steps: 40, lr: 1e-2, checkpoint_every: 20}")
+             const char* train = "{batch_size: 8, seq_len: 12, steps: 40, lr: 1e-2, checkpoint_every: 20}",
+             const std::string& layers = "[mdn, {name: mamba2, state_size: 64}, kda, attention]",
+             const OneTask& of = OneTask())
       : options(read_train(parse_yaml(train, "train"))),
+        task(of),
         model(
             read_model(
                 parse_yaml("model: {hidden_size: 128, num_hidden_layers: 4, num_heads: 2, hidden_ratio: 1,\n"
-                           "        layers: [mdn, {name: mamba2, state_size: 64}, kda, attention]}\n",
+                           "        layers: " +
+                               layers + "}\n",
                            "model"),
                 plugins),
             plugins, 16, dtype_of(dtype), 5, device),
@@ -54,8 +59,8 @@ struct TrainingOf {
   }
 
   Plugins plugins;
-  OneTask task;
   Params options;
+  OneTask task;
   LanguageModel model;
   Trainer trainer;
 };
@@ -159,6 +164,35 @@ TEST_F(TrainingOnAGpu, IsTheSameByRecordedStepsWithDocuments) {
   ASSERT_EQ(recorded.list.size(), 40U);
   for (std::size_t step = 0; step < 40; ++step)
     EXPECT_NEAR(recorded.list[step], launched.list[step], 5e-3) << "at step " << step;
+}
+
+// Bit for bit; so without attention, whose gradients LibTorch sums in any order.
+TEST_F(TrainingOnAGpu, IsTheSameWhereTheBackwardPassMakesThingsAgain) {
+  const TemporaryFolder folder;
+  for (const char* const graph : {"false", "true"}) {
+    const std::string train =
+        "{batch_size: 7, seq_len: 140, tokens_per_step: 1960, steps: 12, lr: 1e-2, cuda_graph: " +
+        std::string(graph) + "}";
+    const auto trained = [&](const std::string& options) {
+      auto training = std::make_unique<Training>(
+          folder.path(), kGpu, "bf16", train.c_str(),
+          "[mdn, {name: mamba2, state_size: 64}, kda_momentum, gated_deltanet]" + options, UnevenLabels(140));
+      Losses losses;
+      training->trainer.train(losses, {});
+      return std::pair(losses.list, std::move(training));
+    };
+    const auto [kept_losses, kept] = trained("");
+    ASSERT_EQ(kept_losses.size(), 12U);
+    for (const char* const options : {", recompute_layers: 4", ", recompute_scan_layers: 4",
+                                      ", recompute_layers: 2, recompute_scan_layers: 3"}) {
+      SCOPED_TRACE(testing::Message() << "cuda_graph: " << graph << options);
+      const auto [losses, training] = trained(options);
+      EXPECT_EQ(losses, kept_losses);
+      const auto &found = training->model.parameters(), &expected = kept->model.parameters();
+      for (std::size_t i = 0; i < expected.size(); ++i)
+        EXPECT_TRUE(at::equal(found[i].tensor, expected[i].tensor)) << expected[i].name;
+    }
+  }
 }
 
 StepBatches batches_of(double value, std::int64_t tokens) {
