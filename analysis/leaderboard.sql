@@ -13,7 +13,8 @@
 --   bits_per_byte_4x   text, at four times the training length: settings.length_factor 4
 --   mqar_accuracy      recall by settings.pairs, each with the accuracy of guessing (settings.chance):
 --                      `4: 0.981 (chance 0.016)`; the mean over lengths where there are several
---   tokens_per_second  in training on text, else on mqar: the median of metric train/tokens_per_second
+--   tokens_per_second  in training on text, else on mqar: the median of metric train/tokens_per_second over
+--                      the newest 31 values of a run
 --   mfu                likewise of train/mfu, the share of the GPU's dense bf16 rate; empty where that is unknown
 --   peak_memory_mib    likewise the most of train/peak_memory_mib, what tensors held on the GPU
 --   seeds
@@ -58,6 +59,17 @@ score as (
   from chosen join evaluation
     on evaluation.run_id = chosen.id and evaluation.step = chosen.step and evaluation.task = chosen.task
 ),
+-- The newest values of a run, up to 31: a short range of the metric table, however long the run was.
+told as (
+  select chosen.id as run_id, wanted.value as name, newest.value
+  from chosen
+  cross join json_each('["train/tokens_per_second", "train/mfu", "train/peak_memory_mib"]') wanted
+  cross join metric newest on newest.run_id = chosen.id and newest.name = wanted.value and newest.value is not null
+    and newest.step >= coalesce((
+      select step from metric
+      where run_id = chosen.id and name = wanted.value and value is not null
+      order by step desc limit 1 offset 30), 0)
+),
 speed as (
   select run_id,
     avg(value) filter (where name = 'train/tokens_per_second' and is_middle) as tokens_per_second,
@@ -67,9 +79,7 @@ speed as (
     select run_id, name, value,
       row_number() over of_run in ((count(*) over all_of_run + 1) / 2, (count(*) over all_of_run + 2) / 2)
         as is_middle
-    from metric
-    where run_id in (select id from chosen) and value is not null
-      and name in ('train/tokens_per_second', 'train/mfu', 'train/peak_memory_mib')
+    from told
     window all_of_run as (partition by run_id, name), of_run as (partition by run_id, name order by value)
   )
   group by run_id
