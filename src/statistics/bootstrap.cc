@@ -42,8 +42,13 @@ double mean_value(std::span<const Measured> seeds) {
 
 std::vector<double> redraw_items(Random& random, std::span<const Measured> seeds) {
   const std::size_t count = common_items(seeds);
+  // Two items from the halves of one random number; their chances differ by less than count/2^32.
   std::vector<std::size_t> drawn(count);
-  for (std::size_t& item : drawn) item = static_cast<std::size_t>(random.below(count));
+  for (std::size_t i = 0; i < count; i += 2) {
+    const std::uint64_t bits = random.next();
+    drawn[i] = static_cast<std::size_t>((bits & 0xffffffff) * count >> 32);
+    if (i + 1 < count) drawn[i + 1] = static_cast<std::size_t>((bits >> 32) * count >> 32);
+  }
   std::vector<double> values;
   for (const Measured& seed : seeds) {
     if (seed.items.empty()) {
@@ -86,23 +91,28 @@ Interval mean_interval(std::span<const Measured> seeds, int draws) {
       draws);
 }
 
+Difference difference(double value, const std::function<double(Random&)>& draw, int draws) {
+  int at_most_0 = 0, at_least_0 = 0;
+  const auto counted = [&](Random& random) {
+    const double one = draw(random);
+    at_most_0 += one <= 0;
+    at_least_0 += one >= 0;
+    return one;
+  };
+  const Interval interval = bootstrap(value, counted, draws);
+  const double rarer = std::min(at_most_0, at_least_0) + 1;
+  return {.interval = interval, .p = std::min(1.0, 2 * rarer / (draws + 1))};
+}
+
 Difference paired_difference(std::span<const Measured> a, std::span<const Measured> b, int draws) {
-  const double value = mean_value(a) - mean_value(b);
   std::vector<Measured> both(a.begin(), a.end());
   both.insert(both.end(), b.begin(), b.end());
-  int at_most_0 = 0, at_least_0 = 0;
   const auto draw = [&](Random& random) {
     const std::vector<double> values = redraw_items(random, both);
     const std::span<const double> all = values;
-    const double difference =
-        redraw_mean(random, all.first(a.size())) - redraw_mean(random, all.subspan(a.size()));
-    at_most_0 += difference <= 0;
-    at_least_0 += difference >= 0;
-    return difference;
+    return redraw_mean(random, all.first(a.size())) - redraw_mean(random, all.subspan(a.size()));
   };
-  const Interval interval = bootstrap(value, draw, draws);
-  const double rarer = std::min(at_most_0, at_least_0) + 1;
-  return {.interval = interval, .p = std::min(1.0, 2 * rarer / (draws + 1))};
+  return difference(mean_value(a) - mean_value(b), draw, draws);
 }
 
 }  // namespace mdnlab

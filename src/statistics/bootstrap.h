@@ -47,6 +47,9 @@ struct Difference {
   double p = 1;       // two-sided; the least that `draws` can show is 2/(draws + 1)
 };
 
+// Of `draws` values of `draw`, each a redrawn difference.
+Difference difference(double value, const std::function<double(Random&)>& draw, int draws = usual_draws);
+
 // Paired on identical items, which both must have in equal number (else Code::failed); seeds are drawn for
 // each side.
 Difference paired_difference(std::span<const Measured> a, std::span<const Measured> b,

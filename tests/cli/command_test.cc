@@ -99,7 +99,9 @@ TEST(Words, ThatNobodyKnowsAreRefusedWithTheNearest) {
       {{"run", "/"}, 2, "/: cannot read the file: Is a directory"},
       {{"run", plan, "--jobs", "0"}, 2, "--jobs is no number; found '0', expected a whole number, 1 or more"},
       {{"run", plan, "--jobs-per-device", "0"}, 2, "--jobs-per-device is no number; found '0'"},
-      {{"run", plan, "--jobs", "2", "--jobs-per-device", "2"}, 2, "--jobs and --jobs-per-device do not go together"},
+      {{"run", plan, "--jobs", "2", "--jobs-per-device", "2"},
+       2,
+       "--jobs and --jobs-per-device do not go together"},
       {{"run", plan, "--device", "cpu", "--jobs-per-device", "2"}, 2, "--jobs-per-device is for GPUs"},
       {{"run", plan, "--device", "gpu", "--jobs-per-device", "2"}, 2, "unknown device; found --device gpu"},
       {{"run", plan, "--jobs-per-device", "2"}, 3, "there is no device cuda:0; found "},
@@ -115,7 +117,7 @@ TEST(Words, ThatNobodyKnowsAreRefusedWithTheNearest) {
       {{"rules", "bench", "mdn", "--shape", "1,2,3"}, 2, "--shape is no shape; found '1,2,3'"},
       {{"rules", "bench", "mdn", "--shape", "B1,T8,H4,K8,V8,G3"}, 2, "G (key heads) divides H"},
       {{"rules", "bench", "mdn", "--kernel", "nope"}, 2, "found 'nope'"},
-      {{"report", "-o", "table.pdf"}, 2, "a report is Markdown or CSV; found table.pdf"},
+      {{"report", "-o", "table.pdf"}, 2, "a report is a page, Markdown, or CSV; found table.pdf"},
       {{"merge", "one.db"}, 2, "DATABASE is missing; usage: mdnlab merge INTO.db FROM.db…"}};
   const TemporaryFolder folder;
   for (const auto& [words, code, message] : refusals) {

@@ -150,10 +150,18 @@ TEST_F(OneRun, AMergeAddsItOnce) {
   EXPECT_EQ(mdnlab({"report", "--db", "all.db", "--csv"}).out, mdnlab({"report", "--csv"}).out);
 }
 
-TEST_F(OneRun, TheReportIsMarkdownOrCsv) {
+TEST_F(OneRun, TheReportIsATableAPageMarkdownOrCsv) {
   EXPECT_THAT(mdnlab({"report"}).out, testing::StartsWith("| rule"));
-  ASSERT_EQ(mdnlab({"report", "-o", "table.md"}).code, 0);
-  EXPECT_EQ(read_text(*folder_ / "table.md"), mdnlab({"report"}).out);
+  for (const char* file : {"report.html", "report.md", "tables/"}) {
+    const Finished written = mdnlab({"report", "-o", file});
+    EXPECT_EQ(written.code, 0) << written.err;
+    EXPECT_EQ(written.out, "");
+  }
+  EXPECT_THAT(read_text(*folder_ / "report.html"),
+              AllOf(testing::StartsWith("<!DOCTYPE html>"), HasSubstr("Leaderboard")));
+  EXPECT_THAT(read_text(*folder_ / "report.md"),
+              AllOf(testing::StartsWith("# mdnlab"), HasSubstr("## Leaderboard")));
+  EXPECT_THAT(read_text(*folder_ / "tables/leaderboard_1.csv"), testing::StartsWith("rule,options,"));
   ASSERT_EQ(mdnlab({"report", "-o", "table.csv"}).code, 0);
   EXPECT_EQ(read_text(*folder_ / "table.csv"), mdnlab({"report", "--csv"}).out);
 }

@@ -145,8 +145,13 @@ def main():
     parser.add_argument('--items', type=int, default=40)
     parser.add_argument('--seed', type=int, default=1)
     parser.add_argument('--hostile', action='store_true')
+    parser.add_argument('--empty', action='store_true')
     arguments = parser.parse_args()
-    filler = Filler(create(arguments.file), arguments)
+    connection = create(arguments.file)
+    if arguments.empty:
+        connection.close()
+        return
+    filler = Filler(connection, arguments)
     grid = list(itertools.product([1e-3, 3e-3], [1, 2, 3, 4, 5], STATES[:3], RULES))
     for index in range(arguments.runs):
         lr, seed, state_bytes, rule = grid[index % len(grid)]

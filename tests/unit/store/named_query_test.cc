@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "database.h"
+#include "store/benches.h"
 #include "store/metrics.h"
 #include "store/query.h"
 
@@ -124,6 +125,12 @@ TEST_F(Analysis, EveryQueryRunsAndExplainsItsColumns) {
   text_run("k1", {}, 2.5, 2.75);
   mqar_run("k2", {}, 1, 0.5);
   ended_run(store, plan_of("k3", {.rule = "mamba2"}), RunState::failed, 3, "a reason");
+  add_bench(store, {.rule = "mdn",
+                    .device = "cpu",
+                    .direction = "fwd",
+                    .median_ms = 1,
+                    .machine_id = ensure_machine(store, machine_of("here")),
+                    .build_id = ensure_build(store, some_build)});
   for (const NamedQuery& named : named_queries({})) {
     const Table table = query(file, named.sql);
     EXPECT_FALSE(table.rows.empty()) << named.name;
@@ -146,17 +153,18 @@ TEST_F(Analysis, TheLeaderboardJoinsARulesRuns) {
   std::vector<std::string> names;
   for (const Table::Column& column : table.columns) names.push_back(column.name);
   EXPECT_THAT(names, ElementsAre("rule", "options", "parameters", "state_bytes", "train_tokens",
-                                 "bits_per_byte_1x", "bits_per_byte_4x", "mqar_accuracy", "tokens_per_second", "mfu", "peak_memory_mib", "seeds", "sweep"));
+                                 "bits_per_byte_1x", "bits_per_byte_4x", "mqar_accuracy", "tokens_per_second",
+                                 "mfu", "peak_memory_mib", "seeds", "sweep"));
   ASSERT_EQ(table.rows.size(), 4u);
   EXPECT_EQ(table.rows[3][7], "4: 0.500") << "no chance was stated";
   EXPECT_THAT(table.rows[0], ElementsAre("attention", "", "500000", "65536", "409600", "2.25", "5", "", "900",
                                          "0.35", "31000", "1", "quickstart"));
-  EXPECT_THAT(table.rows[1],
-              ElementsAre("mdn", "", "500000", "65536", "409600", "2.5", "2.75",
-                          "4: 0.981 (chance 0.016), 16: 0.500 (chance 0.016)", "900", "0.35", "31000", "1", "quickstart"));
-  EXPECT_THAT(table.rows[2],
-              ElementsAre("mamba2", "", "7", "65536", "409600", "", "",
-                          "4: 0.250 (chance 0.016), 16: 0.125 (chance 0.016)", "", "", "", "1", "quickstart"));
+  EXPECT_THAT(table.rows[1], ElementsAre("mdn", "", "500000", "65536", "409600", "2.5", "2.75",
+                                         "4: 0.981 (chance 0.016), 16: 0.500 (chance 0.016)", "900", "0.35",
+                                         "31000", "1", "quickstart"));
+  EXPECT_THAT(table.rows[2], ElementsAre("mamba2", "", "7", "65536", "409600", "", "",
+                                         "4: 0.250 (chance 0.016), 16: 0.125 (chance 0.016)", "", "", "", "1",
+                                         "quickstart"));
 }
 
 TEST_F(Analysis, TheLeaderboardMeansOverSeedsAndTakesTheNewestOfEach) {
@@ -177,10 +185,11 @@ TEST_F(Analysis, TheLeaderboardMeansOverSeedsAndTakesTheNewestOfEach) {
               ElementsAre("", "4: 0.750 (chance 0.016), 16: 0.375 (chance 0.016)"));
 }
 
-// A cell of an ablation is a row of its own, and so is an option that only some of its siblings have; the seed
-// and what is asked at the end make no rows.
+// A cell of an ablation is a row of its own, and so is an option that only some of its siblings have; the
+// seed and what is asked at the end make no rows.
 TEST_F(Analysis, TheLeaderboardHasARowForEveryChoiceOfOptions) {
-  const auto run = [&](const std::string& key, const std::string& options, std::int64_t seed, double accuracy) {
+  const auto run = [&](const std::string& key, const std::string& options, std::int64_t seed,
+                       double accuracy) {
     RunPlan plan = plan_of(key, {.rule = "family", .task = "mqar", .seed = seed});
     plan.config_json = R"({"name": ")" + key + R"(", "rule": {"name": "family", )" + options +
                        R"(}, "train": {"lr": 0.01, "seed": )" + std::to_string(seed) +
@@ -195,8 +204,8 @@ TEST_F(Analysis, TheLeaderboardHasARowForEveryChoiceOfOptions) {
   text_run("k5", {.rule = "mdn"}, 2, 3);
   const Table table = ask("leaderboard");
   EXPECT_THAT(column(table, "rule"), ElementsAre("mdn", "family", "family", "family"));
-  EXPECT_THAT(column(table, "options"), ElementsAre("", "rule.delta=false", "rule.delta=false, rule.min_log_mu=-2",
-                                                    "rule.delta=true"));
+  EXPECT_THAT(column(table, "options"),
+              ElementsAre("", "rule.delta=false", "rule.delta=false, rule.min_log_mu=-2", "rule.delta=true"));
   EXPECT_THAT(column(table, "mqar_accuracy"), ElementsAre("", "4: 1.000", "4: 0.000", "4: 0.375"));
   EXPECT_THAT(column(table, "seeds"), ElementsAre("1", "1", "1", "2"));
 }

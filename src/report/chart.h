@@ -1,0 +1,59 @@
+// Figures as SVG without a size of their own: they fill the width they are given. Colours are classes of
+// page.css, so that light, dark and print each have theirs.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "report/axis.h"
+
+namespace mdnlab {
+
+struct Point {
+  double x = 0, y = 0;
+  std::optional<std::pair<double, double>> range;  // of y: its 95 % interval
+};
+
+// `style` chooses colour, dashes and mark together, so that no series is told by its colour alone.
+struct Series {
+  std::string name;
+  std::size_t style = 0;
+  std::vector<Point> points;  // by ascending x; what is not finite breaks the line
+};
+
+struct LineChart {
+  Axis x, y;
+  std::vector<Series> series;
+  bool has_marks = true;  // else lines alone, with their interval as a band
+};
+
+std::string line_chart(const LineChart& chart);
+
+// The swatch of a style for a legend.
+std::string swatch(std::size_t style);
+
+// Cells from light (low) to dark (high), each with its number; NaN: an empty cell.
+struct HeatMap {
+  std::string x_label, y_label;
+  std::vector<std::string> columns, rows;  // rows from the top
+  std::vector<double> values;              // row by row, 0 to 1
+};
+
+std::string heat_map(const HeatMap& map);
+
+// Times by row: ours as a disc, others' as diamonds, on one logarithmic axis.
+struct DotChart {
+  struct Row {
+    std::string label;
+    std::optional<double> ours;
+    std::vector<std::pair<std::string, double>> others;  // name, value
+  };
+  std::string x_label;
+  std::vector<Row> rows;
+};
+
+std::string dot_chart(const DotChart& chart);
+
+}  // namespace mdnlab

@@ -1,0 +1,104 @@
+#include <algorithm>
+#include <cmath>
+
+#include "report/chart.h"
+#include "report/svg.h"
+
+namespace mdnlab {
+
+namespace {
+
+constexpr double width = 480, height = 320;
+constexpr Box plot{62, 12, 404, 256};
+constexpr std::size_t colours = 7, marks = 5;
+
+std::string class_of(std::size_t style) {
+  return fmt::format("c{} d{}", style % colours, style / colours % 3);
+}
+
+// A mark of about 8 units around (x, y).
+std::string mark(std::size_t style, double x, double y) {
+  switch (style % marks) {
+    case 0: return fmt::format("M{:.1f} {:.1f}m-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z", x, y);
+    case 1: return fmt::format("M{:.1f} {:.1f}m-3.6-3.6h7.2v7.2h-7.2z", x, y);
+    case 2: return fmt::format("M{:.1f} {:.1f}m0-5l4.6 8.2h-9.2z", x, y);
+    case 3: return fmt::format("M{:.1f} {:.1f}m0-5.2l5.2 5.2l-5.2 5.2l-5.2-5.2z", x, y);
+    default: return fmt::format("M{:.1f} {:.1f}m0 5l4.6-8.2h-9.2z", x, y);
+  }
+}
+
+class Drawing {
+ public:
+  explicit Drawing(const LineChart& chart)
+      : chart_(chart), svg_(width, height, chart.y.label + " against " + chart.x.label) {
+    svg_.axes(plot, chart.x, chart.y);
+  }
+
+  void series(const Series& series) {
+    svg_.add("<g class=\"{}\"><title>{}</title>", class_of(series.style), escape_html(series.name));
+    band(series);
+    std::string path;
+    bool is_broken = true;
+    for (const Point& point : series.points) {
+      const bool is_shown = std::isfinite(point.x) && std::isfinite(point.y);
+      if (is_shown) path += fmt::format("{}{:.1f} {:.1f}", is_broken ? 'M' : 'L', x(point.x), y(point.y));
+      is_broken = !is_shown;
+    }
+    svg_.add("<path class=\"line\" d=\"{}\"/>", path);
+    if (chart_.has_marks) points(series);
+    svg_.add("</g>");
+  }
+
+  std::string end() && { return std::move(svg_).end(); }
+
+ private:
+  double x(double value) const { return plot.x(chart_.x.share(value)); }
+  // What lies outside of the axis is drawn on its edge.
+  double y(double value) const { return plot.y(std::clamp(chart_.y.share(value), 0.0, 1.0)); }
+
+  void band(const Series& series) {
+    if (chart_.has_marks) return;
+    std::string there, back;
+    for (const Point& point : series.points) {
+      if (!point.range || !std::isfinite(point.y)) continue;
+      there += fmt::format("{:.1f},{:.1f} ", x(point.x), y(point.range->second));
+      back.insert(0, fmt::format("{:.1f},{:.1f} ", x(point.x), y(point.range->first)));
+    }
+    if (!there.empty()) svg_.add("<polygon class=\"band\" points=\"{}{}\"/>", there, back);
+  }
+
+  void points(const Series& series) {
+    for (const Point& point : series.points) {
+      if (!std::isfinite(point.x) || !std::isfinite(point.y)) continue;
+      std::string told =
+          fmt::format("{}: {} at {}", series.name, fmt::format("{:.4g}", point.y), chart_.x.text(point.x));
+      if (point.range) {
+        svg_.add("<path class=\"whisker\" d=\"M{:.1f} {:.1f}V{:.1f}\"/>", x(point.x), y(point.range->first),
+                 y(point.range->second));
+        told += fmt::format(", 95 % {:.4g} to {:.4g}", point.range->first, point.range->second);
+      }
+      svg_.add("<path class=\"mark\" d=\"{}\"><title>{}</title></path>",
+               mark(series.style, x(point.x), y(point.y)), escape_html(told));
+    }
+  }
+
+  const LineChart& chart_;
+  Svg svg_;
+};
+
+}  // namespace
+
+std::string line_chart(const LineChart& chart) {
+  Drawing drawing(chart);
+  for (const Series& series : chart.series) drawing.series(series);
+  return std::move(drawing).end();
+}
+
+std::string swatch(std::size_t style) {
+  return fmt::format(
+      "<svg class=\"swatch\" viewBox=\"0 0 30 12\" aria-hidden=\"true\"><g class=\"{}\"><path class=\"line\" d=\"M1 6h28\"/>"
+      "<path class=\"mark\" d=\"{}\"/></g></svg>",
+      class_of(style), mark(style, 15, 6));
+}
+
+}  // namespace mdnlab

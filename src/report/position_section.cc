@@ -1,0 +1,94 @@
+// Perplexity against position, past the training length too.
+#include <algorithm>
+#include <map>
+
+#include "report/chart.h"
+#include "report/sections.h"
+#include "report/shown.h"
+
+namespace mdnlab {
+
+namespace {
+
+using Kind = Grid::Kind;
+
+struct Bucket {
+  std::int64_t from = 0, to = 0;
+};
+
+std::optional<Bucket> bucket_of(const Question& question) {
+  const auto from = question.setting("position_from"), to = question.setting("position_to");
+  if (question.metric != "perplexity" || !from.is_number() || !to.is_number()) return std::nullopt;
+  return Bucket{from.get<std::int64_t>(), to.get<std::int64_t>()};
+}
+
+}  // namespace
+
+Section position_section(const Results& results) {
+  Section section{.id = "position",
+                  .title = "Perplexity against position",
+                  .how_to_fill = "mdnlab eval MODEL --task perplexity_by_position"};
+  std::size_t number = 0;
+  for (const std::vector<const Choice*>& choices : by_sweep(results)) {
+    Figure figure{.file = "position_" + std::to_string(++number),
+                  .title = sweep_name(*choices[0]),
+                  .about = std::string("Perplexity of the tokens of each part of a sequence. ") + shown_words,
+                  .queries = {"runs", "scores"}};
+    figure.table.columns = {{"rule"},
+                            {"options"},
+                            {"task"},
+                            {"length_tokens", Kind::number},
+                            {"position_from", Kind::number},
+                            {"position_to", Kind::number},
+                            {"perplexity", Kind::estimate},
+                            {"seeds", Kind::number},
+                            {"tokens", Kind::number}};
+    const std::vector<Shown> drawn = shown(results, choices);
+    struct Lines {
+      std::map<const Choice*, std::vector<Point>> lines;
+      std::vector<double> x, y;
+    };
+    std::map<std::pair<std::string, std::int64_t>, Lines> panels;  // by task and length
+    for (const Choice* choice : choices) {
+      for (const auto& [question, answer] : choice->answers) {
+        const std::optional<Bucket> bucket = bucket_of(question);
+        const std::optional<Interval> interval = interval_of(answer);
+        if (!bucket || !interval) continue;
+        figure.table.rows.push_back({words(choice->rule), words(choice->options), words(question.task),
+                                     count(question.length.value_or(0)), count(bucket->from),
+                                     count(bucket->to), estimate(interval, 3),
+                                     count(static_cast<std::int64_t>(answer.seeds.size())),
+                                     count(answer.items)});
+        Lines& panel = panels[{question.task, question.length.value_or(0)}];
+        panel.lines[choice].push_back(
+            {static_cast<double>(bucket->to), interval->value, std::pair(interval->low, interval->high)});
+        const bool is_drawn =
+            std::ranges::any_of(drawn, [&](const Shown& one) { return one.choice == choice; });
+        if (!is_drawn) continue;
+        panel.x.push_back(static_cast<double>(bucket->to));
+        panel.y.insert(panel.y.end(), {interval->low, interval->high});
+      }
+    }
+    for (auto& [of, panel] : panels) {
+      LineChart chart{.x = axis_over(panel.x, "position in the sequence (tokens, end of the part)",
+                                     Scale::linear, Unit::tokens, true),
+                      .y = axis_over(panel.y, "perplexity"),
+                      .series = {}};
+      for (const Shown& one : drawn) {
+        const auto line = panel.lines.find(one.choice);
+        if (line == panel.lines.end() || line->second.size() < 2) continue;
+        std::ranges::sort(line->second, {}, &Point::x);
+        chart.series.push_back({one.name, one.style, line->second});
+      }
+      if (!chart.series.empty())
+        figure.panels.push_back(
+            {of.first + ", " + chart.x.text(static_cast<double>(of.second)) + " tokens", line_chart(chart)});
+    }
+    if (figure.panels.empty()) continue;
+    figure.legend = legend_of(drawn);
+    section.figures.push_back(std::move(figure));
+  }
+  return section;
+}
+
+}  // namespace mdnlab

@@ -1,0 +1,248 @@
+// From a database to its report: what counts, how it is worked out, what is said.
+#include "report/report.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "../store/database.h"
+#include "../temporary_folder.h"
+#include "base/file.h"
+#include "report/forms.h"
+#include "report/retention_scores.h"
+#include "report/sections.h"
+#include "store/benches.h"
+#include "store/metrics.h"
+
+namespace mdnlab {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsSupersetOf;
+using testing::Not;
+
+struct RunChoice {
+  std::string rule = "mdn", sweep = "retention";
+  std::int64_t seed = 1, state_bytes = 65536;
+  double lr = 1e-3;
+};
+
+class ReportOf : public testing::Test {
+ protected:
+  const TemporaryFolder folder;
+  const std::filesystem::path file = folder / "results.db";
+  Store store = Store::open(file);
+  int runs_ = 0;
+
+  std::int64_t add(const RunChoice& choice, double valid_loss = 2, RunState state = RunState::done) {
+    RunPlan plan =
+        plan_of("k" + std::to_string(++runs_),
+                {.rule = choice.rule, .task = "retention", .seed = choice.seed, .sweep = choice.sweep});
+    plan.state_bytes = choice.state_bytes;
+    plan.config_json = R"({"rule": {"name": ")" + choice.rule + R"(", "head_dim": )" +
+                       std::to_string(choice.state_bytes >> 10) + R"(}, "train": {"lr": )" +
+                       std::to_string(choice.lr) + R"(, "seed": )" + std::to_string(choice.seed) + "}}";
+    plan.config_yaml = "rule: {name: " + choice.rule + "}\ntrain: {lr: " + std::to_string(choice.lr) +
+                       ", seed: " + std::to_string(choice.seed) + "}\n";
+    const std::int64_t run = ended_run(store, plan, state, 100, state == RunState::done ? "" : "not finite");
+    add_metrics(store, run,
+                std::vector<Metric>{{50, "train/loss", 3},
+                                    {100, "train/loss", 2},
+                                    {50, "valid/loss", 3},
+                                    {100, "valid/loss", valid_loss},
+                                    {100, "train/tokens_per_second", 1000}});
+    return run;
+  }
+
+  // I(g) of 4 possible bits at lags 16, 32, 64 of 64 tokens.
+  void add_retention(std::int64_t run, const std::vector<double>& bits, std::int64_t writes = 0) {
+    std::int64_t lag = 16;
+    for (const double value : bits) {
+      add_evaluation(
+          store, {.run_id = run, .step = 100},
+          with_items(score_of("retention", "information_bits", value,
+                              R"({"lag":)" + std::to_string(lag) + R"(,"seed":9,"values":16,"writes":)" +
+                                  std::to_string(writes) + "}",
+                              64),
+                     {value, value, value}));
+      lag *= 2;
+    }
+  }
+
+  Report report() { return make_report(file, Plugins(), std::nullopt); }
+
+  static Section section(const Report& report, const std::string& id) {
+    for (const Section& one : report.sections) {
+      if (one.id == id) return one;
+    }
+    throw std::logic_error("no section " + id);
+  }
+
+  static std::vector<std::string> column(const Grid& grid, const std::string& name) {
+    const Table table = grid.exact();
+    std::vector<std::string> cells;
+    for (std::size_t i = 0; i < table.columns.size(); ++i) {
+      if (table.columns[i].name != name) continue;
+      for (const auto& row : table.rows) cells.push_back(row[i]);
+    }
+    return cells;
+  }
+};
+
+TEST_F(ReportOf, AnEmptyDatabaseSaysWhatToRun) {
+  const Report empty = report();
+  for (const Section& one : empty.sections) EXPECT_TRUE(one.is_empty()) << one.id;
+  EXPECT_THAT(empty.summary, HasSubstr("no results yet"));
+  for (const std::string& form : {html_page(empty), markdown_page(empty)}) {
+    EXPECT_THAT(form, HasSubstr("mdnlab run experiments/quickstart.yaml"));
+    EXPECT_THAT(form, HasSubstr("mdnlab run experiments/retention.yaml"));
+  }
+}
+
+TEST_F(ReportOf, RetentionIsTheMeanOverLagsAndSeeds) {
+  add_retention(add({.seed = 1}), {4, 2, -1});  // (1 + ½ + 0)/3
+  add_retention(add({.seed = 2}), {4, 4, 4});   // 1
+  const Figure figure = section(report(), "retention").figures[0];
+  EXPECT_THAT(column(figure.table, "retention"), ElementsAre("0.75"));
+  EXPECT_THAT(column(figure.table, "retention_low"), ElementsAre("0.5"));
+  EXPECT_THAT(column(figure.table, "retention_high"), ElementsAre("1"));
+  EXPECT_THAT(column(figure.table, "seeds"), ElementsAre("2"));
+  // The mean curve is 4, 3, 1.5: half of 4 lies two thirds of the way from lag 32 to 64, 2^(5 + 2/3).
+  EXPECT_THAT(column(figure.table, "half_life_tokens"), ElementsAre("51"));
+}
+
+TEST_F(ReportOf, ADivergedSeedCountsAs0AndIsListed) {
+  add_retention(add({.seed = 1}), {4, 4, 4});
+  add({.seed = 2}, 9, RunState::diverged);
+  const Report told = report();
+  const Figure figure = section(told, "retention").figures[0];
+  EXPECT_THAT(column(figure.table, "retention"), ElementsAre("0.5"));
+  EXPECT_THAT(column(figure.table, "diverged"), ElementsAre("1"));
+  EXPECT_THAT(column(section(told, "failures").figures[0].table, "error"), ElementsAre("not finite"));
+}
+
+TEST_F(ReportOf, AtEqualStateIsInterpolatedInTheLogarithm) {
+  for (const std::int64_t seed : {1, 2}) {
+    add_retention(add({.seed = seed, .state_bytes = 32768}), {0, 0, 0});
+    add_retention(add({.seed = seed, .state_bytes = 131072}), {4, 4, 4});
+  }
+  const Section retention = section(report(), "retention");
+  ASSERT_EQ(retention.figures[1].file, "retention_at_equal_state");
+  EXPECT_THAT(column(retention.figures[1].table, "retention"), ElementsAre("0.5"));
+  EXPECT_THAT(column(retention.figures[1].table, "state_bytes"), ElementsAre("65536"))
+      << "1 MiB lies beyond what was measured";
+}
+
+TEST_F(ReportOf, TheLearningRateIsChosenOnValidation) {
+  // The rate of the better test score has the worse validation loss.
+  add_retention(add({.seed = 1, .lr = 1e-3}, 2.0), {1, 1, 1});
+  add_retention(add({.seed = 1, .lr = 2e-3}, 2.5), {4, 4, 4});
+  // This one would be better still, had it not diverged.
+  add({.seed = 1, .lr = 4e-3}, 0.5, RunState::diverged);
+  const Section leaderboard = section(report(), "leaderboard");
+  EXPECT_THAT(column(leaderboard.figures[0].table, "retention"), ElementsAre("0.25"));
+  EXPECT_THAT(column(leaderboard.figures[0].table, "lr"), ElementsAre("0.001"));
+}
+
+TEST_F(ReportOf, DifferencesAreToTheBestAndCorrected) {
+  for (const std::int64_t seed : {1, 2, 3}) {
+    const auto shift = 0.1 * static_cast<double>(seed);
+    add_retention(add({.rule = "best", .seed = seed}), {4 - shift, 4 - shift, 4 - shift});
+    add_retention(add({.rule = "worse", .seed = seed}), {1 + shift, 1, 1});
+    add_retention(add({.rule = "worst", .seed = seed}), {shift, 0, 0});
+  }
+  const Section leaderboard = section(report(), "leaderboard");
+  const Grid& grid = leaderboard.figures.back().table;
+  ASSERT_EQ(leaderboard.figures.back().file, "differences");
+  ASSERT_EQ(grid.rows.size(), 2u);
+  for (const std::string& best : column(grid, "best")) EXPECT_THAT(best, HasSubstr("best"));
+  EXPECT_THAT(column(grid, "items"), ElementsAre("9", "9"));
+  for (std::size_t i = 0; i < 2; ++i) {
+    EXPECT_LT(std::stod(column(grid, "difference_high")[i]), 0);
+    EXPECT_NEAR(std::stod(column(grid, "p_holm")[i]), 2 * std::stod(column(grid, "p")[i]), 1e-12);
+  }
+}
+
+TEST_F(ReportOf, EveryTableHasNAndEveryFigureItsQuery) {
+  const std::int64_t run = add({});
+  add_retention(run, {4, 3, 2});
+  const EvaluatedModel model{.run_id = run, .step = 100};
+  for (const double depth : {0.0, 0.5}) {
+    Score needle = score_of("needle", "accuracy", 0.5, R"({"variant":"s-niah-1"})", 1024);
+    needle.depth = depth;
+    add_evaluation(store, model, needle);
+  }
+  for (const int from : {0, 256})
+    add_evaluation(store, model,
+                   score_of("text", "perplexity", 5,
+                            R"({"position_from":)" + std::to_string(from) + R"(,"position_to":)" +
+                                std::to_string(from + 256) + "}",
+                            512));
+  add_bench(store, {.rule = "mdn",
+                    .device = "cuda",
+                    .dtype = "bf16",
+                    .batch = 8,
+                    .tokens = 4096,
+                    .heads = 6,
+                    .key_width = 128,
+                    .value_width = 256,
+                    .direction = "fwd",
+                    .median_ms = 0.5,
+                    .spread_ms = 0.1,
+                    .machine_id = ensure_machine(store, machine_of("here")),
+                    .build_id = ensure_build(store, some_build)});
+  add({.rule = "kda"}, 2, RunState::diverged);
+  const Report told = make_report(
+      file, Plugins(), std::filesystem::path(std::getenv("MDNLAB_SOURCE")) / "experiments/data/peers.csv");
+  std::vector<std::string> ids;
+  for (const Section& one : told.sections) {
+    if (!one.is_empty()) ids.push_back(one.id);
+    for (const Figure& figure : one.figures) {
+      EXPECT_FALSE(figure.queries.empty()) << figure.file;
+      const std::string header = figure.table.exact().text(TableFormat::csv);
+      if (one.id != "failures" && one.id != "kernels" && one.id != "stability")
+        EXPECT_THAT(header.substr(0, header.find('\n')), HasSubstr("seeds")) << figure.file;
+    }
+  }
+  EXPECT_THAT(ids, IsSupersetOf({"leaderboard", "retention", "needles", "loss", "position", "kernels",
+                                 "failures", "configurations"}));
+  const Grid kernels = section(told, "kernels").figures[0].table;
+  EXPECT_THAT(column(kernels, "times_as_fast"), ElementsAre("3.27"));
+
+  write_csv_folder(told, folder / "tables");
+  EXPECT_THAT(read_file(folder / "tables" / "kernels_1.csv"), HasSubstr("MDN authors (Triton)"));
+  EXPECT_THAT(read_file(folder / "tables" / "queries" / "scores.sql"), HasSubstr("-- Every score"));
+  EXPECT_THAT(markdown_page(told), AllOf(HasSubstr("## Leaderboard"),
+                                         HasSubstr("From `mdnlab query runs`, `mdnlab query scores`.")));
+}
+
+TEST_F(ReportOf, WordsFromOutsideAreText) {
+  const std::string evil = "<script>alert(1)</script>";
+  add_retention(add({.rule = evil, .sweep = evil}), {4, 3, 2});
+  add({.rule = evil, .sweep = evil, .seed = 2}, 2, RunState::diverged);
+  const std::string page = html_page(report());
+  EXPECT_THAT(page, AllOf(Not(HasSubstr("<script")), HasSubstr("&lt;script&gt;alert(1)&lt;/script&gt;")));
+  EXPECT_THAT(page, AllOf(Not(HasSubstr("http://")), Not(HasSubstr("https://"))))
+      << "nothing from the network";
+}
+
+TEST_F(ReportOf, RunsThatDifferBySeedAloneShareOneDocument) {
+  for (const std::int64_t seed : {1, 2, 3}) add({.seed = seed});
+  add({.lr = 5e-3});
+  const Section configurations = section(report(), "configurations");
+  ASSERT_EQ(configurations.texts.size(), 2u);
+  EXPECT_THAT(configurations.texts[0].title,
+              AllOf(HasSubstr("k1 (seed 1, done)"), HasSubstr("k3 (seed 3, done)")));
+}
+
+TEST_F(ReportOf, EqualDatabasesGiveEqualPages) {
+  add_retention(add({.seed = 1}), {4, 2, 1});
+  add_retention(add({.seed = 2}), {3, 3, 3});
+  EXPECT_EQ(html_page(report()), html_page(report()));
+}
+
+}  // namespace
+}  // namespace mdnlab
