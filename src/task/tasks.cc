@@ -15,8 +15,20 @@ std::unique_ptr<Evaluation> Task::evaluation(Split) const { return nullptr; }
 std::unique_ptr<const Items> Task::items(Split) const { return nullptr; }
 
 std::span<const TaskKind> task_kinds() {
-  static const std::array kinds{text_task,  mqar_task,   overwrite_mqar_task, retention_task, palindrome_task,
-                                stack_task, parity_task, mod_arithmetic_task, s5_task};
+  static const std::array kinds{text_task,
+                                mqar_task,
+                                overwrite_mqar_task,
+                                retention_task,
+                                palindrome_task,
+                                stack_task,
+                                parity_task,
+                                mod_arithmetic_task,
+                                s5_task,
+                                needle_task,
+                                variable_tracking_task,
+                                common_words_task,
+                                frequent_words_task,
+                                babi_long_task};
   return kinds;
 }
 

@@ -14,5 +14,10 @@ extern const TaskKind stack_task;
 extern const TaskKind parity_task;
 extern const TaskKind mod_arithmetic_task;
 extern const TaskKind s5_task;
+extern const TaskKind needle_task;
+extern const TaskKind variable_tracking_task;
+extern const TaskKind common_words_task;
+extern const TaskKind frequent_words_task;
+extern const TaskKind babi_long_task;
 
 }  // namespace mdnlab
