@@ -146,15 +146,18 @@ TrainingResult Trainer::train_steps(Sink& sink, const TrainingHooks& hooks) {
   const auto is_due = [](std::int64_t step, std::int64_t every) { return every > 0 && step % every == 0; };
   bool should_stop = false;
   double seconds = 0, tokens = 0;
+  auto begin = Clock::now();
   while (state_.step < steps) {
-    const auto begin = Clock::now();
+    // A step that is on its way already began when the one before it ended.
+    if (!ahead_) begin = Clock::now();
     const std::int64_t next = state_.step + 1;
     const StepResult result =
         step(!is_due(next, checkpoint_every) && !is_due(next, evaluate_every) && !should_stop);
     writer_.look();
     const std::int64_t done = state_.step;
     if (!result.fault.empty()) return {TrainingEnd::diverged, done, result.fault, state_.skipped};
-    const double elapsed = std::chrono::duration<double>(Clock::now() - begin).count();
+    const double elapsed =
+        std::chrono::duration<double>(Clock::now() - std::exchange(begin, Clock::now())).count();
     seconds += elapsed;
     tokens += static_cast<double>(tokens_per_step);
 

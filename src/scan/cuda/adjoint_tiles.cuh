@@ -50,6 +50,7 @@ struct LargestWithin {};
 template <>
 struct LargestWithin<__half> {
   float largest[8];
+  std::uint64_t largest_full;
 };
 
 template <class T, int K, bool has_delta, bool has_momentum>

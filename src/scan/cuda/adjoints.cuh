@@ -288,6 +288,7 @@ __global__ __launch_bounds__(3 * kWarpgroup,
     init_barrier(&shared.tokens_landed, 1);
     init_barrier(&shared.gates_full, 32);
     init_barrier(&shared.gates_empty, kThreads);
+    if constexpr (has_short_range<T>) init_barrier(&shared.largest_full, kThreads);
     fence_barrier_init();
   }
   __syncthreads();

@@ -95,7 +95,8 @@ __device__ inline Scale within_chunk(const AdjointArguments<T>& in, Shared& shar
     for (const float x : d_A) largest = fmaxf(largest, fabsf(x));
     largest = largest_of(largest);
     if (lane == 0) shared.largest[threadIdx.x / 32] = largest;
-    sync(4, Shared::groups * kWarpgroup);  // not 1 twice in a row: race checkers take the second for the first
+    arrive(&shared.largest_full);
+    wait(&shared.largest_full, keys_parity);
     for (int i = 0; i < 4 * Shared::groups; ++i) largest = fmaxf(largest, shared.largest[i]);
     scale = scale_to_one(largest);
     for (float& x : d_L) x *= scale.up;
