@@ -41,19 +41,7 @@ template <Result result, bool has_momentum>
 cudaError_t launch_wide_forward(const ChunkScan& scan, dim3 grid, cudaStream_t stream) {
   using T = ChannelElement;
   const ChannelWideArguments<T, ForwardArguments<T>> arguments{
-      {.v = scan.v,
-       .chunk = scan.chunk,
-       .document = scan.document,
-       .sizes = scan.sizes,
-       .coefficients = scan.coefficients,
-       .initial_S = scan.initial_S,
-       .initial_M = scan.initial_M,
-       .final_S = scan.final_S,
-       .final_M = scan.final_M,
-       .o = static_cast<T*>(scan.o),
-       .states = static_cast<T*>(scan.states),
-       .residuals = static_cast<T*>(scan.residuals)},
-      static_cast<const ChannelOperands<T, kWideWidth>*>(scan.channel_operands)};
+      forward_arguments<T>(scan), static_cast<const ChannelOperands<T, kWideWidth>*>(scan.channel_operands)};
   return launch<WideForwardShared<T, true, has_momentum, result, true>>(
       wide_forward<T, true, has_momentum, result, true>, grid, kWideThreads, arguments, stream);
 }
@@ -62,18 +50,7 @@ template <bool has_momentum>
 cudaError_t launch_wide_reverse(const ChunkScan& scan, dim3 grid, cudaStream_t stream) {
   using T = ChannelElement;
   const ChannelWideArguments<T, ReverseArguments<T>> arguments{
-      {.d_o = scan.d_o,
-       .chunk = scan.chunk,
-       .document = scan.document,
-       .sizes = scan.sizes,
-       .coefficients = scan.coefficients,
-       .d_final_S = scan.d_final_S,
-       .d_final_M = scan.d_final_M,
-       .d_states = static_cast<T*>(scan.d_states),
-       .d_v = static_cast<T*>(scan.d_v),
-       .d_initial_S = scan.d_initial_S,
-       .d_initial_M = scan.d_initial_M},
-      static_cast<const ChannelOperands<T, kWideWidth>*>(scan.channel_operands)};
+      reverse_arguments<T>(scan), static_cast<const ChannelOperands<T, kWideWidth>*>(scan.channel_operands)};
   return launch<WideReverseShared<T, true, has_momentum, true>>(wide_reverse<T, true, has_momentum, true>,
                                                                 grid, kWideThreads, arguments, stream);
 }

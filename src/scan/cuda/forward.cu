@@ -10,22 +10,7 @@ namespace {
 template <Result result>
 cudaError_t launch_forward(const ChunkScan& scan, cudaStream_t stream) {
   using T = KernelElement;
-  const ForwardArguments<T> arguments{scan.q,
-                                      scan.k,
-                                      scan.v,
-                                      scan.chunk,
-                                      scan.document,
-                                      scan.sizes,
-                                      scan.coefficients,
-                                      static_cast<const T*>(scan.inverse),
-                                      static_cast<const T*>(scan.scores),
-                                      scan.initial_S,
-                                      scan.initial_M,
-                                      scan.final_S,
-                                      scan.final_M,
-                                      static_cast<T*>(scan.o),
-                                      static_cast<T*>(scan.states),
-                                      static_cast<T*>(scan.residuals)};
+  const ForwardArguments<T> arguments = forward_arguments<T>(scan);
   const dim3 grid(scan.sizes.value_width / kPanel, scan.sizes.heads, scan.sizes.documents);
   return with_constants(scan, [&](auto K, auto has_delta, auto has_momentum) {
     if constexpr (K() == kWideWidth) {

@@ -7,7 +7,7 @@
 //   warpgroup 2 brings tiles: two of its warps v, another the rest.
 #pragma once
 
-#include "scan/cuda/problem.h"
+#include "scan/cuda/chunk.h"
 #include "scan/cuda/sm90.cuh"
 #include "scan/cuda/state.cuh"
 #include "scan/cuda/tail.cuh"
@@ -32,6 +32,26 @@ struct ForwardArguments {
                  // null: not wanted, only the final states are
   T* residuals;  // [chunks·H][V/64] panels of 64 value rows × 64 tokens: wᵀ; Result::states with delta
 };
+
+template <class T>
+ForwardArguments<T> forward_arguments(const ChunkScan& scan) {
+  return {scan.q,
+          scan.k,
+          scan.v,
+          scan.chunk,
+          scan.document,
+          scan.sizes,
+          scan.coefficients,
+          static_cast<const T*>(scan.inverse),
+          static_cast<const T*>(scan.scores),
+          scan.initial_S,
+          scan.initial_M,
+          scan.final_S,
+          scan.final_M,
+          static_cast<T*>(scan.o),
+          static_cast<T*>(scan.states),
+          static_cast<T*>(scan.residuals)};
+}
 
 constexpr int kStages = 2;
 constexpr int kHolderRegisters = 248, kMakerRegisters = 152, kBringerRegisters = 40;

@@ -8,21 +8,7 @@ namespace mdnlab::scan::cuda {
 template <>
 cudaError_t Kernels<KernelElement>::reverse(const ChunkScan& scan, cudaStream_t stream) {
   using T = KernelElement;
-  const ReverseArguments<T> arguments{scan.q,
-                                      scan.k,
-                                      scan.d_o,
-                                      scan.chunk,
-                                      scan.document,
-                                      scan.sizes,
-                                      scan.coefficients,
-                                      static_cast<const T*>(scan.inverse),
-                                      static_cast<const T*>(scan.scores),
-                                      scan.d_final_S,
-                                      scan.d_final_M,
-                                      static_cast<T*>(scan.d_states),
-                                      static_cast<T*>(scan.d_v),
-                                      scan.d_initial_S,
-                                      scan.d_initial_M};
+  const ReverseArguments<T> arguments = reverse_arguments<T>(scan);
   // Two warpgroups a block share q and k. They take turns at the matrix units, so that one a block is better
   // as long as this scan and the one of the states, which runs beside it, find a multiprocessor for each
   // block.

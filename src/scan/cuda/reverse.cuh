@@ -8,7 +8,7 @@
 // dr is dV.
 #pragma once
 
-#include "scan/cuda/problem.h"
+#include "scan/cuda/chunk.h"
 #include "scan/cuda/sm90.cuh"
 #include "scan/cuda/state.cuh"
 #include "scan/cuda/tail.cuh"
@@ -28,6 +28,25 @@ struct ReverseArguments {
   T* d_v;                              // (tokens,H,V)
   float *d_initial_S, *d_initial_M;    // [N,H,K,V], null: not wanted
 };
+
+template <class T>
+ReverseArguments<T> reverse_arguments(const ChunkScan& scan) {
+  return {scan.q,
+          scan.k,
+          scan.d_o,
+          scan.chunk,
+          scan.document,
+          scan.sizes,
+          scan.coefficients,
+          static_cast<const T*>(scan.inverse),
+          static_cast<const T*>(scan.scores),
+          scan.d_final_S,
+          scan.d_final_M,
+          static_cast<T*>(scan.d_states),
+          static_cast<T*>(scan.d_v),
+          scan.d_initial_S,
+          scan.d_initial_M};
+}
 
 constexpr int kReverseStages = 2, kReverseGroups = 2;
 constexpr int kReverseRegisters = 240;
