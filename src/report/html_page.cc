@@ -16,6 +16,7 @@ namespace mdnlab {
 namespace {
 
 constexpr std::size_t most_rows = 400;  // of one table on the page
+constexpr std::size_t short_text = 36;  // bytes of a cell
 constexpr std::size_t open_rows = 40;   // a longer table is folded
 
 class Page {
@@ -98,7 +99,7 @@ class Page {
       for (std::size_t column = 0; column < grid.columns.size(); ++column) {
         if (grid.columns[column].is_exact_only) continue;
         const Cell& cell = grid.rows[i][column];
-        add("<td{}>{}", class_of(grid.columns[column]), escape_html(cell.shown));
+        add("<td{}>{}", class_of(grid.columns[column], cell), escape_html(cell.shown));
         if (!cell.range.empty()) add("<small>{}</small>", escape_html(cell.range));
         add("</td>");
       }
@@ -116,6 +117,12 @@ class Page {
       used_.insert(figure.queries[i]);
     }
     add("</p>\n");
+  }
+
+  // What is short stays on one line, so that a narrow table scrolls rather than stack its words.
+  static const char* class_of(const Grid::Column& column, const Cell& cell) {
+    if (column.kind != Grid::Kind::words) return " class=\"number\"";
+    return cell.shown.size() <= short_text ? " class=\"short\"" : "";
   }
 
   static const char* class_of(const Grid::Column& column) {

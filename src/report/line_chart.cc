@@ -53,8 +53,11 @@ class Drawing {
 
  private:
   double x(double value) const { return plot.x(chart_.x.share(value)); }
-  // What lies outside of the axis is drawn on its edge.
-  double y(double value) const { return plot.y(std::clamp(chart_.y.share(value), 0.0, 1.0)); }
+  // What lies outside of the axis is drawn on its edge; a logarithm's lowest place is for 0 and below, too.
+  double y(double value) const {
+    const double share = chart_.y.share(value);
+    return plot.y(std::isnan(share) ? 0 : std::clamp(share, 0.0, 1.0));
+  }
 
   void band(const Series& series) {
     if (chart_.has_marks) return;

@@ -20,22 +20,26 @@ std::optional<Recovered> point_of(const Question& question) {
   const auto lag = question.setting("lag"), writes = question.setting("writes"),
              values = question.setting("values");
   if (!lag.is_number() || !values.is_number()) return std::nullopt;
-  return Recovered{.context_tokens = question.length.value_or(0),
+  return Recovered{.length = question.length.value_or(0),
                    .writes = writes.is_number() ? writes.get<std::int64_t>() : 0,
                    .lag = lag.get<std::int64_t>(),
                    .values = values.get<std::int64_t>()};
 }
 
-std::vector<Information> curve_of(const Choice& choice, const RetentionSetting& setting) {
+std::vector<Information> curve_of(const std::vector<Recovered>& points, const RetentionSetting& setting) {
   std::vector<Information> curve;
-  for (const Recovered& point : recovered(choice)) {
-    if (RetentionSetting{point.context_tokens, point.writes, point.values} == setting)
-      curve.push_back({point.lag, mean_of(*point.answer)});
+  for (const Recovered& point : points) {
+    if (setting.has(point)) curve.push_back({point.lag, mean_of(*point.answer)});
   }
   return curve;
 }
 
 }  // namespace
+
+bool RetentionSetting::counts(const Recovered& point) const {
+  return has(point) && point.lag >= 16 && point.lag <= furthest &&
+         std::has_single_bit(static_cast<std::uint64_t>(point.lag));
+}
 
 std::vector<Recovered> recovered(const Choice& choice) {
   std::vector<Recovered> points;
@@ -45,19 +49,24 @@ std::vector<Recovered> recovered(const Choice& choice) {
     point->answer = &answer;
     points.push_back(*point);
   }
-  std::ranges::sort(points, {}, [](const Recovered& point) {
-    return std::tuple(point.context_tokens, point.writes, point.lag);
-  });
+  const auto asked = [](const Recovered& point) { return std::tuple(point.values, point.writes, point.lag); };
+  std::ranges::sort(points, {}, asked);
+  if (std::ranges::adjacent_find(points, {}, asked) == points.end()) {
+    for (Recovered& point : points) point.length = 0;
+  }
+  std::ranges::stable_sort(points, {}, &Recovered::length);
   return points;
 }
 
 std::optional<RetentionSetting> retention_setting(const Choice& choice) {
+  const std::vector<Recovered> points = recovered(choice);
   std::optional<RetentionSetting> best;
-  for (const Recovered& point : recovered(choice)) {
-    const RetentionSetting setting{point.context_tokens, point.writes, point.values};
-    const bool is_further = !best || setting.context_tokens > best->context_tokens;
-    if (is_further && retention(curve_of(choice, setting), setting.context_tokens, setting.values))
-      best = setting;
+  for (const Recovered& point : points) {
+    RetentionSetting setting{.length = point.length, .writes = point.writes, .values = point.values};
+    setting.furthest = furthest_lag(curve_of(points, setting));
+    const bool is_better = !best || setting.furthest > best->furthest ||
+                           (setting.furthest == best->furthest && setting.writes < best->writes);
+    if (setting.furthest > 0 && is_better) best = setting;
   }
   return best;
 }
@@ -66,18 +75,22 @@ Composite retention_composite(const RetentionSetting& setting) {
   return {.name = "retention",
           .takes =
               [setting](const Question& question) {
-                const std::optional<Recovered> point = point_of(question);
-                return point &&
-                       RetentionSetting{point->context_tokens, point->writes, point->values} == setting &&
-                       point->lag >= 16 && point->lag <= setting.context_tokens &&
-                       std::has_single_bit(static_cast<std::uint64_t>(point->lag));
+                std::optional<Recovered> point = point_of(question);
+                if (point && setting.length == 0) point->length = 0;
+                return point && setting.counts(*point);
               },
-          .part = [entropy = std::log2(static_cast<double>(setting.values))](
-                      const Question&, double bits) { return std::max(0.0, bits) / entropy; }};
+          .part = [values = setting.values](const Question&,
+                                            double bits) { return retained_share(bits, values); }};
+}
+
+Composite overwrite_composite() {
+  return {.name = "overwrite_bits", .takes = [](const Question& question) {
+            return question.task == "retention" && question.metric == "overwrite_bits";
+          }};
 }
 
 std::optional<HalfLife> half_life_of(const Choice& choice, const RetentionSetting& setting) {
-  return half_life(curve_of(choice, setting));
+  return half_life(curve_of(recovered(choice), setting));
 }
 
 std::optional<Capacity> capacity_of(const Choice& choice) {

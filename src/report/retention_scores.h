@@ -16,23 +16,31 @@ inline constexpr const char* ceiling_rule = "attention";
 
 // One point of I(g): one answer to metric information_bits.
 struct Recovered {
-  std::int64_t context_tokens = 0, writes = 0, lag = 0, values = 0;
+  std::int64_t length = 0;  // tokens of context; 0 where no lag was asked at several lengths
+  std::int64_t writes = 0, lag = 0, values = 0;
   const Answer* answer = nullptr;
 };
 
-// By context, writes, lag.
+// By length, writes, lag.
 std::vector<Recovered> recovered(const Choice& choice);
 
-// Under which RET is told: the longest context, and the fewest writes in between, of which every lag 2^k = 16
-// … T was asked.
+// Under which RET is told: the furthest T of which every lag 2^k = 16 … T was asked, then the fewest writes.
 struct RetentionSetting {
-  std::int64_t context_tokens = 0, writes = 0, values = 0;
-  auto operator<=>(const RetentionSetting&) const = default;
+  std::int64_t length = 0, writes = 0, values = 0;
+  std::int64_t furthest = 0;  // T
+
+  bool has(const Recovered& point) const {
+    return point.length == length && point.writes == writes && point.values == values;
+  }
+  bool counts(const Recovered& point) const;  // has it, and its lag is one of those of RET
 };
 std::optional<RetentionSetting> retention_setting(const Choice& choice);
 
-// RET under a setting: of each seed the mean over lags of max(0, I) / log2 n_v.
+// RET under a setting of `choice`: of each seed the mean over lags of max(0, I) / log2 n_v.
 Composite retention_composite(const RetentionSetting& setting);
+
+// Overwrite fidelity: of each seed the mean over lags of I(new) − I(old), bits.
+Composite overwrite_composite();
 
 std::optional<HalfLife> half_life_of(const Choice& choice,
                                      const RetentionSetting& setting);  // of the mean curve

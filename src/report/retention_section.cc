@@ -37,7 +37,7 @@ Figure curves(const Results& results, const Choices& choices, std::size_t number
       .queries = {"runs", "scores"}};
   figure.table.columns = {{"rule"},
                           {"options"},
-                          {"context_tokens", Kind::number},
+                          {"length_tokens", Kind::number},
                           {"writes", Kind::number},
                           {"lag", Kind::number},
                           {"information_bits", Kind::estimate},
@@ -50,11 +50,11 @@ Figure curves(const Results& results, const Choices& choices, std::size_t number
   for (const Choice* choice : choices) {
     for (const Recovered& point : recovered(*choice)) {
       const Interval interval = *interval_of(*point.answer);
-      figure.table.rows.push_back({words(choice->rule), words(choice->options), count(point.context_tokens),
-                                   count(point.writes), count(point.lag), estimate(interval, 3),
-                                   count(static_cast<std::int64_t>(point.answer->seeds.size())),
-                                   count(point.answer->items)});
-      panels[{point.context_tokens, point.writes}][choice].push_back(
+      figure.table.rows.push_back(
+          {words(choice->rule), words(choice->options), point.length == 0 ? words("") : count(point.length),
+           count(point.writes), count(point.lag), estimate(interval, 3),
+           count(static_cast<std::int64_t>(point.answer->seeds.size())), count(point.answer->items)});
+      panels[{point.length, point.writes}][choice].push_back(
           {static_cast<double>(point.lag), interval.value, std::pair(interval.low, interval.high)});
       lags.push_back(static_cast<double>(point.lag));
       bits.insert(bits.end(), {interval.low, interval.high, std::log2(static_cast<double>(point.values))});
@@ -70,7 +70,8 @@ Figure curves(const Results& results, const Choices& choices, std::size_t number
         chart.series.push_back({one.name, one.style, line->second});
     }
     if (chart.series.empty()) continue;
-    figure.panels.push_back({fmt::format("{} tokens, {} write{} in between", grouped(setting.first),
+    figure.panels.push_back({fmt::format("{}{} write{} in between",
+                                         setting.first == 0 ? "" : grouped(setting.first) + " tokens, ",
                                          setting.second, setting.second == 1 ? "" : "s"),
                              line_chart(chart)});
   }
@@ -99,18 +100,20 @@ Figure against_state(const Results& results, const std::vector<Retained>& all, s
       .file = fmt::format("retention_{}", number),
       .title = "RET against state. " + sweep_name(*all[0].choice),
       .about =
-          "RET: the mean over lags 2^k = 16 … T of max(0, I)/log2 n_v, 1 when nothing is lost. State: "
+          "RET: the mean over lags 2^k = 16 … T, the furthest asked, of max(0, I)/log2 n_v, 1 when nothing is lost. State: "
           "every tensor needed to continue decoding one sequence, at its stored dtype. Attention is the "
           "ceiling, at the state of its cache, and is not ranked. C90: the most pairs recalled at 90 % "
-          "or more; half-life: the lag at which half of I is lost.",
+          "or more; half-life: the lag at which half of I is lost; overwrite: bits of a key's new value "
+          "less those of its old one.",
       .queries = {"runs", "scores"}};
   figure.table.columns = {{"rule"},
                           {"options"},
                           {"state_bytes", Kind::number},
                           {"retention", Kind::estimate},
-                          {"context_tokens", Kind::number},
+                          {"furthest_lag", Kind::number},
                           {"writes", Kind::number},
                           {"half_life_tokens"},
+                          {"overwrite_bits", Kind::estimate},
                           {"c90_pairs"},
                           {"c90_pairs_per_kib", Kind::number},
                           {"seeds", Kind::number},
@@ -124,13 +127,13 @@ Figure against_state(const Results& results, const std::vector<Retained>& all, s
     const auto capacity = capacity_of(choice);
     std::int64_t items = 0;
     for (const Recovered& point : recovered(choice)) {
-      const bool counts = RetentionSetting{point.context_tokens, point.writes, point.values} == one.setting;
-      items += counts ? point.answer->items : 0;
+      if (one.setting.counts(point)) items += point.answer->items;
     }
     figure.table.rows.push_back(
         {words(choice.rule), words(choice.options), bytes_cell(state), estimate(one.share, 3),
-         count(one.setting.context_tokens), count(one.setting.writes),
+         count(one.setting.furthest), count(one.setting.writes),
          words(lag_words(half_life_of(choice, one.setting))),
+         estimate(interval_of(overwrite_composite(), choice), 2),
          words(capacity ? fmt::format("{}{}", capacity->is_least ? "≥" : "", capacity->pairs) : ""),
          real(capacity && state > 0 ? std::optional(static_cast<double>(capacity->pairs) / (state / 1024))
                                     : std::nullopt,

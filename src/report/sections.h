@@ -13,6 +13,7 @@ namespace mdnlab {
 
 Section leaderboard_section(const Results& results);
 Section retention_section(const Results& results);
+Section influence_section(const Results& results);
 Section needle_section(const Results& results);
 Section loss_section(Store& store, const Results& results);
 Section position_section(const Results& results);

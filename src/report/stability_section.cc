@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "check/stability/map_svg.h"
 #include "config/yaml.h"
 #include "model/spec.h"
@@ -27,14 +28,14 @@ constexpr std::size_t most_maps = 12;
 std::vector<RuleChoice> rules_in(Store& store, const Plugins& plugins, std::set<std::string>& unknown) {
   std::vector<RuleChoice> rules;
   std::set<std::string> seen;
-  Statement row = store.sql().query("select distinct config_json from run order by rule, config_json");
+  Statement row = store.sql().query("select distinct config_json, rule from run order by rule, config_json");
   while (row.step()) {
     try {
       for (const RuleChoice& layer : read_model(parse_yaml(row.text(0), "run"), plugins).layers) {
         if (seen.insert(layer.name + layer.options.json()).second) rules.push_back(layer);
       }
-    } catch (const Error& error) {  // of a plugin that is not here, or was another then
-      unknown.insert(error.what());
+    } catch (const Error&) {  // its plugin is not here, or was another then
+      unknown.insert(row.text(1));
     }
   }
   return rules;
@@ -112,7 +113,10 @@ Section stability_section(Store& store, const Plugins& plugins) {
     figure.table.rows.push_back(std::move(row));
     figure.panels.push_back({"", stability::map_svg(*set, map)});
   }
-  for (const std::string& why : unknown) figure.about += " Left out: " + why + ".";
+  if (!unknown.empty()) {
+    figure.about += " Left out, since no plugin here reads their options: " +
+                    join(std::vector<std::string>(unknown.begin(), unknown.end()), ", ") + ".";
+  }
   if (!figure.panels.empty() || !unknown.empty()) section.figures.push_back(std::move(figure));
   return section;
 }

@@ -5,18 +5,15 @@
 
 namespace mdnlab {
 
-std::optional<double> retention(std::span<const Information> curve, std::int64_t context_tokens,
-                                std::int64_t values) {
-  const double entropy = std::log2(static_cast<double>(values));
-  double sum = 0;
-  int lags = 0;
-  for (std::int64_t lag = 16; lag <= context_tokens; lag *= 2, ++lags) {
-    const auto at = std::ranges::find(curve, lag, &Information::lag);
-    if (at == curve.end()) return std::nullopt;
-    sum += std::max(0.0, at->bits) / entropy;
-  }
-  if (lags == 0) return std::nullopt;
-  return sum / lags;
+double retained_share(double bits, std::int64_t values) {
+  return std::max(0.0, bits) / std::log2(static_cast<double>(values));
+}
+
+std::int64_t furthest_lag(std::span<const Information> curve) {
+  std::int64_t furthest = 0;
+  for (std::int64_t lag = 16; std::ranges::find(curve, lag, &Information::lag) != curve.end(); lag *= 2)
+    furthest = lag;
+  return furthest;
 }
 
 std::optional<HalfLife> half_life(std::span<const Information> curve) {

@@ -14,10 +14,12 @@ struct Information {
   double bits = 0;
 };
 
-// RET(T) = mean over lags 2^k = 16 … T of max(0, I(2^k)) / log2 n_v, in [0, 1]. Other lags do not count.
-// Nothing where one of those lags up to `context_tokens` was not measured, or T < 16. values ≥ 2.
-std::optional<double> retention(std::span<const Information> curve, std::int64_t context_tokens,
-                                std::int64_t values);
+// RET(T) is the mean over lags 2^k = 16 … T of each one's share: max(0, I)/log2 n_v, in [0, 1]; values ≥ 2.
+double retained_share(double bits, std::int64_t values);
+
+// The furthest T that RET can be told for: every lag 16, 32, … T was measured. 0 where not even 16 was. Any
+// order.
+std::int64_t furthest_lag(std::span<const Information> curve);
 
 struct HalfLife {
   double lag = 0;

@@ -101,6 +101,12 @@ class Filler:
             bits = [min(entropy, max(-1, self.random.gauss(entropy * min(.98, keep), .8))) for _ in range(self.items)]
             self.score(run, 'retention', 'information_bits', bits, context, lag=lag, writes=writes, values=VALUES,
                        seed=1)
+        for lag in LAGS:
+            self.score(run, 'retention', 'overwrite_bits', [self.random.gauss(entropy * skill / 2, 1) for _ in range(self.items)],
+                       context, lag=lag, values=VALUES, seed=1)
+            if rule != 'attention':
+                self.score(run, 'influence', 'influence', [math.exp(-lag / 400 / (1 + skill)) * self.random.uniform(.8, 1.2)],
+                           context, lag=lag)
         for pairs in [4, 8, 16, 32, 64]:
             self.score(run, 'retention', 'recall', self.coins(1 / (1 + (pairs / (8 + 60 * skill)) ** 3)), context,
                        pairs=pairs, seed=1)

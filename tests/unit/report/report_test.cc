@@ -104,11 +104,18 @@ TEST_F(ReportOf, AnEmptyDatabaseSaysWhatToRun) {
 
 TEST_F(ReportOf, RetentionIsTheMeanOverLagsAndSeeds) {
   add_retention(add({.seed = 1}), {4, 2, -1});  // (1 + ½ + 0)/3
-  add_retention(add({.seed = 2}), {4, 4, 4});   // 1
+  const std::int64_t second = add({.seed = 2});
+  add_retention(second, {4, 4, 4});  // 1
+  for (const int lag : {16, 32})
+    add_evaluation(store, {.run_id = second, .step = 100},
+                   score_of("retention", "overwrite_bits", lag / 16,
+                            R"({"values":16,"lag":)" + std::to_string(lag) + "}"));
   const Figure figure = section(report(), "retention").figures[0];
   EXPECT_THAT(column(figure.table, "retention"), ElementsAre("0.75"));
   EXPECT_THAT(column(figure.table, "retention_low"), ElementsAre("0.5"));
   EXPECT_THAT(column(figure.table, "retention_high"), ElementsAre("1"));
+  EXPECT_THAT(column(figure.table, "overwrite_bits"), ElementsAre("1.5"));
+  EXPECT_THAT(column(figure.table, "furthest_lag"), ElementsAre("64"));
   EXPECT_THAT(column(figure.table, "seeds"), ElementsAre("2"));
   // The mean curve is 4, 3, 1.5: half of 4 lies two thirds of the way from lag 32 to 64, 2^(5 + 2/3).
   EXPECT_THAT(column(figure.table, "half_life_tokens"), ElementsAre("51"));

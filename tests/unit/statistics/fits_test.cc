@@ -77,13 +77,16 @@ TEST(Capacity, IsTheLargestNumberStillRecalled) {
   EXPECT_EQ(capacity_90({}).pairs, 0);
 }
 
-TEST(Retention, IsTheMeanShareOverThePowersOf2) {
-  // log2 16 = 4 bits. 16: 4/4, 32: 2/4, 64: below 0 counts as 0; 20 is no power of 2.
-  const std::vector<Information> curve{{16, 4}, {20, 1}, {32, 2}, {64, -1}};
-  EXPECT_DOUBLE_EQ(*retention(curve, 64, 16), 0.5);
-  EXPECT_DOUBLE_EQ(*retention(curve, 63, 16), 0.75);
-  EXPECT_FALSE(retention(curve, 128, 16)) << "lag 128 was not measured";
-  EXPECT_FALSE(retention(curve, 15, 16));
+TEST(Retention, CountsTheShareOfEachLag) {
+  EXPECT_EQ(retained_share(4, 16), 1);
+  EXPECT_EQ(retained_share(1, 16), 0.25);
+  EXPECT_EQ(retained_share(-1, 16), 0) << "worse than guessing loses no more than all";
+}
+
+TEST(Retention, ReachesAsFarAsEveryPowerOf2WasMeasured) {
+  EXPECT_EQ(furthest_lag(std::vector<Information>{{32, 1}, {16, 1}, {64, 1}, {256, 1}}), 64);
+  EXPECT_EQ(furthest_lag(std::vector<Information>{{20, 1}, {32, 1}}), 0);
+  EXPECT_EQ(furthest_lag({}), 0);
 }
 
 TEST(HalfLife, IsInterpolatedInTheLogarithm) {
