@@ -9,6 +9,7 @@
 
 #include "ops/gates.h"
 #include "ops/layer.h"
+#include "ops/parts.h"
 #include "rule/abi.h"
 #include "scan/chunk.h"
 #include "scan/remade.h"
@@ -104,8 +105,9 @@ class Mamba2 final : public Rule {
                      LayerState* state) const override {
     const std::int64_t batch = x_BTD.size(0), tokens = x_BTD.size(1);
     const bool resumes = state && !state->tensors.empty();
-    const auto parts =
-        ops::linear(x_BTD, weights["in_proj.weight"]).split_with_sizes({inner_, channels_, heads_}, -1);
+    const std::int64_t of_group = inner_ / norm_groups_;
+    const auto parts = ops::parts(ops::linear(x_BTD, weights["in_proj.weight"]),
+                                  {{norm_groups_, of_group}, {channels_}, {heads_}});
     const at::Tensor &z = parts[0], &dt = parts[2];
 
     at::Tensor carried = resumes && taps_ > 1 ? state->tensors[1] : at::Tensor();
@@ -137,13 +139,13 @@ class Mamba2 final : public Rule {
       state->position += tokens;
     }
 
-    const std::int64_t of_group = inner_ / norm_groups_, shared = std::gcd(of_group, width_);
+    const std::int64_t shared = std::gcd(of_group, width_);
     const auto by_group = [&](const at::Tensor& y) {
       return remade_reshape(y, {batch, tokens, norm_groups_, of_group});
     };
     const at::Tensor D = weights["D"].unsqueeze(-1).expand({heads_, width_ / shared});
     const at::Tensor y = ops::gated_rms_norm(
-        by_group(outputs.o_BTHV), by_group(z), norms_first_ ? ops::NormGate::silu : ops::NormGate::silu_first,
+        by_group(outputs.o_BTHV), z, norms_first_ ? ops::NormGate::silu : ops::NormGate::silu_first,
         weights["norm.weight"].view({norm_groups_, of_group}), eps_,
         {.x = by_group(x_BTHP), .D = D.reshape({norm_groups_, of_group / shared})});
     return ops::linear(remade_reshape(y, {batch, tokens, inner_}), weights["out_proj.weight"]);

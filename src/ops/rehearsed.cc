@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "ops/cuda/problem.h"
+#include "ops/parts.h"
 #include "scan/rehearsal.h"
 
 namespace mdnlab::ops {
@@ -44,7 +45,7 @@ constexpr FusedConvolution convolution{
         [](const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor&,
            const at::Tensor&) {
           const at::Tensor sums = shares(x);
-          return FusedConvolution::Gradients{dense(x), dense(weight), dense_or_none(bias)};
+          return FusedConvolution::Gradients{room_for_gradient(x), dense(weight), dense_or_none(bias)};
         }};
 
 constexpr FusedQueryKey query_key{
@@ -117,7 +118,8 @@ constexpr FusedNorm norm{
           const bool dadd_is_dx = !in.scale.defined() && in.dtype == in.x.scalar_type();
           const at::Tensor dx = dense(in.x), dadd = dadd_is_dx ? dx : dense(adjoints.y);
           return FusedNorm::Gradients{dx, wants_dadd ? dadd : at::Tensor(), dense_or_none(in.scale),
-                                      dense_or_none(in.gate), dense(in.weight)};
+                                      in.gate.defined() ? room_for_gradient(in.gate) : in.gate,
+                                      dense(in.weight)};
         }};
 
 constexpr FusedSwiglu swiglu{

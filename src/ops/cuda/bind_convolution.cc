@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "ops/cuda/bind.h"
+#include "ops/parts.h"
 #include "scan/cuda/device.h"
 
 namespace mdnlab::ops::cuda {
@@ -17,7 +18,8 @@ class Convolution {
  public:
   Convolution(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
               const at::Tensor& position)
-      : x_(x),
+      : given_(x),
+        x_(x),
         taps_(weight.size(0)),
         weight_(aligned(taps_ == kTaps ? weight : at::constant_pad_nd(weight, {0, 0, 0, kTaps - taps_}))) {
     problem.T = x.size(1);
@@ -40,10 +42,12 @@ class Convolution {
   // dx, and what each run adds to the gradient of the weights and, behind them, of something a channel.
   void backward(const at::Tensor& dy) {
     dy_ = aligned(dy);
-    dx = at::empty(x_.tensor.sizes(), x_.tensor.options());
+    const Rows room(room_for_gradient(given_));
+    dx = room.tensor;
     shares_ = at::empty({(kTaps + 1) * problem.runs, problem.C}, weight_.options());
     problem.dy_BTC = dy_.const_data_ptr();
     problem.dx_BTC = dx.mutable_data_ptr();
+    problem.dx_stride = room.stride;
     problem.dweight_RWC = shares_.mutable_data_ptr<float>();
   }
   float* more_shares() { return problem.dweight_RWC + kTaps * problem.runs * problem.C; }
@@ -60,6 +64,7 @@ class Convolution {
   at::Tensor dx;
 
  private:
+  at::Tensor given_;
   Rows x_;
   std::int64_t taps_;
   at::Tensor weight_, bias_, position_, dy_, shares_;

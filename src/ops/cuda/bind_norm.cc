@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "ops/cuda/bind.h"
+#include "ops/parts.h"
 #include "scan/cuda/device.h"
 
 namespace mdnlab::ops::cuda {
@@ -110,8 +111,12 @@ FusedNorm::Gradients norm_gradients(const FusedNorm::Inputs& in, const FusedNorm
   const bool dadd_is_dx = !in.scale.defined() && in.dtype == in.x.scalar_type();
   if (wants_dadd) made.dadd = dadd_is_dx ? made.dx : at::empty(in.x.sizes(), dy.options());
   if (wants_dadd && !dadd_is_dx) problem.dadd = made.dadd.mutable_data_ptr();
-  if (in.gate.defined())
-    problem.dz = (made.dgate = at::empty(in.gate.sizes(), dy.options())).mutable_data_ptr();
+  if (in.gate.defined()) {
+    const Rows room(room_for_gradient(in.gate));
+    made.dgate = room.tensor;
+    problem.dz = made.dgate.mutable_data_ptr();
+    problem.dz_stride = room.stride;
+  }
   const at::Tensor shares = at::empty({call.shares, problem.N}, call.weight.options());
   problem.dweight_SN = shares.mutable_data_ptr<float>();
   at::Tensor scale_shares;

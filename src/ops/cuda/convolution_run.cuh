@@ -38,7 +38,7 @@ struct ConvolutionRun {
     return static_cast<const T*>(in.x_BTC) + start * in.x_stride + channel +
            n * static_cast<int>(in.x_stride);
   }
-  // In y, dy and dx.
+  // In y and dy.
   template <class Pointer>
   MDNLAB_DEVICE Pointer at(Pointer array, int n) const {
     return array + start * in.C + channel + n * static_cast<int>(in.C);
@@ -87,6 +87,11 @@ struct ConvolutionAdjoint {
 
   MDNLAB_DEVICE const T* dy_at(int n) const { return of.at(static_cast<const T*>(of.in.dy_BTC), n); }
 
+  MDNLAB_DEVICE T* dx_at(int n) const {
+    return static_cast<T*>(of.in.dx_BTC) + of.start * of.in.dx_stride + of.channel +
+           n * static_cast<int>(of.in.dx_stride);
+  }
+
   // The step's j-th token, which is the run's n-th, one more than before.
   MDNLAB_DEVICE void take(int j, int n, int reach, const Quad& dsum) {
     dx[j] = Quad{};
@@ -101,7 +106,7 @@ struct ConvolutionAdjoint {
       }
     }
     const int s = n - kPast;
-    Machine::store_if(0 <= s && s < of.tokens, of.at(static_cast<T*>(of.in.dx_BTC), s), dx[(j + 1) % kStep]);
+    Machine::store_if(0 <= s && s < of.tokens, dx_at(s), dx[(j + 1) % kStep]);
   }
 
   // Before the step that is for dx alone.

@@ -75,14 +75,13 @@ struct NormRun {
     if constexpr (kGatesFirst || (!kGated && !kBackward)) ask<Y>(asked.add, in.add, row * in.add_stride, end);
     if constexpr (!kGated && kBackward) ask<X>(asked.dsum, in.dsum, at, end);
   }
-  // body(at, asked, ask_next) for each row, `at` its first number. Once it has what was asked for, body asks
-  // for the next row.
+  // body(row, asked, ask_next) for each row. Once it has what was asked for, body asks for the next one.
   template <bool kBackward, class Body>
   MDNLAB_DEVICE void each_row(const Body& body) const {
     Asked asked;
     ask_row<kBackward>(asked, run);
     for (std::int64_t row = run; row < in.rows; row += in.runs)
-      body(row * in.N, asked, [&] { ask_row<kBackward>(asked, row + in.runs); });
+      body(row, asked, [&] { ask_row<kBackward>(asked, row + in.runs); });
   }
 
   template <class Bits>
@@ -99,7 +98,8 @@ struct NormRun {
   }
 
   MDNLAB_DEVICE void forward() {
-    each_row<false>([&](std::int64_t at, const Asked& asked, const auto& ask_next) {
+    each_row<false>([&](std::int64_t row, const Asked& asked, const auto& ask_next) {
+      const std::int64_t at = row * in.N;
       Quad u[Q];
       [[maybe_unused]] Quad z[Q], add[Q];
       widen(u, asked.x);
@@ -134,7 +134,8 @@ struct NormRun {
   MDNLAB_DEVICE void backward() {
     Quad dweight[Q]{};
     float dscale[Q]{};
-    each_row<true>([&](std::int64_t at, const Asked& asked, const auto& ask_next) {
+    each_row<true>([&](std::int64_t row, const Asked& asked, const auto& ask_next) {
+      const std::int64_t at = row * in.N;
       Quad u[Q], v[Q];
       [[maybe_unused]] Quad z[Q], add[Q], dsum[Q], slope_of_u[Q], slope_of_v[Q], value[Q];
       widen(u, asked.x);
@@ -178,7 +179,7 @@ struct NormRun {
         }
       });
       write<X>(in.dx, at, dx);
-      if constexpr (kGated) write<Y>(in.dz, at, dz);
+      if constexpr (kGated) write<Y>(in.dz, row * in.dz_stride, dz);
       if constexpr (kGatesFirst) {
         each_number([&](int i, int n) {
           dscale[i] += dx[i].value[n] * add[i].value[n];

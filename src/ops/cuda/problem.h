@@ -25,6 +25,7 @@ struct ShortConvolution {
   void* y_BTC;                      // forward
   const void* dy_BTC;               // backward
   void* dx_BTC;
+  std::int64_t dx_stride;
   float* dweight_RWC;  // [runs][W]: what each run adds
   float* dbias_RC;     // null: not wanted
 
@@ -97,6 +98,7 @@ struct Norm {
   void* dx;
   void* dadd;  // dx as Y; null: not wanted
   void* dz;
+  std::int64_t dz_stride;
   float* dweight_SN;  // [shares][N]: what the runs add
   float* dscale_SQ;   // [shares][N/4]: likewise
 };

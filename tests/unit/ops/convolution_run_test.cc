@@ -33,7 +33,8 @@ Results run_threads(const at::Tensor& x, const at::Tensor& weight, const at::Ten
   in.runs = B * in.runs_of_row();
   const at::Tensor all_taps = at::constant_pad_nd(weight, {0, 0, 0, cuda::kTaps - W});
   const at::Tensor weights = at::full({in.runs, cuda::kTaps, C}, kNaN), biases = at::full({in.runs, C}, kNaN);
-  const Results out{unwritten(x.sizes()), unwritten(x.sizes()), {}, {}};
+  const at::Tensor wider = unwritten({B, T, C + 8});  // as part of which dx is written
+  const Results out{unwritten(x.sizes()), wider.narrow(2, 4, C), {}, {}};
   in.x_BTC = x.const_data_ptr();
   in.weight_WC = all_taps.const_data_ptr<float>();
   in.bias_C = bias.defined() ? bias.const_data_ptr<float>() : nullptr;
@@ -41,6 +42,7 @@ Results run_threads(const at::Tensor& x, const at::Tensor& weight, const at::Ten
   in.y_BTC = out.y.mutable_data_ptr();
   in.dy_BTC = dy.const_data_ptr();
   in.dx_BTC = out.dx.mutable_data_ptr();
+  in.dx_stride = C + 8;
   in.dweight_RWC = weights.mutable_data_ptr<float>();
   in.dbias_RC = biases.mutable_data_ptr<float>();
   for (std::int64_t run = 0; run < in.runs; ++run) {

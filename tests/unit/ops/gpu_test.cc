@@ -23,6 +23,7 @@
 #include "check/stopwatch.h"
 #include "ops/cross_entropy.h"
 #include "ops/fused.h"
+#include "ops/parts.h"
 #include "scan/cuda_module.h"
 
 namespace mdnlab::ops {
@@ -61,13 +62,13 @@ Operation convolution(std::int64_t B, std::int64_t T, std::int64_t C, std::int64
           }};
 }
 
-// Of a part of a wider tensor.
+// Of a part of a wider tensor, where its gradient goes too.
 Operation part_convolution() {
   return {"short_convolution",
           {at::randn({2, 35, 40})},
           {at::randn({12, 1, 4})},
           [](const Tensors& x, const Tensors& w) {
-            return Tensors{short_convolution(x[0].narrow(2, 8, 12), w[0], {}, {}, nullptr)};
+            return Tensors{short_convolution(parts(x[0], {{8}, {12}, {20}})[1], w[0], {}, {}, nullptr)};
           }};
 }
 
@@ -139,7 +140,7 @@ Operation skipping_norm(std::int64_t rows, std::int64_t N, std::int64_t heads, N
           {at::randn({N}), at::randn({heads})},
           [=](const Tensors& x, const Tensors& w) {
             const Skip skip{x[2].narrow(1, 0, N), w[1]};
-            return Tensors{gated_rms_norm(x[0], x[1].narrow(1, 8, N), kind, w[0], 1e-6, skip)};
+            return Tensors{gated_rms_norm(x[0], parts(x[1], {{8}, {N}})[1], kind, w[0], 1e-6, skip)};
           }};
 }
 

@@ -38,7 +38,8 @@ void compare(const Case& choice) {
                    z = at::randn({choice.rows, choice.width + 8}).narrow(1, 4, choice.width),
                    weight = at::randn({choice.width}), dy = random(), dsum = random(),
                    scale = at::randn({choice.scales});
-  const at::Tensor y = empty(), sum = empty(), dx = empty(), dadd = empty(), dz = empty();
+  const at::Tensor y = empty(), sum = empty(), dx = empty(), dadd = empty(),
+                   dz = unwritten({choice.rows, choice.width + 4}).narrow(1, 4, choice.width);
   cuda::Norm in{.rows = choice.rows,
                 .add_stride = choice.width,
                 .z_stride = z.stride(0),
@@ -66,6 +67,7 @@ void compare(const Case& choice) {
   back.dy = dy.const_data_ptr();
   back.dx = dx.mutable_data_ptr();
   back.dz = dz.mutable_data_ptr();
+  back.dz_stride = dz.stride(0);
   back.dweight_SN = shares.mutable_data_ptr<float>();
   const at::Tensor scale_shares = unwritten({in.runs, choice.width / cuda::kChannels});
   back.dscale_SQ = scale_shares.mutable_data_ptr<float>();

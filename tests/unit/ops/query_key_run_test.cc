@@ -40,6 +40,7 @@ struct Side {
     in.y_BTC = y.mutable_data_ptr();
     in.dy_BTC = dy.const_data_ptr();
     in.dx_BTC = dx.mutable_data_ptr();
+    in.dx_stride = in.C;
     in.dweight_RWC = shares.mutable_data_ptr<float>();
     return in;
   }
