@@ -55,7 +55,7 @@ Section influence_section(const Results& results) {
       }
       if (!series.points.empty()) chart.series.push_back(std::move(series));
     }
-    figure.legend = legend_of(drawn);
+    for (const Series& series : chart.series) figure.legend.push_back({series.name, series.style});
     figure.panels.push_back({"", line_chart(chart)});
     section.figures.push_back(std::move(figure));
   }

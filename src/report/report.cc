@@ -49,7 +49,7 @@ Report make_report(const std::filesystem::path& database, const Plugins& plugins
   const auto number_of = [&](const char* table) {
     return store.sql().integer(fmt::format("select count(*) from {}", table));
   };
-  Report report{.title = "mdnlab: " + database.stem().string()};
+  Report report{.title = "Report of " + database.filename().string()};
   if (const std::int64_t runs = number_of("run"), scores = number_of("evaluation"),
       benches = number_of("bench");
       runs + scores + benches == 0) {

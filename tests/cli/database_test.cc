@@ -160,7 +160,7 @@ TEST_F(OneRun, TheReportIsATableAPageMarkdownOrCsv) {
   EXPECT_THAT(read_text(*folder_ / "report.html"),
               AllOf(testing::StartsWith("<!DOCTYPE html>"), HasSubstr("Leaderboard")));
   EXPECT_THAT(read_text(*folder_ / "report.md"),
-              AllOf(testing::StartsWith("# mdnlab"), HasSubstr("## Leaderboard")));
+              AllOf(testing::StartsWith("# Report of mdnlab.db\n"), HasSubstr("## Leaderboard")));
   EXPECT_THAT(read_text(*folder_ / "tables/leaderboard_1.csv"), testing::StartsWith("rule,options,"));
   ASSERT_EQ(mdnlab({"report", "-o", "table.csv"}).code, 0);
   EXPECT_EQ(read_text(*folder_ / "table.csv"), mdnlab({"report", "--csv"}).out);

@@ -46,8 +46,8 @@ class Filler:
         failed = rule == 'mamba2' and seed == 3 and state_bytes == STATES[0]
         state = 'diverged' if diverged else 'failed' if failed else 'done'
         step = 700 if diverged or failed else 1000
-        config = {'schema': 1, 'name': sweep + self.evil, 'rule': {'name': rule, 'head_dim': state_bytes >> 10},
-                  'model': {'hidden_size': 128, 'num_hidden_layers': 2, 'num_heads': 2}, 'task': {'name': task},
+        config = {'schema': 1, 'name': sweep + self.evil, 'rule': {'name': rule},
+                  'model': {'hidden_size': 128, 'num_hidden_layers': 2, 'num_heads': 2, 'head_dim': state_bytes >> 10}, 'task': {'name': task},
                   'train': {'batch_size': 8, 'seq_len': context, 'steps': 1000, 'lr': lr, 'seed': seed}}
         yaml = '\n'.join(f'{key}: {json.dumps(value)}' for key, value in config.items()) + '\n'
         error = {'diverged': f'the loss is not finite since step 690, first in layer 1{self.evil}',
