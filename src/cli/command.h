@@ -15,6 +15,7 @@ struct Command {
 
 extern const Command data_command;
 extern const Command doctor_command;
+extern const Command eval_command;
 extern const Command export_command;
 extern const Command generate_command;
 extern const Command import_command;

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/log.h"
@@ -91,7 +92,40 @@ int info(std::span<const std::string> words) {
   return 0;
 }
 
-// Items as a model meets them: tokens, and the label of each position that has one.
+using Json = nlohmann::ordered_json;
+
+// Sequences to train on: tokens, and the label of each position that has one.
+Json training_items(const Task& task, std::int64_t count) {
+  const Batch batch = task.training(0, count);
+  Json items = Json::array();
+  const std::int64_t length = batch.tokens_BT.size(1);
+  for (std::int64_t row = 0; row < batch.tokens_BT.size(0); ++row) {
+    Json tokens = Json::array(), labels = Json::array();
+    for (std::int64_t t = 0; t < length; ++t) {
+      const std::int64_t at = row * length + t, label = batch.labels_BT.data_ptr<std::int64_t>()[at];
+      tokens.push_back(batch.tokens_BT.data_ptr<std::int64_t>()[at]);
+      if (label != no_label) labels.push_back({t, label});
+    }
+    items.push_back({{"tokens", tokens}, {"labels", labels}});
+  }
+  return items;
+}
+
+// The first items of a task that only asks.
+Json asked_items(const Items& items, std::int64_t count) {
+  Json list = Json::array();
+  for (std::int64_t i = 0; i < std::min(count, items.count()); ++i) {
+    const Item item = items.item(i);
+    Json labels = Json::array();
+    for (const Label& label : item.labels) labels.push_back({label.position, label.token});
+    list.push_back({{"tokens", item.prompt}, {"labels", labels}});
+    if (!item.continuations.empty()) list.back()["continuations"] = item.continuations;
+    if (item.most_tokens > 0) list.back()["most_tokens"] = item.most_tokens;
+  }
+  return list;
+}
+
+// Items as a model meets them.
 int sample(std::span<const std::string> words) {
   Arguments arguments({.usage = "mdnlab data sample --task TASK [options]",
                        .about = "Prints items that a task makes: token ids, and [position, label] pairs.",
@@ -123,24 +157,15 @@ int sample(std::span<const std::string> words) {
   context.base = ".";
   const std::unique_ptr<Task> task =
       kind.make(read_settings(arguments.texts("set"), "task", kind.fields), context);
-  const Batch batch = task->training(0, arguments.integer("count", 1));
-
-  nlohmann::ordered_json items = nlohmann::ordered_json::array();
-  const std::int64_t length = batch.tokens_BT.size(1);
-  for (std::int64_t row = 0; row < batch.tokens_BT.size(0); ++row) {
-    nlohmann::ordered_json tokens = nlohmann::ordered_json::array(), labels = nlohmann::ordered_json::array();
-    for (std::int64_t t = 0; t < length; ++t) {
-      const std::int64_t at = row * length + t, label = batch.labels_BT.data_ptr<std::int64_t>()[at];
-      tokens.push_back(batch.tokens_BT.data_ptr<std::int64_t>()[at]);
-      if (label != no_label) labels.push_back({t, label});
-    }
-    items.push_back({{"tokens", tokens}, {"labels", labels}});
-  }
+  const std::int64_t count = arguments.integer("count", 1);
+  const Json items =
+      kind.trains ? training_items(*task, count) : asked_items(*task->items(Split::test), count);
   if (arguments.has("json")) {
     print(nlohmann::ordered_json{{"task", kind.name}, {"items", items}}.dump() + "\n");
   } else {
-    for (const auto& item : items)
-      print(fmt::format("tokens {}\nlabels {}\n", item["tokens"].dump(), item["labels"].dump()));
+    for (const Json& item : items) {
+      for (const auto& [key, value] : item.items()) print(fmt::format("{} {}\n", key, value.dump()));
+    }
   }
   return 0;
 }

@@ -20,10 +20,10 @@ namespace mdnlab {
 
 namespace {
 
-constexpr std::array commands{&run_command,    &plan_command,     &status_command, &query_command,
-                              &report_command, &rules_command,    &data_command,   &merge_command,
-                              &score_command,  &generate_command, &import_command, &export_command,
-                              &doctor_command, &worker_command};
+constexpr std::array commands{&run_command,    &plan_command,   &status_command,   &query_command,
+                              &report_command, &rules_command,  &data_command,     &merge_command,
+                              &eval_command,   &score_command,  &generate_command, &import_command,
+                              &export_command, &doctor_command, &worker_command};
 
 std::string overview() {
   std::string text =

@@ -13,10 +13,12 @@
 
 #include "base/text.h"
 #include "eval/evaluate.h"
+#include "run/evaluation.h"
 #include "run/machine.h"
 #include "run/memory.h"
 #include "run/numerics.h"
 #include "run/planner.h"
+#include "run/stop.h"
 #include "run/training_memory.h"
 #include "run/utilisation.h"
 #include "store/evaluations.h"
@@ -30,20 +32,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-volatile std::sig_atomic_t stop_requested = 0;
-
-void listen_for_stop() {
-  struct sigaction action {};
-  action.sa_handler = [](int) { stop_requested = 1; };
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
-  std::signal(SIGPIPE, SIG_IGN);
-  prctl(PR_SET_PDEATHSIG, SIGTERM);  // nobody would read the progress of an orphan
-}
-
 void tell(const nlohmann::ordered_json& line) {
   const std::string text = line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-  if (std::fputs(text.c_str(), stdout) < 0 || std::fflush(stdout) != 0) stop_requested = 1;
+  if (std::fputs(text.c_str(), stdout) < 0 || std::fflush(stdout) != 0) request_stop();
 }
 
 void tell(const std::string& message) { tell(nlohmann::ordered_json{{"message", message}}); }
@@ -82,7 +73,7 @@ void claim(Store& store, const RunRow& run, std::int64_t machine, std::int64_t b
   const auto give_up = Clock::now() + std::chrono::seconds(60);
   while (!claim_run(store, run.id, this_worker(), machine, build)) {
     const std::optional<RunRow> now = find_run(store, run.plan.key);
-    if (stop_requested || Clock::now() > give_up) {
+    if (stop_requested() || Clock::now() > give_up) {
       throw Error(Code::failed, fmt::format("another process trains this run: pid {}",
                                             now && now->worker ? now->worker->pid : 0));
     }
@@ -90,11 +81,23 @@ void claim(Store& store, const RunRow& run, std::int64_t machine, std::int64_t b
   }
 }
 
-// `eval:` entries see the same corpus and seed as the training task.
-void evaluate_at_end(const LanguageModel& model, const RunConfig& config, TaskMaker& tasks, Sink& sink) {
-  for (const TaskChoice& choice : config.evaluations) {
-    for (const Score& score : evaluate(model, *tasks.make(choice, config), Split::test)) sink.score(score);
+// `eval:` entries see the same corpus and seed as the training task. False: told to stop.
+bool evaluate_at_end(const LanguageModel& model, const RunConfig& config, TaskMaker& tasks, Store& store,
+                     const EvaluatedModel& identity) {
+  for (std::size_t i = 0; i < config.evaluations.size(); ++i) {
+    const TaskChoice& choice = config.evaluations[i];
+    const std::unique_ptr<Task> task = tasks.make(choice, config);
+    EvaluationHooks hooks{.should_stop = stop_requested, .progress = {}};
+    Clock::time_point told = Clock::now();
+    hooks.progress = [&](std::int64_t done, std::int64_t count) {
+      if (Clock::now() - told < std::chrono::seconds(5)) return;
+      told = Clock::now();
+      tell(fmt::format("eval {}: {} of {} items", choice.kind->name, done, count));
+    };
+    if (!evaluate_and_store(store, identity, model, config.train.text("dtype"), choice, *task, hooks))
+      return false;
   }
+  return true;
 }
 
 struct Attempt {
@@ -126,7 +129,7 @@ TrainingResult train_and_evaluate(const Attempt& attempt, const PlannedRun& plan
 
   Clock::time_point told{};
   TrainingHooks hooks;
-  hooks.should_stop = [] { return stop_requested != 0; };
+  hooks.should_stop = [] { return stop_requested(); };
   hooks.evaluate = [&](std::int64_t at) {
     for (const Score& score : evaluate(model, *task, Split::valid))
       sink.metric(at, "valid/" + score.metric, score.value);
@@ -148,10 +151,11 @@ TrainingResult train_and_evaluate(const Attempt& attempt, const PlannedRun& plan
                                 {"skipped", now.skipped},
                                 {"tokens_per_second", now.tokens_per_second}});
   };
-  const TrainingResult result = trainer.train(measured, hooks);
+  TrainingResult result = trainer.train(measured, hooks);
   sink.flush(result.step);
   if (told_skip) tell(fmt::format("skipped {} of {} steps", result.skipped, result.step));
-  if (result.end == TrainingEnd::finished) evaluate_at_end(model, config, tasks, sink);
+  if (result.end == TrainingEnd::finished && !evaluate_at_end(model, config, tasks, store, identity))
+    result.end = TrainingEnd::interrupted;
   return result;
 }
 
@@ -189,6 +193,8 @@ std::filesystem::path run_folder(const std::filesystem::path& database, const st
 
 int execute_run(const RunOrder& order, const Plugins& plugins) {
   listen_for_stop();
+  std::signal(SIGPIPE, SIG_IGN);
+  prctl(PR_SET_PDEATHSIG, SIGTERM);  // nobody would read the progress of an orphan
   Store store = Store::open(order.database);
   const std::optional<RunRow> run = find_run(store, order.key);
   if (!run) throw Error(Code::store, "no run has the key " + quote(order.key));

@@ -1,10 +1,15 @@
 #include "run/open_model.h"
 
+#include <set>
 #include <string_view>
+#include <vector>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/text.h"
 #include "run/execute.h"
+#include "run/machine.h"
+#include "store/facts.h"
 #include "store/runs.h"
 #include "train/checkpoint.h"
 
@@ -51,6 +56,27 @@ StoredModel open_model(const std::string& word, const fs::path& database, const 
                  .expected = "a checkpoint folder, another project's model folder, or run:KEYPREFIX"});
   }
   return read_stored_model(word, plugins);
+}
+
+EvaluatedModel identify_model(const std::string& word, const StoredModel& model, Store& store) {
+  EvaluatedModel identity{.run_id = {},
+                          .step = {},
+                          .digest = {},
+                          .machine_id = ensure_machine(store, machine_facts()),
+                          .build_id = ensure_build(store, build_facts())};
+  if (word.starts_with(run_prefix)) {
+    identity.run_id = find_run_by_prefix(store, word.substr(run_prefix.size())).id;
+    identity.step = std::stoll(split(model.folder.filename().string(), '-').back());  // step-000000123
+    return identity;
+  }
+  std::set<std::string> digests;
+  for (const fs::directory_entry& file : fs::directory_iterator(model.folder)) {
+    const std::string name = file.path().filename().string();
+    if (name.starts_with("model") && name.ends_with(".safetensors")) digests.insert(sha256_file(file.path()));
+  }
+  identity.digest = digests.size() == 1 ? *digests.begin()
+                                        : sha256(join(std::vector(digests.begin(), digests.end()), "\n"));
+  return identity;
 }
 
 }  // namespace mdnlab

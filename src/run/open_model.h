@@ -5,6 +5,7 @@
 #include <string>
 
 #include "interop/stored_model.h"
+#include "store/evaluations.h"
 
 namespace mdnlab {
 
@@ -13,5 +14,9 @@ namespace mdnlab {
 // Code::failed: a run without a checkpoint that verifies.
 StoredModel open_model(const std::string& word, const std::filesystem::path& database,
                        const Plugins& plugins);
+
+// Whose the scores of that model are: of the run at the checkpoint's step, or of weights known by their
+// digest.
+EvaluatedModel identify_model(const std::string& word, const StoredModel& model, Store& store);
 
 }  // namespace mdnlab

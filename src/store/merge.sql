@@ -61,6 +61,9 @@ insert into main.metric (run_id, step, name, value)
 
 delete from main.evaluation where run_id in (select id from run_map where replaced);
 
+-- Evaluations under way stay where they are: only their scores are results.
+delete from main.asking where run_id in (select id from run_map where replaced);
+
 create temp table evaluation_map as
   select theirs.id as source_id, run_map.id as run_id,
     (select coalesce(max(id), 0) from main.evaluation) + row_number() over (order by theirs.id) as id

@@ -132,6 +132,7 @@ void resume_from(Store& store, std::int64_t run_id, std::int64_t step) {
   Transaction transaction(store.sql());
   store.sql().run("delete from metric where run_id = ? and step > ?", run_id, step);
   store.sql().run("delete from evaluation where run_id = ? and step > ?", run_id, step);
+  store.sql().run("delete from asking where run_id = ? and step > ?", run_id, step);
   store.sql().run(
       "update run set step = ?2, attempt_step = ?2, (attempt_at, updated_at) = (select now, now"
       " from (select strftime('%Y-%m-%dT%H:%M:%fZ', 'now') as now)) where id = ?1",

@@ -1,5 +1,5 @@
 // The database file, opened and checked. Rows go in and out through runs.h, metrics.h, evaluations.h,
-// benches.h, facts.h and status.h; a user's SQL through query.h; other files through merge.h.
+// askings.h, benches.h, facts.h and status.h; a user's SQL through query.h; other files through merge.h.
 //
 // Many processes of one host may have the same file open and write it at once: each function that writes is
 // one transaction. A value belongs to one thread, and must not cross a fork.

@@ -28,7 +28,12 @@ std::span<const TaskKind> task_kinds() {
                                 variable_tracking_task,
                                 common_words_task,
                                 frequent_words_task,
-                                babi_long_task};
+                                babi_long_task,
+                                choice_task,
+                                contains_task,
+                                lambada_task,
+                                wikitext_task,
+                                perplexity_by_position_task};
   return kinds;
 }
 

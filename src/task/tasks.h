@@ -19,5 +19,10 @@ extern const TaskKind variable_tracking_task;
 extern const TaskKind common_words_task;
 extern const TaskKind frequent_words_task;
 extern const TaskKind babi_long_task;
+extern const TaskKind choice_task;
+extern const TaskKind contains_task;
+extern const TaskKind lambada_task;
+extern const TaskKind wikitext_task;
+extern const TaskKind perplexity_by_position_task;
 
 }  // namespace mdnlab

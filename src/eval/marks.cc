@@ -1,0 +1,140 @@
+#include "eval/marks.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <tuple>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/text.h"
+
+namespace mdnlab {
+
+namespace {
+
+using nlohmann::json;
+
+// Of one item in one score.
+struct Part {
+  const MarkedItem* item;
+  double sum = 0, weight = 0;
+  bool is_weighted = false;
+};
+
+struct Group {
+  Mean mean = Mean::plain;
+  std::vector<Part> parts;
+
+  void add(const MarkedItem& item, const ItemValue& value) {
+    mean = value.mean;
+    if (parts.empty() || parts.back().item != &item) parts.push_back({&item});
+    Part& part = parts.back();
+    part.sum += value.weight * value.value;
+    part.weight += value.weight;
+    part.is_weighted |= value.weight != 1;
+  }
+};
+
+using Key = std::tuple<std::string, std::optional<std::int64_t>, std::optional<double>, std::string>;
+
+void set_weighted_mean(Score& score, const Group& group) {
+  double sum = 0, weight = 0;
+  for (const Part& part : group.parts) {
+    sum += part.sum;
+    weight += part.weight;
+  }
+  score.n = std::llround(weight);
+  score.value = sum / weight;
+}
+
+void set_mean_of_items(Score& score, const Group& group) {
+  const auto n = static_cast<double>(group.parts.size());
+  for (const Part& part : group.parts) {
+    const double value = part.sum / part.weight;
+    score.value += value / n;
+    score.items.push_back({.item = part.item->index,
+                           .value = value,
+                           .prompt_digest = part.item->prompt_digest,
+                           .answer = part.item->mark.answer,
+                           .prediction = part.item->mark.prediction});
+  }
+  score.n = std::ssize(group.parts);
+  double squares = 0;
+  for (const ScoredItem& item : score.items) squares += std::pow(item.value - score.value, 2);
+  if (score.n > 1) score.stderr_value = std::sqrt(squares / (n - 1) / n);
+}
+
+}  // namespace
+
+MarkedItem marked(std::int64_t index, const Item& item, Mark mark) {
+  const auto* bytes = reinterpret_cast<const char*>(item.prompt.data());
+  return {index, sha256({bytes, item.prompt.size() * sizeof(std::int64_t)}), item.length, item.depth,
+          std::move(mark)};
+}
+
+std::string marked_json(const MarkedItem& item) {
+  json values = json::array();
+  for (const ItemValue& value : item.mark.values) {
+    // As text: JSON has no infinity, and every bit counts.
+    values.push_back({value.metric, shortest(value.value), shortest(value.weight),
+                      value.mean == Mean::exponential, value.cell});
+  }
+  json whole{{"prompt_digest", item.prompt_digest},
+             {"answer", item.mark.answer},
+             {"prediction", item.mark.prediction},
+             {"values", values}};
+  if (item.length) whole["length"] = *item.length;
+  if (item.depth) whole["depth"] = *item.depth;
+  return whole.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+MarkedItem read_marked(std::int64_t index, const std::string& text) try {
+  const json whole = json::parse(text);
+  MarkedItem item{
+      .index = index, .prompt_digest = whole.at("prompt_digest"), .length = {}, .depth = {}, .mark = {}};
+  item.mark.answer = whole.at("answer");
+  item.mark.prediction = whole.at("prediction");
+  if (whole.contains("length")) item.length = whole["length"].get<std::int64_t>();
+  if (whole.contains("depth")) item.depth = whole["depth"].get<double>();
+  for (const json& value : whole.at("values")) {
+    item.mark.values.push_back({.metric = value.at(0),
+                                .value = std::stod(value.at(1).get<std::string>()),
+                                .weight = std::stod(value.at(2).get<std::string>()),
+                                .mean = value.at(3).get<bool>() ? Mean::exponential : Mean::plain,
+                                .cell = value.at(4)});
+  }
+  return item;
+} catch (const std::exception& error) {
+  throw Error(Code::failed,
+              {.what = "an item of an interrupted evaluation cannot be read", .found = error.what()});
+}
+
+std::vector<Score> scores_of(const std::string& task, const std::string& settings_json,
+                             std::span<const MarkedItem> items) {
+  std::map<Key, Group> groups;
+  for (const MarkedItem& item : items) {
+    for (const ItemValue& value : item.mark.values)
+      groups[{value.metric, item.length, item.depth, value.cell}].add(item, value);
+  }
+  std::vector<Score> scores;
+  for (const auto& [key, group] : groups) {
+    const auto& [metric, length, depth, cell] = key;
+    json settings = json::parse(settings_json);
+    settings.update(json::parse(cell));
+    Score score{
+        .task = task, .metric = metric, .length = length, .depth = depth, .settings_json = settings.dump()};
+    const bool is_weighted = std::ranges::any_of(group.parts, &Part::is_weighted);
+    if (is_weighted || group.mean == Mean::exponential) {
+      set_weighted_mean(score, group);
+      if (group.mean == Mean::exponential) score.value = std::exp(score.value);
+    } else {
+      set_mean_of_items(score, group);
+    }
+    scores.push_back(std::move(score));
+  }
+  return scores;
+}
+
+}  // namespace mdnlab

@@ -1,0 +1,113 @@
+#include "run/evaluation.h"
+
+#include <algorithm>
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "eval/ask.h"
+#include "eval/evaluate.h"
+#include "eval/marks.h"
+#include "store/askings.h"
+
+namespace mdnlab {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using nlohmann::json;
+
+// All that fixes items and answers.
+json asking_settings(const TaskChoice& choice, const Task& task, const std::string& dtype,
+                     at::Device device) {
+  json settings = json::parse(choice.options.json());
+  settings.erase("path");  // the digest says what lies there
+  settings["version"] = choice.kind->version;
+  if (const std::string digest = task.data_digest(); !digest.empty()) settings["data_digest"] = digest;
+  settings["dtype"] = dtype;
+  settings["device"] = device.is_cpu() ? "cpu" : "cuda";
+  return settings;
+}
+
+// Of one score: a list holds what other scores are told by.
+json score_settings(json settings) {
+  for (auto field = settings.begin(); field != settings.end();)
+    field = field->is_array() ? settings.erase(field) : std::next(field);
+  return settings;
+}
+
+// Items on their way into the store: each is written within seconds, many in one transaction.
+class Waiting {
+ public:
+  Waiting(Store& store, std::int64_t asking) : store_(store), asking_(asking) {
+    for (const AnsweredItem& item : answered_items(store, asking))
+      items_.push_back(read_marked(item.item, item.marked_json));
+  }
+
+  const std::vector<MarkedItem>& items() const { return items_; }
+
+  void add(MarkedItem item) {
+    unwritten_.push_back({item.index, marked_json(item)});
+    items_.push_back(std::move(item));
+    if (Clock::now() - written_ > std::chrono::seconds(2)) flush();
+  }
+
+  void flush() {
+    add_answered(store_, asking_, unwritten_);
+    unwritten_.clear();
+    written_ = Clock::now();
+  }
+
+ private:
+  Store& store_;
+  std::int64_t asking_;
+  std::vector<MarkedItem> items_;
+  std::vector<AnsweredItem> unwritten_;
+  Clock::time_point written_ = Clock::now();
+};
+
+std::vector<std::int64_t> unanswered(const Items& items, const std::vector<MarkedItem>& answered) {
+  std::set<std::int64_t> done;
+  for (const MarkedItem& item : answered) done.insert(item.index);
+  std::vector<std::int64_t> left;
+  for (std::int64_t index = 0; index < items.count(); ++index) {
+    if (!done.contains(index)) left.push_back(index);
+  }
+  return left;
+}
+
+}  // namespace
+
+std::optional<std::vector<Score>> evaluate_and_store(Store& store, const EvaluatedModel& identity,
+                                                     const LanguageModel& model, const std::string& dtype,
+                                                     const TaskChoice& choice, const Task& task,
+                                                     const EvaluationHooks& hooks) {
+  const std::unique_ptr<const Items> items = task.items(Split::test);
+  if (!items) {
+    std::vector<Score> scores = evaluate(model, task, Split::test);
+    for (const Score& score : scores) add_evaluation(store, identity, score);
+    return scores;
+  }
+  const json settings = asking_settings(choice, task, dtype, model.device());
+  const std::int64_t asking = ensure_asking(store, identity, choice.kind->name, settings.dump());
+  if (auto scores = ended_scores(store, asking)) return scores;
+
+  Waiting waiting(store, asking);
+  const std::vector<std::int64_t> left = unanswered(*items, waiting.items());
+  ask(model, *items, left,
+      {.answered =
+           [&](std::int64_t index, const Item& item, const Answer& answer) {
+             waiting.add(marked(index, item, items->mark(index, item, answer)));
+             hooks.progress(std::ssize(waiting.items()), items->count());
+           },
+       .should_stop = hooks.should_stop});
+  waiting.flush();
+  if (std::ssize(waiting.items()) < items->count()) return std::nullopt;
+  std::vector<MarkedItem> all = waiting.items();
+  std::ranges::sort(all, {}, &MarkedItem::index);
+  std::vector<Score> scores = scores_of(choice.kind->name, score_settings(settings).dump(), all);
+  end_asking(store, asking, identity, scores);
+  return scores;
+}
+
+}  // namespace mdnlab

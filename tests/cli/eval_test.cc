@@ -1,0 +1,157 @@
+// Evaluation from the command line.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "../unit/temporary_folder.h"
+#include "process.h"
+
+namespace mdnlab {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+// A run with an `eval:` list, and files to ask about.
+class Eval : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    folder_ = new TemporaryFolder;
+    std::ofstream text(*folder_ / "text.txt");
+    for (int line = 0; line < 100; ++line) text << "the cat sat on the mat. ";
+    text.close();
+    std::ofstream choices(*folder_ / "choice.jsonl"), prompts(*folder_ / "prompts.jsonl");
+    for (int i = 0; i < 200; ++i)
+      choices << R"({"context":"number )" << i << R"( is","choices":["odd","even"],"answer":)" << 1 - i % 2
+              << "}\n";
+    prompts << R"({"prompt":"the cat sat on the","answers":["Mat"]})"
+            << "\nnot json\n"
+            << R"({"prompt":"the cat","answers":["dog"]})"
+            << "\n";
+    choices.close();
+    prompts.close();
+    std::ofstream(*folder_ / "one.yaml")
+        << "schema: 1\nrule: gated_deltanet\nmodel: {hidden_size: 32, num_hidden_layers: 2, num_heads: 2}\n"
+           "data: {path: text.txt}\ntask: {name: text, length_factors: [1]}\n"
+           "train: {batch_size: 8, seq_len: 32, steps: 60, lr: 0.02}\n"
+           "eval: [{task: text, length_factors: [1]}, {task: contains, path: prompts.jsonl, generated: 8}]\n";
+    const Finished run = mdnlab({"run", "one.yaml"});
+    if (run.code != 0) throw std::runtime_error(run.err);
+    const auto status = nlohmann::json::parse(mdnlab({"status", "--json"}).out);
+    model_ = "run:" + status["runs"][0]["key"].get<std::string>();
+  }
+  static void TearDownTestSuite() { delete folder_; }
+  static Finished mdnlab(const std::vector<std::string>& words) {
+    return run_mdnlab(words, {.folder = folder_->path()});
+  }
+  static Finished eval(std::vector<std::string> more) {
+    more.insert(more.begin(), {"eval", model_});
+    return mdnlab(more);
+  }
+  static nlohmann::json query(const std::string& sql) {
+    return nlohmann::json::parse(mdnlab({"query", sql, "--json"}).out);
+  }
+
+  static TemporaryFolder* folder_;
+  static std::string model_;
+};
+
+TemporaryFolder* Eval::folder_ = nullptr;
+std::string Eval::model_;
+
+TEST_F(Eval, AListInYamlIsAskedWhenTheRunEnds) {
+  const auto rows = query(
+      "select metric, value, n, (select count(*) from evaluation_item where evaluation_id = evaluation.id) as items"
+      " from evaluation where task = 'contains'");
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_EQ(rows[0]["metric"], "accuracy");
+  EXPECT_EQ(rows[0]["value"], 0.5);  // the mat, no dog
+  EXPECT_EQ(rows[0]["items"], 2);
+  EXPECT_EQ(query("select count(*) as n from evaluation where task = 'text' and metric = 'loss'")[0]["n"], 1);
+
+  // The same question asked by hand is answered already.
+  const auto json = nlohmann::json::parse(
+      eval({"--task", "contains", "--path", "prompts.jsonl", "--set", "generated=8", "--json"}).out);
+  EXPECT_EQ(json["scores"][0]["value"], 0.5);
+  EXPECT_EQ(query("select count(*) as n from evaluation where task = 'contains'")[0]["n"], 1);
+}
+
+TEST_F(Eval, PrintsScoresAndStoresThemWithTheirItems) {
+  const Finished run = eval({"--task", "choice,contains", "--path", "prompts.jsonl"});
+  EXPECT_EQ(run.code, 2);
+  EXPECT_THAT(run.err, HasSubstr("no line of the file is a question"));  // no choices there
+
+  const Finished table = eval({"--task", "choice", "--path", "choice.jsonl", "--samples", "20"});
+  EXPECT_EQ(table.code, 0) << table.err;
+  EXPECT_THAT(table.out, AllOf(HasSubstr("acc_norm"), HasSubstr("stderr"), HasSubstr(" 20 ")));
+  for (std::istringstream lines(table.out); !lines.eof();) {
+    std::string line;
+    std::getline(lines, line);
+    EXPECT_LE(line.size(), 80u) << line;
+  }
+  EXPECT_THAT(eval({"--task", "choice", "--path", "choice.jsonl", "--samples", "20", "--csv"}).out,
+              StartsWith("task,metric,length,depth,settings,n,value,stderr\nchoice,acc,,,,20,"));
+  const Finished warned = eval({"--task", "contains", "--path", "prompts.jsonl"});
+  EXPECT_EQ(warned.code, 0);
+  EXPECT_THAT(warned.err, AllOf(HasSubstr("prompts.jsonl:2: this line is no JSON"),
+                                HasSubstr("1 of 3 lines are left out")));
+}
+
+TEST_F(Eval, AsksTasksOfSequencesToo) {
+  const auto json = nlohmann::json::parse(
+      eval({"--task", "retention", "--set", "values=8", "--set", "keys=16", "--set", "lags=16", "--set",
+            "writes=0", "--set", "pairs=4", "--samples", "5", "--json"})
+          .out);
+  EXPECT_FALSE(json["scores"].empty());
+  for (const auto& score : json["scores"]) EXPECT_EQ(score["task"], "retention");
+}
+
+TEST_F(Eval, GoesOnAfterCtrlC) {
+  const std::vector<std::string> words{"eval",   model_,         "--task",  "choice",
+                                       "--path", "choice.jsonl", "--dtype", "f64"};
+  bool interrupted = false;
+  for (int attempt = 0; attempt < 50 && !interrupted; ++attempt) {
+    Process process(mdnlab_words(words), {.folder = folder_->path()});
+    std::this_thread::sleep_for(std::chrono::milliseconds(300 + 40 * attempt));
+    process.signal(SIGINT);
+    const int code = process.wait().code;
+    ASSERT_TRUE(code == 130 || code == 0 || code == -SIGINT) << process.err();
+    interrupted = code == 130;
+    if (code == 0) break;  // it was faster
+  }
+  const Finished rest = mdnlab(words);
+  EXPECT_EQ(rest.code, 0) << rest.err;
+  EXPECT_EQ(query("select n from evaluation where task = 'choice' and metric = 'acc'"
+                  " and settings_json ->> 'dtype' = 'f64'")[0]["n"],
+            200);
+  EXPECT_EQ(query("select count(distinct item) as n from evaluation_item join evaluation on evaluation.id ="
+                  " evaluation_id where metric = 'acc' and settings_json ->> 'dtype' = 'f64'")[0]["n"],
+            200);
+}
+
+TEST_F(Eval, SaysWhatIsWrongWithItsWords) {
+  const auto refused = [&](std::vector<std::string> words, const char* message) {
+    const Finished run = eval(std::move(words));
+    EXPECT_EQ(run.code, 2) << run.err;
+    EXPECT_EQ(run.out, "");
+    EXPECT_THAT(run.err, AllOf(StartsWith("mdnlab: "), HasSubstr(message)));
+  };
+  refused({}, "--task is missing");
+  refused({"--task", "lambda"}, "unknown task; found 'lambda'; did you mean 'lambada'?");
+  refused({"--task", "lambada", "--path", "gone.jsonl"}, "gone.jsonl");
+  refused({"--task", "lambada"}, "path");
+  refused({"--task", "choice", "--path", "choice.jsonl", "--set", "sett=piqa"}, "did you mean 'set'?");
+  refused({"--task", "choice", "--path", "choice.jsonl", "--set", "set=piqua"}, "did you mean 'piqa'?");
+  refused({"--task", "lambada", "--path", "choice.jsonl", "--lengths", "5"}, "lengths");
+  refused({"--task", "perplexity_by_position", "--path", "text.txt", "--lengths", "100000"},
+          "too few for a block of 100,000");
+  refused({"--task", "mqar"}, "the task 'mqar' has tokens that the model does not have");
+}
+
+}  // namespace
+}  // namespace mdnlab
