@@ -134,8 +134,8 @@ class Page {
     std::string rows;
     for (const Section& section : report_.sections) {
       if (!section.is_empty() || section.how_to_fill.empty()) continue;
-      rows += fmt::format("<tr><td>{}</td><td><code>{}</code></td></tr>\n", escape_html(section.title),
-                          escape_html(section.how_to_fill));
+      rows += fmt::format("<tr><td class=\"short\">{}</td><td class=\"short\"><code>{}</code></td></tr>\n",
+                          escape_html(section.title), escape_html(section.how_to_fill));
     }
     if (rows.empty()) return;
     add("<section id=\"to-run\">\n<h2>Not in this database yet</h2>\n<div class=\"table\" tabindex=\"0\"><table><thead><tr><th>what</th>"

@@ -91,7 +91,10 @@ class Report(unittest.TestCase):
 
     def test_it_prints(self):
         page = self.page('printed', '--runs', '18')
-        self.browser.open(page.as_uri(), *SIZES['desktop'], 'light')
+        paper = (1030, 700)  # A4 across, less its margins
+        self.browser.open(page.as_uri(), *paper, 'dark', media='print')
+        self.assertLessEqual(self.browser.value('document.documentElement.scrollWidth'), paper[0])
+        self.assertEqual(self.browser.value('getComputedStyle(document.body).backgroundColor'), 'rgb(255, 255, 255)')
         self.browser.print_to(self.pictures / 'printed.pdf')
         self.assertTrue((self.pictures / 'printed.pdf').read_bytes().startswith(b'%PDF'))
 

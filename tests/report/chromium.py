@@ -90,10 +90,10 @@ class Browser:
         self.loaded = self.loaded or method == 'Page.loadEventFired'
         return message
 
-    def open(self, url, width, height, scheme):
+    def open(self, url, width, height, scheme, media='screen'):
         self.ask('Emulation.setDeviceMetricsOverride', width=width, height=height, deviceScaleFactor=1,
                  mobile=width < 600)
-        self.ask('Emulation.setEmulatedMedia', features=[{'name': 'prefers-color-scheme', 'value': scheme}])
+        self.ask('Emulation.setEmulatedMedia', media=media, features=[{'name': 'prefers-color-scheme', 'value': scheme}])
         self.problems, self.requests, self.loaded = [], [], False
         self.ask('Page.navigate', url=url)
         while not self.loaded:
