@@ -190,13 +190,11 @@ double contained(const std::vector<std::string>& answers, const std::string& tex
 
 std::unique_ptr<Task> grown_task(const GrownQuestions& questions, const Params& options,
                                  const TaskContext& context) {
-  const std::shared_ptr<const Tokenizer> tokenizer =
-      context.tokenizer ? context.tokenizer : make_tokenizer("byte", context.base);
   const char* name = questions.task;
-  const std::string digest = sha256(questions.data_digest + tokenizer->digest());
+  const std::string digest = sha256(questions.data_digest + context.tokenizer->digest());
   const std::vector<std::int64_t> lengths = options.integers("lengths");
   if (lengths.empty()) throw options.error("lengths", "lengths is empty", "e.g. [4096]");
-  const auto grower = std::make_shared<const Grower>(questions, tokenizer);
+  const auto grower = std::make_shared<const Grower>(questions, context.tokenizer);
   const auto make_items = [=, depths = questions.depths, samples = options.integer("samples"),
                            generated = options.integer("generated"),
                            seed = static_cast<std::uint64_t>(options.integer("seed"))] {
@@ -223,7 +221,7 @@ std::unique_ptr<Task> grown_task(const GrownQuestions& questions, const Params& 
       {.task = name,
        .purpose = purpose,
        .seed = context.seed,
-       .vocab_size = tokenizer->vocab_size(),
+       .vocab_size = context.tokenizer->vocab_size(),
        .trained = {{.length = longest, .examples = options.integer("train_examples"), .write = write}},
        .test_examples = 100,  // of a validation while training
        .items = make_items,

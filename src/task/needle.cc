@@ -183,7 +183,6 @@ std::unique_ptr<Task> make(const Params& options, const TaskContext& context) {
       .task = "needle",
       .cell = fmt::format(R"({{"variant":"{}"}})", variant.name),
       .write = [needles](Random& random, const Wanted& wanted) { return needles->question(random, wanted); },
-      .least_units = 1,
       .data_digest = needles->digest()};
   if (variant.hay == Hay::prose)
     questions.most_units = [needles](Split split) { return needles->words(split); };
