@@ -65,10 +65,10 @@ Report make_report(const std::filesystem::path& database, const Plugins& plugins
   }
   const Results results = load_results(store);
   report.sections = {
-      leaderboard_section(results),      retention_section(results),   influence_section(results),
-      needle_section(results),           loss_section(store, results), position_section(results),
-      stability_section(store, plugins), kernel_section(store, peers), failure_section(store),
-      configuration_section(store)};
+      leaderboard_section(results), retention_section(results),        influence_section(results),
+      needle_section(results),      scores_section(results),           loss_section(store, results),
+      position_section(results),    stability_section(store, plugins), kernel_section(store, peers),
+      failure_section(store),       configuration_section(store)};
   return report;
 }
 

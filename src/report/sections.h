@@ -15,6 +15,7 @@ Section leaderboard_section(const Results& results);
 Section retention_section(const Results& results);
 Section influence_section(const Results& results);
 Section needle_section(const Results& results);
+Section scores_section(const Results& results);
 Section loss_section(Store& store, const Results& results);
 Section position_section(const Results& results);
 // Of each rule and choice of its options in the database, as far as `plugins` has it.

@@ -72,7 +72,7 @@ class Report(unittest.TestCase):
                 with self.subTest(size=size, scheme=scheme):
                     self.see(page, size, scheme)
         sections = self.browser.value("[...document.querySelectorAll('section')].map(s => s.id).join(' ')")
-        self.assertEqual(sections, 'leaderboard retention influence needles loss position stability kernels failures'
+        self.assertEqual(sections, 'leaderboard retention influence needles scores loss position stability kernels failures'
                                    ' configurations queries')
         self.assertGreater(self.browser.value("document.querySelectorAll('.panel svg').length"), 20)
         dead = "[...document.querySelectorAll('a')].filter(a => !document.querySelector(a.getAttribute('href'))).length"

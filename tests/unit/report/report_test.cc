@@ -173,6 +173,23 @@ TEST_F(ReportOf, DifferencesAreToTheBestAndCorrected) {
   }
 }
 
+TEST_F(ReportOf, AScoreWithoutAFigureStandsInATable) {
+  const std::int64_t run = add({});
+  add_evaluation(store, {.run_id = run, .step = 100},
+                 with_items(score_of("choice", "acc", 0.75, R"({"set":"piqa","chance":0.5,"dtype":"f32"})"),
+                            {1, 1, 0, 1}));
+  add_retention(run, {4, 4, 4});
+  const Section scores = section(report(), "scores");
+  ASSERT_EQ(scores.figures.size(), 1u);
+  EXPECT_EQ(scores.figures[0].title, "choice");
+  const Grid& table = scores.figures[0].table;
+  EXPECT_THAT(column(table, "value"), ElementsAre("0.75"));
+  EXPECT_THAT(column(table, "chance"), ElementsAre("0.5"));
+  EXPECT_THAT(column(table, "settings"), ElementsAre("set=piqa"));
+  EXPECT_THAT(column(table, "seeds"), ElementsAre("1"));
+  EXPECT_LT(std::stod(column(table, "value_low")[0]), 0.75);
+}
+
 TEST_F(ReportOf, EveryTableHasNAndEveryFigureItsQuery) {
   const std::int64_t run = add({});
   add_retention(run, {4, 3, 2});
