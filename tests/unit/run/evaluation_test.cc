@@ -90,7 +90,7 @@ TEST_F(Evaluations, GoOnWithWhatIsLeftAndAskNoItemTwice) {
   std::vector<AnsweredItem> some;
   {
     Statement rows = store.sql().query(
-        "select item, value, prompt_digest, answer, prediction from evaluation_item join evaluation on "
+        "select item, evaluation_item.value, prompt_digest, answer, prediction from evaluation_item join evaluation on "
         "evaluation.id = evaluation_id where metric = 'acc' and item % 3 = 0");
     while (rows.step()) {
       some.push_back({rows.integer(0), R"({"prompt_digest":")" + rows.text(2) + R"(","answer":")" +
