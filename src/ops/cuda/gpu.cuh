@@ -138,7 +138,7 @@ struct Gpu {
     int lanes_, half_ = 0;
     unsigned mask_;
   };
-  using Group = GroupOf<256>;
+  using Group = GroupOf<512>;
 };
 
 }  // namespace mdnlab::ops::cuda

@@ -198,8 +198,10 @@ TEST_F(ScanGpu, ScansDocumentsThatOnlyTheGpuKnows) {
   for (const Rule& rule : kCompiled) {
     for (const std::int64_t K : {64, 256}) {
       SCOPED_TRACE(name(rule) + " K " + std::to_string(K));
-      Inputs inputs = make_inputs(
-          {.shape = {.B = 3, .T = T, .H = 4, .G = 2, .K = K, .V = 64}, .rule = rule, .dtype = at::kBFloat16});
+      Inputs inputs = make_inputs({.shape = {.B = 3, .T = T, .H = 4, .G = 2, .K = K, .V = 64},
+                                   .rule = rule,
+                                   .dtype = at::kBFloat16,
+                                   .initial_state = false});
       inputs.mu_shares_alpha = rule.momentum && rule.channel_decay;
       inputs.cu_seqlens = starts;
       const std::vector<Named> expected = results_of_the_module(inputs, 1);
