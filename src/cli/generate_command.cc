@@ -84,8 +84,10 @@ int run(std::span<const std::string> words) {
            "MODEL is a checkpoint, a model folder of another project, or run:KEYPREFIX.",
        .examples =
            "  mdnlab generate run:3f2a --prompt 'To be, or not'\n"
-           "  mdnlab generate run:3f2a --prompt-file scene.txt --temperature 0.8 --top-p 0.95 --seed 7\n"
-           "  mdnlab generate mdn-400M --prompt Once --tokenizer gpt2:experiments/data/gpt2 --json\n"});
+           "  mdnlab generate run:3f2a --prompt-file scene.txt \\\n"
+           "      --temperature 0.8 --top-p 0.95 --seed 7\n"
+           "  mdnlab generate mdn-400M --prompt Once \\\n"
+           "      --tokenizer gpt2:experiments/data/gpt2 --json\n"});
   arguments.option("prompt TEXT", "to go on from");
   arguments.option("prompt-file FILE", "the same, the whole of a UTF-8 file");
   arguments.option("max-tokens N", "to write at most", "256");

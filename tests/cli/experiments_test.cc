@@ -79,10 +79,10 @@ TEST(Experiments, ThatShipCanBePlanned) {
   }
 }
 
-// The rows of the README's table: file → parameters.
+// The rows of the README's table of models, which are named by their size: file → parameters.
 std::map<std::string, std::int64_t> published_models() {
   std::map<std::string, std::int64_t> models;
-  const std::regex row(R"(\n\| \[([\w.-]+)\]\(\1\.yaml\) .* ([\d,]+) \|)");
+  const std::regex row(R"(\n\| \[([\w.-]+-[\d.]+[mb])\]\(\1\.yaml\) .* ([\d,]+) \|)");
   const std::string text = readme();
   for (std::sregex_iterator match(text.begin(), text.end(), row), end; match != end; ++match)
     models[(*match)[1]] = std::stoll(std::regex_replace((*match)[2].str(), std::regex(","), ""));
