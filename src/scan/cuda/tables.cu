@@ -43,7 +43,9 @@ __global__ void tables(const __grid_constant__ RowTables in) {
     const Document of = in.document[first + n];
     const int token = max(begin, in.starts[first + n]) + (chunk - of.first_chunk) * kChunk;
     const int rows = min(min(end, in.starts[first + n + 1]) - token, kChunk);
-    in.chunk[chunk] = chunk < of.first_chunk + of.chunks ? Chunk{token, max(rows, 0)} : Chunk{begin, 0};
+    // Kernels read the last row of a chunk in place of those that it has not: here that of token − 1.
+    const bool is_there = chunk < of.first_chunk + of.chunks && rows > 0;
+    in.chunk[chunk] = is_there ? Chunk{token, rows} : Chunk{begin + 1, 0};
   }
 }
 
