@@ -111,22 +111,19 @@ class Mamba2 final : public Rule {
     const at::Tensor &z = parts[0], &dt = parts[2];
 
     at::Tensor carried = resumes && taps_ > 1 ? state->tensors[1] : at::Tensor();
-    const at::Tensor mixed = ops::short_convolution(
-        parts[1], weights["conv1d.weight"], weights["conv1d.bias"], documents, state ? &carried : nullptr);
-    const auto streams = remade_views(mixed, [=, this](const at::Tensor& all) {
-      const auto of = all.split_with_sizes({inner_, groups_ * state_, groups_ * state_}, -1);
-      const auto by_head = [&](std::size_t i, std::int64_t heads, std::int64_t width) {
-        return of[i].reshape({batch, tokens, heads, width});
-      };
-      return Tensors{by_head(0, heads_, width_), by_head(1, groups_, state_), by_head(2, groups_, state_)};
-    });
-    const at::Tensor& x_BTHP = streams[0];
+    // x twice: as values, and as what skips the scan.
+    const auto streams = ops::short_convolution(parts[1], weights["conv1d.weight"], weights["conv1d.bias"],
+                                                documents, state ? &carried : nullptr,
+                                                {{0, {heads_, width_}},
+                                                 {0, {norm_groups_, of_group}},
+                                                 {inner_, {groups_, state_}},
+                                                 {inner_ + groups_ * state_, {groups_, state_}}});
 
     const ops::GateTensors gates =
         ops::gates({.discretised = true}, dt, {weights["A_log"], weights["dt_bias"]});
-    scan::Inputs inputs{.q_BTGK = streams[2],
-                        .k_BTGK = streams[1],
-                        .v_BTHV = x_BTHP,
+    scan::Inputs inputs{.q_BTGK = streams[3],
+                        .k_BTGK = streams[2],
+                        .v_BTHV = streams[0],
                         .log_alpha = gates[ops::kLogAlpha],
                         .beta_BTH = gates[ops::kBeta],
                         .cu_seqlens = documents.cu_seqlens};
@@ -140,14 +137,12 @@ class Mamba2 final : public Rule {
     }
 
     const std::int64_t shared = std::gcd(of_group, width_);
-    const auto by_group = [&](const at::Tensor& y) {
-      return remade_reshape(y, {batch, tokens, norm_groups_, of_group});
-    };
     const at::Tensor D = weights["D"].unsqueeze(-1).expand({heads_, width_ / shared});
-    const at::Tensor y = ops::gated_rms_norm(
-        by_group(outputs.o_BTHV), z, norms_first_ ? ops::NormGate::silu : ops::NormGate::silu_first,
-        weights["norm.weight"].view({norm_groups_, of_group}), eps_,
-        {.x = by_group(x_BTHP), .D = D.reshape({norm_groups_, of_group / shared})});
+    const at::Tensor y =
+        ops::gated_rms_norm(remade_reshape(outputs.o_BTHV, {batch, tokens, norm_groups_, of_group}), z,
+                            norms_first_ ? ops::NormGate::silu : ops::NormGate::silu_first,
+                            weights["norm.weight"].view({norm_groups_, of_group}), eps_,
+                            {.x = streams[1], .D = D.reshape({norm_groups_, of_group / shared})});
     return ops::linear(remade_reshape(y, {batch, tokens, inner_}), weights["out_proj.weight"]);
   }
 

@@ -8,6 +8,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <vector>
+
 #include "ops/gates.h"
 #include "ops/layer.h"
 #include "ops/recording.h"
@@ -17,6 +19,12 @@ namespace mdnlab::ops {
 // y = silu(sums of the short convolution + bias) (convolution.h); bias may be undefined, as its gradient then
 // is.
 struct FusedConvolution {
+  // The gradient of y's channels from `first` on, (B,T,·); both multiples of four. Up to four, which add up
+  // where they meet, at most two in a channel; one that none is given of has the gradient 0.
+  struct Adjoint {
+    std::int64_t first;
+    at::Tensor dy_BTC;
+  };
   struct Gradients {
     at::Tensor dx_BTC, dweight_WC, dbias_C;
   };
@@ -24,7 +32,7 @@ struct FusedConvolution {
   at::Tensor (*forward)(const at::Tensor& x_BTC, const at::Tensor& weight_WC, const at::Tensor& bias_C,
                         const at::Tensor& position_BT);
   Gradients (*backward)(const at::Tensor& x_BTC, const at::Tensor& weight_WC, const at::Tensor& bias_C,
-                        const at::Tensor& position_BT, const at::Tensor& dy_BTC);
+                        const at::Tensor& position_BT, const std::vector<Adjoint>& dy);
 };
 
 // query_key() of layer.h. The width of a head is that of q's convolution divided by G; correction,

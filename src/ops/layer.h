@@ -51,6 +51,16 @@ at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up);
 at::Tensor short_convolution(const at::Tensor& x_BTC, const at::Tensor& weight, const at::Tensor& bias,
                              const Documents& documents, at::Tensor* carried);
 
+// Its channels from `first` on, (B,T,sizes…), for each of `views`, in any order. Those that share channels
+// have their gradients added up where the convolution's own is made, not before.
+struct ChannelView {
+  std::int64_t first;
+  std::vector<std::int64_t> sizes;
+};
+std::vector<at::Tensor> short_convolution(const at::Tensor& x_BTC, const at::Tensor& weight,
+                                          const at::Tensor& bias, const Documents& documents,
+                                          at::Tensor* carried, const std::vector<ChannelView>& views);
+
 // What a short_convolution without bias takes.
 struct Stream {
   at::Tensor x_BTC, weight;

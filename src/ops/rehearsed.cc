@@ -43,7 +43,7 @@ constexpr FusedConvolution convolution{
                   const at::Tensor&) { return dense(x); },
     .backward =
         [](const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor&,
-           const at::Tensor&) {
+           const std::vector<FusedConvolution::Adjoint>&) {
           const at::Tensor sums = shares(x);
           return FusedConvolution::Gradients{room_for_gradient(x), dense(weight), dense_or_none(bias)};
         }};

@@ -1,4 +1,5 @@
 #include <ATen/TensorOperators.h>
+#include <ATen/core/LegacyTypeDispatch.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/silu.h>
 #include <ATen/ops/zeros.h>
@@ -36,24 +37,64 @@ class Convolution : public torch::autograd::Function<Convolution> {
   }
 };
 
+at::Tensor view_of(const at::Tensor& y_BTC, const ChannelView& view) {
+  const std::int64_t channels = c10::multiply_integers(view.sizes);
+  return y_BTC.narrow(2, view.first, channels).unflatten(2, view.sizes);
+}
+
+Tensors views_of(const at::Tensor& y_BTC, const std::vector<ChannelView>& views) {
+  Tensors list;
+  for (const ChannelView& view : views) list.push_back(view_of(y_BTC, view));
+  return list;
+}
+
+// y's views, to autograd tensors of their own: backward is given the gradient of each.
 class Whole : public torch::autograd::Function<Whole> {
  public:
-  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x_BTC,
-                            const at::Tensor& weight_WC, const std::optional<at::Tensor>& bias,
-                            const Documents& documents) {
+  static torch::autograd::variable_list forward(torch::autograd::AutogradContext* context,
+                                                const at::Tensor& x_BTC, const at::Tensor& weight_WC,
+                                                const std::optional<at::Tensor>& bias,
+                                                const Documents& documents,
+                                                const std::vector<ChannelView>& views) {
     const at::Tensor bias_C = bias.value_or(at::Tensor());
+    context->set_materialize_grads(false);
     context->save_for_backward({x_BTC, weight_WC, bias_C, documents.position_BT});
-    return fused(x_BTC.device())->convolution.forward(x_BTC, weight_WC, bias_C, documents.position_BT);
+    std::vector<std::int64_t> first;
+    for (const ChannelView& view : views) first.push_back(view.first);
+    context->saved_data["first"] = first;
+    const at::AutoDispatchBelowADInplaceOrView as_tensors;
+    return views_of(
+        fused(x_BTC.device())->convolution.forward(x_BTC, weight_WC, bias_C, documents.position_BT), views);
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
-                                                 torch::autograd::variable_list gradients) {
+                                                 const torch::autograd::variable_list& adjoints) {
     const auto saved = context->get_saved_variables();
+    const auto first = context->saved_data["first"].toIntVector();
+    std::vector<FusedConvolution::Adjoint> dy;
+    for (std::size_t i = 0; i < first.size(); ++i) {
+      if (adjoints[i].defined()) dy.push_back({first[i], adjoints[i].flatten(2)});
+    }
     const auto [dx, dweight, dbias] =
-        fused(saved[0].device())->convolution.backward(saved[0], saved[1], saved[2], saved[3], gradients[0]);
-    return {dx, dweight, dbias, at::Tensor()};
+        fused(saved[0].device())->convolution.backward(saved[0], saved[1], saved[2], saved[3], dy);
+    return {dx, dweight, dbias, {}, {}};
   }
 };
+
+// Whether the gradients of views are what backward takes (FusedConvolution::Adjoint).
+bool are_taken(const std::vector<ChannelView>& views) {
+  if (views.size() > 4) return false;
+  for (const ChannelView& view : views) {
+    const auto meets = [&](const ChannelView& other) {
+      return view.first < other.first + c10::multiply_integers(other.sizes) &&
+             other.first < view.first + c10::multiply_integers(view.sizes);
+    };
+    if (view.first % 4 != 0 || c10::multiply_integers(view.sizes) % 4 != 0 ||
+        std::ranges::count_if(views, meets) > 2)
+      return false;
+  }
+  return true;
+}
 
 at::Tensor by_parts(const at::Tensor& x_BTC, const at::Tensor& weight_WC, const at::Tensor& bias_C,
                     const Documents& documents) {
@@ -84,22 +125,34 @@ at::Tensor by_tap(const at::Tensor& weight, at::ScalarType dtype) {
 
 at::Tensor short_convolution(const at::Tensor& x_BTC, const at::Tensor& weight, const at::Tensor& bias,
                              const Documents& documents, at::Tensor* carried) {
-  if (!weight.defined()) return at::silu(x_BTC);
+  return short_convolution(x_BTC, weight, bias, documents, carried, {{0, {x_BTC.size(2)}}})[0];
+}
+
+Tensors short_convolution(const at::Tensor& x_BTC, const at::Tensor& weight, const at::Tensor& bias,
+                          const Documents& documents, at::Tensor* carried,
+                          const std::vector<ChannelView>& views) {
+  if (!weight.defined()) return views_of(at::silu(x_BTC), views);
   const at::Tensor weight_WC = by_tap(weight, statistics_dtype(x_BTC));
   const std::int64_t tokens = x_BTC.size(1), past = weight_WC.size(0) - 1;
   const at::Tensor x = behind_carried(x_BTC, past, carried);
   const Fused* module = fused(x.device());
   if (!module || !module->convolution.takes(x, weight_WC))
-    return last_tokens(by_parts(x, weight_WC, bias, documents), tokens);
+    return views_of(last_tokens(by_parts(x, weight_WC, bias, documents), tokens), views);
   const at::Tensor bias_C = bias.defined() ? bias.to(at::kFloat) : bias;
-  const at::Tensor y = last_tokens(
-      Whole::apply(x, weight_WC, bias.defined() ? std::optional(bias_C) : std::nullopt, documents), tokens);
+  const auto run = [&](const std::vector<ChannelView>& apart) {
+    return Whole::apply(x, weight_WC, bias.defined() ? std::optional(bias_C) : std::nullopt, documents,
+                        apart);
+  };
+  const Tensors made = x.size(1) == tokens && are_taken(views)
+                           ? run(views)
+                           : views_of(last_tokens(run({{0, {x.size(2)}}})[0], tokens), views);
   if (remakes().results) {
-    remake({y}, {x, weight_WC, bias_C, documents.position_BT}, [module, tokens](const Tensors& from) {
-      return Tensors{last_tokens(module->convolution.forward(from[0], from[1], from[2], from[3]), tokens)};
+    remake(made, {x, weight_WC, bias_C, documents.position_BT}, [module, tokens, views](const Tensors& from) {
+      return views_of(last_tokens(module->convolution.forward(from[0], from[1], from[2], from[3]), tokens),
+                      views);
     });
   }
-  return y;
+  return made;
 }
 
 }  // namespace mdnlab::ops

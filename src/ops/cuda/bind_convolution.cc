@@ -4,6 +4,7 @@
 #include <c10/cuda/CUDAStream.h>
 
 #include <limits>
+#include <vector>
 
 #include "ops/cuda/bind.h"
 #include "ops/parts.h"
@@ -40,12 +41,14 @@ class Convolution {
   }
 
   // dx, and what each run adds to the gradient of the weights and, behind them, of something a channel.
-  void backward(const at::Tensor& dy) {
-    dy_ = aligned(dy);
+  void backward(const std::vector<FusedConvolution::Adjoint>& dy) {
+    for (const auto& [first, dy_BTC] : dy) {
+      const Rows& part = dy_.emplace_back(dy_BTC);
+      problem.dy[dy_.size() - 1] = {part.tensor.const_data_ptr(), part.stride, first, first + dy_BTC.size(2)};
+    }
     const Rows room(room_for_gradient(given_));
     dx = room.tensor;
     shares_ = at::empty({(kTaps + 1) * problem.runs, problem.C}, weight_.options());
-    problem.dy_BTC = dy_.const_data_ptr();
     problem.dx_BTC = dx.mutable_data_ptr();
     problem.dx_stride = room.stride;
     problem.dweight_RWC = shares_.mutable_data_ptr<float>();
@@ -67,7 +70,8 @@ class Convolution {
   at::Tensor given_;
   Rows x_;
   std::int64_t taps_;
-  at::Tensor weight_, bias_, position_, dy_, shares_;
+  at::Tensor weight_, bias_, position_, shares_;
+  std::vector<Rows> dy_;
 };
 
 bool takes_convolution(const at::Tensor& x, const at::Tensor& weight) {
@@ -87,7 +91,7 @@ at::Tensor convolve_forward(const at::Tensor& x, const at::Tensor& weight, const
 
 FusedConvolution::Gradients convolution_gradients(const at::Tensor& x, const at::Tensor& weight,
                                                   const at::Tensor& bias, const at::Tensor& position,
-                                                  const at::Tensor& dy) {
+                                                  const std::vector<FusedConvolution::Adjoint>& dy) {
   const c10::cuda::CUDAGuard guard(x.device());
   Convolution call(x, weight, bias, position);
   call.backward(dy);
@@ -139,8 +143,8 @@ FusedQueryKey::Gradients query_key_gradients(const FusedQueryKey::Inputs& in,
                                              const FusedQueryKey::Outputs& adjoints) {
   const c10::cuda::CUDAGuard guard(in.q_BTC.device());
   QueryKeyCall call(in);
-  call.q.backward(adjoints.q_BTC);
-  call.k.backward(adjoints.k_BTC);
+  call.q.backward({{0, adjoints.q_BTC}});
+  call.k.backward({{0, adjoints.k_BTC}});
   call.problem.dcorrection_RC = call.q.more_shares();
   scan::check_cuda(query_key_backward(call.whole(), call.element, c10::cuda::getCurrentCUDAStream()),
                    "the gradients of q and k");

@@ -8,14 +8,15 @@ namespace mdnlab::ops::cuda {
 
 namespace {
 
-template <bool kBackward, bool kDocuments, class T>
-__global__ void __launch_bounds__(kThreads, kBackward ? 4 : 6)
+// kSources: of a channel's gradient; 0: forward.
+template <int kSources, bool kDocuments, class T>
+__global__ void __launch_bounds__(kThreads, kSources > 0 ? 4 : 6)
     convolution_kernel(const __grid_constant__ ShortConvolution in) {
   const unsigned quads = static_cast<unsigned>(in.C) / kChannels, index = blockIdx.x * kThreads + threadIdx.x,
                  run = index / quads, channel = index % quads * kChannels;
   if (run >= in.runs) return;
-  if constexpr (kBackward) {
-    convolve_run_backward<kDocuments, T, StreamingGpu>(in, run, channel);
+  if constexpr (kSources > 0) {
+    convolve_run_backward<kDocuments, T, StreamingGpu, kSources>(in, run, channel);
   } else {
     convolve_run<kDocuments, T, StreamingGpu>(in, run, channel);
   }
@@ -50,12 +51,27 @@ cudaError_t launch(void (*kernel)(Problem), const Problem& in, const ShortConvol
   return cudaGetLastError();
 }
 
+template <int kSources, class T>
+cudaError_t launch_sources(const ShortConvolution& in, cudaStream_t stream) {
+  return launch<T, 1 + kSources>(
+      in.position_BT ? convolution_kernel<kSources, true, T> : convolution_kernel<kSources, false, T>, in, in,
+      stream);
+}
+
+// Whether two gradients meet in a channel.
+bool overlap(const ChannelAdjoint (&dy)[kAdjoints]) {
+  for (const ChannelAdjoint& one : dy) {
+    for (const ChannelAdjoint& other : dy) {
+      if (&one != &other && one.first < other.end && other.first < one.end) return true;
+    }
+  }
+  return false;
+}
+
 template <bool kBackward, class T>
 cudaError_t launch(const ShortConvolution& in, cudaStream_t stream) {
-  return launch < T, kBackward ? 2
-                               : 1 > (in.position_BT ? convolution_kernel<kBackward, true, T>
-                                                     : convolution_kernel<kBackward, false, T>,
-                                      in, in, stream);
+  if constexpr (!kBackward) return launch_sources<0, T>(in, stream);
+  return overlap(in.dy) ? launch_sources<2, T>(in, stream) : launch_sources<1, T>(in, stream);
 }
 
 template <bool kBackward, int kWidth, class T>

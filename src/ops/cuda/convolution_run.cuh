@@ -38,11 +38,6 @@ struct ConvolutionRun {
     return static_cast<const T*>(in.x_BTC) + start * in.x_stride + channel +
            n * static_cast<int>(in.x_stride);
   }
-  // In y and dy.
-  template <class Pointer>
-  MDNLAB_DEVICE Pointer at(Pointer array, int n) const {
-    return array + start * in.C + channel + n * static_cast<int>(in.C);
-  }
   // How far back the n-th token's document goes. Before a row's first token are zeros.
   MDNLAB_DEVICE int reach(int n) const {
     if constexpr (!kDocuments) return kPast;
@@ -70,22 +65,67 @@ struct ConvolutionRun {
     return sum;
   }
   MDNLAB_DEVICE void store_y(int n, const Quad& y) const {
-    Machine::store_if(n < tokens, at(static_cast<T*>(in.y_BTC), n), y);
+    Machine::store_if(n < tokens,
+                      static_cast<T*>(in.y_BTC) + start * in.C + channel + n * static_cast<int>(in.C), y);
   }
 };
 
 // The sums' gradients: dx_{t−back} += weight_back · dsum_t and, over the run's own tokens,
 // dweight_back += x_{t−back} · dsum_t. One more step than forward is for dx alone: of the run's last tokens.
-template <bool kDocuments, class T, class Machine>
+// A channel has its gradient from up to kSources tensors; 0: from the first, which has all channels.
+template <bool kDocuments, class T, class Machine, int kSources = 0>
 struct ConvolutionAdjoint {
+  struct Source {
+    const T* first;  // the run's first token; where none gives a gradient, something that is there
+    int stride;
+    bool is_given;
+  };
+
   const ConvolutionRun<kDocuments, T, Machine>& of;
+  Source source[kSources > 0 ? kSources : 1];
   Quad dx[kStep]{}, dweight[kTaps]{};  // of the last kStep tokens, in turn; of each tap
 
   static_assert(kStep == kTaps);
 
-  explicit MDNLAB_DEVICE ConvolutionAdjoint(const ConvolutionRun<kDocuments, T, Machine>& run) : of(run) {}
+  explicit MDNLAB_DEVICE ConvolutionAdjoint(const ConvolutionRun<kDocuments, T, Machine>& run) : of(run) {
+    if constexpr (kSources == 0) {
+      source[0].first = static_cast<const T*>(of.in.dy[0].dy) + of.start * of.in.C + of.channel;
+      return;
+    }
+#pragma unroll
+    for (Source& none : source) none = {of.x_at(0), 0, false};
+#pragma unroll
+    for (const ChannelAdjoint& part : of.in.dy) {
+      if (of.channel < part.first || of.channel >= part.end) continue;
+      const T* const dy = static_cast<const T*>(part.dy) + of.start * part.stride + (of.channel - part.first);
+      const Source found{dy, static_cast<int>(part.stride), true};
+      if (kSources > 1 && source[0].is_given) {
+        source[kSources - 1] = found;
+      } else {
+        source[0] = found;
+      }
+    }
+  }
 
-  MDNLAB_DEVICE const T* dy_at(int n) const { return of.at(static_cast<const T*>(of.in.dy_BTC), n); }
+  // stream: the first of those that bring the gradients.
+  template <class Ahead>
+  MDNLAB_DEVICE void ask(Ahead& ahead, int stream, int j, int n) const {
+    if constexpr (kSources == 0)
+      ahead.ask(stream, j, source[0].first + n * static_cast<int>(of.in.C), n < of.left);
+#pragma unroll
+    for (int i = 0; i < kSources; ++i)
+      ahead.ask(stream + i, j, source[i].first + n * source[i].stride, source[i].is_given && n < of.left);
+  }
+  template <class Ahead>
+  MDNLAB_DEVICE Quad dy(const Ahead& ahead, int stream, int j) const {
+    Quad sum = ahead.take(stream, j);
+    if constexpr (kSources > 1) {
+      const Quad other = ahead.take(stream + 1, j);
+#pragma unroll
+      for (int c = 0; c < kChannels; ++c) sum.value[c] += other.value[c];
+    }
+    return sum;
+  }
 
   MDNLAB_DEVICE T* dx_at(int n) const {
     return static_cast<T*>(of.in.dx_BTC) + of.start * of.in.dx_stride + of.channel +
@@ -142,14 +182,14 @@ MDNLAB_DEVICE void convolve_run(const ShortConvolution& in, std::int64_t run, st
   }
 }
 
-template <bool kDocuments, class T, class Machine>
+template <bool kDocuments, class T, class Machine, int kSources>
 MDNLAB_DEVICE void convolve_run_backward(const ShortConvolution& in, std::int64_t run, std::int64_t channel) {
   ConvolutionRun<kDocuments, T, Machine> x(in, run, channel);
-  ConvolutionAdjoint<kDocuments, T, Machine> adjoint(x);
-  typename Machine::template Ahead<T, 2> ahead;
+  ConvolutionAdjoint<kDocuments, T, Machine, kSources> adjoint(x);
+  typename Machine::template Ahead<T, 1 + kSources> ahead;
   const auto ask = [&](int j, int n) {
     ahead.ask(0, j, x.x_at(n), n < x.left);
-    ahead.ask(1, j, adjoint.dy_at(n), n < x.left);
+    adjoint.ask(ahead, 1, j, n);
   };
   const Quad bias = in.bias_C ? load<Machine>(in.bias_C + channel) : Quad{};
   Quad dbias{};
@@ -166,7 +206,7 @@ MDNLAB_DEVICE void convolve_run_backward(const ShortConvolution& in, std::int64_
     for (int j = 0; j < kStep; ++j) {
       const int n = step * kStep + j, reach = x.reach(n);
       x.of_step(j) = ahead.take(0, j);
-      Quad dsum = ahead.take(1, j);
+      Quad dsum = adjoint.dy(ahead, 1, j);
       const Quad sum = x.sum(j, reach, bias);
 #pragma unroll
       for (int c = 0; c < kChannels; ++c) {

@@ -12,7 +12,14 @@ inline constexpr int kChannels = 4;  // of a thread: 8 bytes of bf16, 16 of floa
 inline constexpr int kTaps = 4;      // of a convolution
 inline constexpr int kStep = 4;      // tokens that a thread fetches at once
 inline constexpr int kTokens = 64;   // of a run, a multiple of kStep
+inline constexpr int kAdjoints = 4;  // that a convolution's channels may have their gradients from
 inline constexpr int kMostNorm = 4096;
+
+// The gradient of the channels first, …, end − 1, in rows of its own.
+struct ChannelAdjoint {
+  const void* dy;
+  std::int64_t stride, first, end;  // all multiples of four
+};
 
 // B rows of T tokens of C channels, C a multiple of four.
 struct ShortConvolution {
@@ -23,7 +30,7 @@ struct ShortConvolution {
   const float* bias_C;              // null: none
   const std::int64_t* position_BT;  // the token's place in its document; null: a row is one
   void* y_BTC;                      // forward
-  const void* dy_BTC;               // backward
+  ChannelAdjoint dy[kAdjoints];     // backward: they add up, at most two to a channel; behind the last, empty
   void* dx_BTC;
   std::int64_t dx_stride;
   float* dweight_RWC;  // [runs][W]: what each run adds

@@ -87,8 +87,8 @@ struct QueryKeyRun {
     const auto ask = [&](int j, int n) {
       ahead.ask(0, j, q.x_at(n), n < q.left);
       ahead.ask(1, j, k.x_at(n), n < q.left);
-      ahead.ask(2, j, adjoint_q.dy_at(n), n < q.left);
-      ahead.ask(3, j, adjoint_k.dy_at(n), n < q.left);
+      adjoint_q.ask(ahead, 2, j, n);
+      adjoint_k.ask(ahead, 3, j, n);
     };
     Quad dcorrection{};
     const int steps = in.q.steps();
@@ -112,8 +112,8 @@ struct QueryKeyRun {
           reach[i] = q.reach(step * kStep + j);
           q.of_step(j) = ahead.take(0, j);
           k.of_step(j) = ahead.take(1, j);
-          dy_q[i] = ahead.take(2, j);
-          dy_k[i] = ahead.take(3, j);
+          dy_q[i] = adjoint_q.dy(ahead, 2, j);
+          dy_k[i] = adjoint_k.dy(ahead, 3, j);
           const Quad s_q = q.sum(j, reach[i], {}), s_k = k.sum(j, reach[i], {});
 #pragma unroll
           for (int c = 0; c < kChannels; ++c) {

@@ -13,6 +13,7 @@
 #include <limits>
 
 #include "ops/convolution.h"
+#include "ops/fused.h"
 #include "ops/documents.h"
 #include "run_on_cpu.h"
 
@@ -25,9 +26,18 @@ struct Results {
   at::Tensor y, dx, dweight, dbias;
 };
 
+using Adjoint = FusedConvolution::Adjoint;
+
+template <bool kDocuments>
+void run_thread(const cuda::ShortConvolution& in, std::int64_t run, std::int64_t channel, bool adds) {
+  cuda::convolve_run<kDocuments, float, cuda::Cpu>(in, run, channel);
+  (adds ? cuda::convolve_run_backward<kDocuments, float, cuda::Cpu, 2>
+        : cuda::convolve_run_backward<kDocuments, float, cuda::Cpu, 1>)(in, run, channel);
+}
+
 // Of the taps that weight has.
 Results run_threads(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                    const at::Tensor& position, const at::Tensor& dy) {
+                    const at::Tensor& position, const std::vector<Adjoint>& dy) {
   const std::int64_t B = x.size(0), T = x.size(1), C = x.size(2), W = weight.size(0);
   cuda::ShortConvolution in{.T = T, .C = C, .x_stride = x.stride(1)};
   in.runs = B * in.runs_of_row();
@@ -40,20 +50,17 @@ Results run_threads(const at::Tensor& x, const at::Tensor& weight, const at::Ten
   in.bias_C = bias.defined() ? bias.const_data_ptr<float>() : nullptr;
   in.position_BT = position.defined() ? position.const_data_ptr<std::int64_t>() : nullptr;
   in.y_BTC = out.y.mutable_data_ptr();
-  in.dy_BTC = dy.const_data_ptr();
+  for (std::size_t i = 0; i < dy.size(); ++i) {
+    const at::Tensor& part = dy[i].dy_BTC;
+    in.dy[i] = {part.const_data_ptr(), part.stride(1), dy[i].first, dy[i].first + part.size(2)};
+  }
   in.dx_BTC = out.dx.mutable_data_ptr();
   in.dx_stride = C + 8;
   in.dweight_RWC = weights.mutable_data_ptr<float>();
   in.dbias_RC = biases.mutable_data_ptr<float>();
   for (std::int64_t run = 0; run < in.runs; ++run) {
     for (std::int64_t channel = 0; channel < C; channel += cuda::kChannels) {
-      if (position.defined()) {
-        cuda::convolve_run<true, float, cuda::Cpu>(in, run, channel);
-        cuda::convolve_run_backward<true, float, cuda::Cpu>(in, run, channel);
-      } else {
-        cuda::convolve_run<false, float, cuda::Cpu>(in, run, channel);
-        cuda::convolve_run_backward<false, float, cuda::Cpu>(in, run, channel);
-      }
+      (position.defined() ? run_thread<true> : run_thread<false>)(in, run, channel, dy.size() > 1);
     }
   }
   return {out.y, out.dx, weights.narrow(1, 0, W).sum(0), biases.sum(0)};
@@ -64,7 +71,7 @@ void compare(std::int64_t W, std::int64_t tokens, bool has_bias, const at::Tenso
   const at::Tensor x = at::randn({2, tokens, 20}).narrow(2, 4, 8), dy = at::randn({2, tokens, 8}),
                    weight = at::randn({W, 8});
   const at::Tensor bias = has_bias ? at::randn({8}) : at::Tensor();
-  const Results found = run_threads(x, weight, bias, position, dy);
+  const Results found = run_threads(x, weight, bias, position, {{0, dy}});
   at::Tensor sum = convolve_by_loops(x.contiguous(), weight, position);
   if (has_bias) sum = sum + bias;
   const at::Tensor dsum = at::silu_backward(dy, sum);
@@ -89,6 +96,19 @@ TEST(ConvolutionRun, IsTheConvolutionAndItsGradients) {
   }
 }
 
+TEST(ConvolutionRun, AddsUpTheGradientsOfItsParts) {
+  const std::int64_t tokens = 131, C = 16;
+  const at::Tensor x = at::randn({2, tokens, C}), weight = at::randn({4, C}), bias = at::randn({C});
+  // The channels from 4 on twice, the last four not at all; one of them is part of a wider tensor.
+  const at::Tensor first = at::randn({2, tokens, 8}), second = at::randn({2, tokens, 20}).narrow(2, 8, 8);
+  const at::Tensor whole = at::constant_pad_nd(first, {0, 8}) + at::constant_pad_nd(second, {4, 4});
+  const Results apart = run_threads(x, weight, bias, {}, {{0, first}, {4, second}});
+  const Results together = run_threads(x, weight, bias, {}, {{0, whole}});
+  EXPECT_TRUE(at::equal(apart.dx, together.dx));
+  EXPECT_TRUE(at::equal(apart.dweight, together.dweight));
+  EXPECT_TRUE(at::equal(apart.dbias, together.dbias));
+}
+
 TEST(ConvolutionRun, EndsAtDocuments) {
   const at::Tensor position =
       documents(2, 131, {3, 4, 31, 63, 64, 66, 131 + 62, 131 + 127, 131 + 130}).position_BT;
@@ -100,9 +120,9 @@ TEST(ConvolutionRun, LetsNoNaNIntoAnotherDocument) {
   const at::Tensor position = documents(1, 70, {65}).position_BT;
   at::Tensor x = at::randn({1, 70, 4}), dy = at::randn({1, 70, 4});
   const at::Tensor weight = at::randn({4, 4});
-  const Results clean = run_threads(x, weight, {}, position, dy);
+  const Results clean = run_threads(x, weight, {}, position, {{0, dy}});
   x.narrow(1, 0, 65).fill_(kNaN);
-  const Results after = run_threads(x, weight, {}, position, dy);
+  const Results after = run_threads(x, weight, {}, position, {{0, dy}});
   EXPECT_TRUE(at::equal(after.y.narrow(1, 65, 5), clean.y.narrow(1, 65, 5)));
   EXPECT_TRUE(at::equal(after.dx.narrow(1, 65, 5), clean.dx.narrow(1, 65, 5)));
 }

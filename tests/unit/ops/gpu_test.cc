@@ -72,6 +72,17 @@ Operation part_convolution() {
           }};
 }
 
+// In parts whose gradients come one by one: some channels in two, the last four in none.
+Operation convolution_in_views(std::int64_t B, std::int64_t T, std::int64_t C) {
+  return {"short_convolution in views",
+          {at::randn({B, T, C})},
+          {at::randn({C, 1, 4}), at::randn({C})},
+          [=](const Tensors& x, const Tensors& w) {
+            return short_convolution(x[0], w[0], w[1], {}, nullptr,
+                                     {{0, {C / 4, 2}}, {C / 4, {2, C / 4 - 2}}});
+          }};
+}
+
 Operation queries_and_keys(std::int64_t B, std::int64_t T, std::int64_t heads, std::int64_t K,
                            std::int64_t taps, const Documents& documents = {}) {
   const std::int64_t C = heads * K;
@@ -242,6 +253,7 @@ TEST_F(OpsGpu, AreThoseOfLibTorch) {
   for (const std::int64_t taps : {1, 2, 3, 4})
     check(convolution(2, 131, 12, taps, taps == 4 ? packed : Documents{}));
   check(part_convolution());
+  check(convolution_in_views(2, 131, 48));
   for (const std::int64_t K : {64, 128, 256}) {
     check(queries_and_keys(2, 131, 3, K, 4, packed));
     check(queries_and_keys(3, 1, 1, K, 4));
@@ -301,6 +313,7 @@ TEST_F(OpsGpu, GoThroughMemoryAtItsRate) {
   measure(convolution(B, T, 1536, 4));
   measure(convolution(B, T, 2304, 4));
   measure(convolution(B, T, 1536, 4, packed));
+  measure(convolution_in_views(B, T, 2304));
   measure(queries_and_keys(B, T, 6, 128, 4));
   measure(queries_and_keys(B, T, 8, 128, 4));
   measure(queries_and_keys(B, T, 6, 128, 4, packed));

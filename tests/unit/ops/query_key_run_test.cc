@@ -38,7 +38,7 @@ struct Side {
     in.weight_WC = weight_WC.const_data_ptr<float>();
     in.position_BT = position.defined() ? position.const_data_ptr<std::int64_t>() : nullptr;
     in.y_BTC = y.mutable_data_ptr();
-    in.dy_BTC = dy.const_data_ptr();
+    in.dy[0] = {dy.const_data_ptr(), in.C, 0, in.C};
     in.dx_BTC = dx.mutable_data_ptr();
     in.dx_stride = in.C;
     in.dweight_RWC = shares.mutable_data_ptr<float>();
