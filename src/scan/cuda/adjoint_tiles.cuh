@@ -25,14 +25,17 @@ struct AdjointArguments {
 };
 
 // The n-th chunk and head of a block. The value heads of a key head follow each other, so that one block sums
-// what they add to its adjoints.
+// what they add to its adjoints, and reads q and k once for all of them.
 struct Item {
   int chunk, head, key_head;
-  bool is_first, is_last;  // of the value heads
+  bool is_first, is_last;   // of the value heads
+  int parity, keys_parity;  // of the barriers of items, and of those of key heads
 };
 
 __device__ inline bool has_item(const Sizes& sizes, int n, Item& item) {
   const int shared = sizes.heads / sizes.key_heads, outer = blockIdx.x + n / shared * gridDim.x;
+  item.parity = n & 1;
+  item.keys_parity = n / shared & 1;
   item.chunk = outer / sizes.key_heads;
   item.key_head = outer % sizes.key_heads;
   item.head = item.key_head * shared + n % shared;
@@ -137,7 +140,8 @@ __device__ inline void bring_operands(const AdjointArguments<T>& in, Shared& sha
     const Chunk chunk = in.chunk[item.chunk];
     const std::int64_t index = in.sizes.entry(item.chunk, item.head);
     if (kind == 0) {
-      if (n > 0) wait(&shared.keys_empty, (n - 1) & 1);
+      if (!item.is_first) continue;
+      if (n > 0) wait(&shared.keys_empty, item.keys_parity ^ 1);
       bring(&shared.keys_full, landing, sizeof(shared.keys), shared.keys.q, 2 * kGroups, chunk.rows,
             [&](std::uint64_t* barrier) {
               for (int panel = 0; panel < kGroups; ++panel) {

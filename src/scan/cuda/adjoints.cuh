@@ -27,8 +27,8 @@ __device__ inline void add_product(float& sum, const uint4& a, const uint4& b) {
   }
 }
 
-// What a thread has of d_q and d_k so far, where it keeps no sums, goes to global memory, whence it comes back
-// soon, and to the same thread.
+// What a thread has of d_q and d_k so far, where it keeps no sums, goes to global memory, whence it comes
+// back soon, and to the same thread.
 __device__ inline float* partial_of(float* partial, int i) {
   const int threads = blockDim.x - kWarpgroup, block = blockIdx.y * gridDim.x + blockIdx.x;
   return partial + (std::int64_t{block} * 64 + i) * threads + threadIdx.x;
@@ -78,21 +78,22 @@ __device__ inline void make_adjoints(const AdjointArguments<T>& in, Shared& shar
   float sum_q[kKeeps ? 32 : 1], sum_k[kKeeps ? 32 : 1];  // over the value heads so far
   Item item;
   for (int turn = 0; has_item(in.sizes, turn, item); ++turn) {
-    const int keys_parity = turn & 1;
     const Chunk chunk = in.chunk[item.chunk];
     const std::int64_t index = in.sizes.entry(item.chunk, item.head);
     GateTerms& terms = in.terms[index * Shared::parts + Shared::part()];
-    if (group == 0) {
-      wait(&shared.gates_full, keys_parity);
-      coefficients(shared.gamma, shared.coefficients, in.look_ahead, thread, [] { sync(2, kWarpgroup); });
+    // Without delta one warpgroup has both products of the chunk to make, the last one nothing else to do.
+    if (group == (has_delta ? 0 : kGroups - 1)) {
+      wait(&shared.gates_full, item.parity);
+      coefficients(shared.gamma, shared.coefficients, in.look_ahead, thread,
+                   [&] { sync(2 + group, kWarpgroup); });
     }
     Scale scale;
     if (group == 0) {
       scale = within_chunk<T, has_delta, Share{.L = true, .A = has_delta && kGroups == 1}>(
-          in, shared, tokens_ring, keys_parity, terms, warp, lane);
+          in, shared, tokens_ring, item, terms, warp, lane);
     } else {
-      scale = within_chunk<T, has_delta, Share{.L = false, .A = has_delta}>(in, shared, tokens_ring,
-                                                                            keys_parity, terms, warp, lane);
+      scale = within_chunk<T, has_delta, Share{.L = false, .A = has_delta}>(in, shared, tokens_ring, item,
+                                                                            terms, warp, lane);
     }
 
     // dO X, dr X and w dX⁺ for 64 columns of S, then of M; and what the states' adjoints are along the
@@ -149,7 +150,7 @@ __device__ inline void make_adjoints(const AdjointArguments<T>& in, Shared& shar
     }
 
     // Rows along q and k, for the gates; then the rows' factors, and both halves as one.
-    wait(&shared.keys_full, keys_parity);
+    wait(&shared.keys_full, item.keys_parity);
     auto& d_q = *reinterpret_cast<float(*)[32]>(kKeeps ? sum_q : d_q_hat);
     auto& d_k = *reinterpret_cast<float(*)[32]>(kKeeps ? sum_k : d_psi);
     const Coefficients& of = shared.coefficients;
@@ -259,8 +260,8 @@ __device__ inline void make_adjoints(const AdjointArguments<T>& in, Shared& shar
       store_rows(d_q, shared.keys.q[group], in.d_q + at, stride, chunk.rows, warp, lane);
       store_rows(d_k, shared.keys.k[group], in.d_k + at, stride, chunk.rows, warp, lane);
       fence_shared();
+      arrive(&shared.keys_empty);
     }
-    arrive(&shared.keys_empty);
   }
 }
 

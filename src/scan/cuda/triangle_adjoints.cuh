@@ -15,7 +15,7 @@ struct Share {
 // scaled up by.
 template <class T, bool has_delta, Share share, class Shared>
 __device__ inline Scale within_chunk(const AdjointArguments<T>& in, Shared& shared, Ring<kTokenSlots>& ring,
-                                     int keys_parity, GateTerms& terms, int warp, int lane) {
+                                     const Item& item, GateTerms& terms, int warp, int lane) {
   constexpr Major kW = has_delta ? Major::mn : Major::k;
   const T* const element = nullptr;
   float d_L[share.L ? 32 : 1] = {}, d_A[share.A ? 32 : 1] = {}, qk[share.L ? 32 : 1] = {},
@@ -45,7 +45,7 @@ __device__ inline Scale within_chunk(const AdjointArguments<T>& in, Shared& shar
     arrive(&shared.tokens_empty[ring.slot()]);
   }
   if constexpr (share.L || share.A) {
-    wait(&shared.keys_full, keys_parity);
+    wait(&shared.keys_full, item.keys_parity);
     const std::uint64_t q = operand<Major::k>(shared_address(shared.keys.q)),
                         k = operand<Major::k>(shared_address(shared.keys.k));
     if constexpr (share.L) fence_fragment(qk);
@@ -71,13 +71,18 @@ __device__ inline Scale within_chunk(const AdjointArguments<T>& in, Shared& shar
     const float alpha = shared.gamma.alpha[t];
 #pragma unroll
     for (int n = 0; n < 8; ++n) {
+      const int first = 8 * n + 2 * (lane % 4);
+      if constexpr (share.L && !has_delta) {  // nobody reads what is right of the diagonal
+        const int i = 4 * n + 2 * h;
+        *reinterpret_cast<float2*>(&terms.within[t][first]) = {d_L[i] * qk[i], d_L[i + 1] * qk[i + 1]};
+      }
 #pragma unroll
       for (int e = 0; e < 2; ++e) {
-        const int j = 8 * n + 2 * (lane % 4) + e, i = 4 * n + 2 * h + e;
+        const int j = first + e, i = 4 * n + 2 * h + e;
         const auto [out, before] = row[j];
         const float eta = shared.gamma.eta[j];
         if constexpr (share.L) {
-          if (j <= t) terms.within[t][j] = d_L[i] * qk[i];
+          if (has_delta && j <= t) terms.within[t][j] = d_L[i] * qk[i];
           d_L[i] *= out * eta;
         }
         if constexpr (share.A) {
@@ -96,7 +101,7 @@ __device__ inline Scale within_chunk(const AdjointArguments<T>& in, Shared& shar
     largest = largest_of(largest);
     if (lane == 0) shared.largest[threadIdx.x / 32] = largest;
     arrive(&shared.largest_full);
-    wait(&shared.largest_full, keys_parity);
+    wait(&shared.largest_full, item.parity);
     for (int i = 0; i < 4 * Shared::groups; ++i) largest = fmaxf(largest, shared.largest[i]);
     scale = scale_to_one(largest);
     for (float& x : d_L) x *= scale.up;
