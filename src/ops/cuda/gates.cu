@@ -7,11 +7,11 @@ namespace mdnlab::ops::cuda {
 
 namespace {
 
-template <class T, bool kBackward>
+template <class T, bool kBackward, bool kDiscretised>
 __global__ void __launch_bounds__(kThreads) gates_kernel(const __grid_constant__ Gates in) {
   const unsigned heads = static_cast<unsigned>(in.heads), index = blockIdx.x * kThreads + threadIdx.x;
   if (index >= in.runs() * in.heads) return;
-  const GatesRun<T, Gpu> share(in, index / heads, static_cast<int>(index % heads));
+  const GatesRun<T, Gpu, kBackward, kDiscretised> share(in, index / heads, static_cast<int>(index % heads));
   if constexpr (kBackward) {
     share.backward();
   } else {
@@ -19,15 +19,19 @@ __global__ void __launch_bounds__(kThreads) gates_kernel(const __grid_constant__
   }
 }
 
+template <class T, bool kBackward>
+cudaError_t launch(const Gates& in, cudaStream_t stream) {
+  const auto blocks = static_cast<unsigned>((in.runs() * in.heads + kThreads - 1) / kThreads);
+  const auto kernel =
+      in.rule.discretised ? gates_kernel<T, kBackward, true> : gates_kernel<T, kBackward, false>;
+  kernel<<<blocks, kThreads, 0, stream>>>(in);
+  return cudaGetLastError();
+}
+
 template <bool kBackward>
 cudaError_t launch(const Gates& in, Element element, cudaStream_t stream) {
-  const auto blocks = static_cast<unsigned>((in.runs() * in.heads + kThreads - 1) / kThreads);
-  if (element == Element::bf16) {
-    gates_kernel<__nv_bfloat16, kBackward><<<blocks, kThreads, 0, stream>>>(in);
-  } else {
-    gates_kernel<float, kBackward><<<blocks, kThreads, 0, stream>>>(in);
-  }
-  return cudaGetLastError();
+  return element == Element::bf16 ? launch<__nv_bfloat16, kBackward>(in, stream)
+                                  : launch<float, kBackward>(in, stream);
 }
 
 }  // namespace

@@ -5,24 +5,28 @@
 
 namespace mdnlab::ops::cuda {
 
-template <class T, class Machine>
+// Forward, numbers come without derivatives. That the compiler knows which of the two kinds of formula it has
+// keeps them in registers.
+template <class T, class Machine, bool kBackward, bool kDiscretised>
 struct GatesRun {
   static constexpr int kInputs = int{kProjections} + int{kGateParameters};
-  using Number = Jet<kInputs>;
+  using Number = Jet<kBackward ? kInputs : 0>;
 
   const Gates& in;
+  GateRule rule;
   std::int64_t run, first, end;
   int head, used = 0;
   int column[kProjections];  // in a row of x; −1: not used
   Number w[kGateParameters];
 
   MDNLAB_DEVICE GatesRun(const Gates& problem, std::int64_t run_index, int of_head)
-      : in(problem), run(run_index), head(of_head) {
+      : in(problem), rule(problem.rule), run(run_index), head(of_head) {
+    rule.discretised = kDiscretised;
     first = run * in.rows_of_run;
     end = first + in.rows_of_run < in.rows ? first + in.rows_of_run : in.rows;
 #pragma unroll
     for (int i = 0; i < kProjections; ++i)
-      column[i] = in.rule.uses(static_cast<GateProjection>(i)) ? in.heads * used++ + head : -1;
+      column[i] = rule.uses(static_cast<GateProjection>(i)) ? in.heads * used++ + head : -1;
 #pragma unroll
     for (int i = 0; i < kGateParameters; ++i)
       if (in.w_H[i]) w[i] = Number::input(in.w_H[i][head], kProjections + i);
@@ -35,7 +39,7 @@ struct GatesRun {
       if (column[i] < 0) continue;
       x[i] = Number::input(Machine::load_one(static_cast<const T*>(in.x) + row * in.x_stride + column[i]), i);
     }
-    gates_of<Number>(in.rule, x, w, nullptr, gates);
+    gates_of<Number>(rule, x, w, nullptr, gates);
   }
 
   MDNLAB_DEVICE void forward() const {

@@ -11,7 +11,7 @@ namespace mdnlab::ops::cuda {
 template <int N>
 struct Jet {
   float value = 0;
-  float slope[N] = {};
+  float slope[N > 0 ? N : 1] = {};
 
   Jet() = default;
   MDNLAB_DEVICE Jet(float constant) : value(constant) {}

@@ -49,8 +49,13 @@ void compare(const GateRule& rule) {
   in.dw_RPH = shares.mutable_data_ptr<float>();
   for (std::int64_t run = 0; run < in.runs(); ++run) {
     for (int head = 0; head < kHeads; ++head) {
-      cuda::GatesRun<float, cuda::Cpu>(in, run, head).forward();
-      cuda::GatesRun<float, cuda::Cpu>(in, run, head).backward();
+      if (rule.discretised) {
+        cuda::GatesRun<float, cuda::Cpu, false, true>(in, run, head).forward();
+        cuda::GatesRun<float, cuda::Cpu, true, true>(in, run, head).backward();
+      } else {
+        cuda::GatesRun<float, cuda::Cpu, false, false>(in, run, head).forward();
+        cuda::GatesRun<float, cuda::Cpu, true, false>(in, run, head).backward();
+      }
     }
   }
 
