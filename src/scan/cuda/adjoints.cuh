@@ -82,10 +82,11 @@ __device__ inline void make_adjoints(const AdjointArguments<T>& in, Shared& shar
     const std::int64_t index = in.sizes.entry(item.chunk, item.head);
     GateTerms& terms = in.terms[index * Shared::parts + Shared::part()];
     // Without delta one warpgroup has both products of the chunk to make, the last one nothing else to do.
-    if (group == (has_delta ? 0 : kGroups - 1)) {
+    constexpr int kMaker = has_delta ? 0 : kGroups - 1;
+    if (group == kMaker) {
       wait(&shared.gates_full, item.parity);
       coefficients(shared.gamma, shared.coefficients, in.look_ahead, thread,
-                   [&] { sync(2 + group, kWarpgroup); });
+                   [] { sync(2 + kMaker, kWarpgroup); });
     }
     Scale scale;
     if (group == 0) {
