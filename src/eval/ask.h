@@ -16,7 +16,7 @@ struct AskHooks {
 };
 
 // Asks the items of these indices, in an order of its own. Answers are those that each item has alone, within
-// rounding: what is only read is packed into rows as documents, what is written is decoded side by side.
+// rounding: items of about one length are read or written side by side (read_items.h, write_items.h).
 // `batch_tokens` bounds the work of one forward pass; an item longer than it is read in segments with the
 // state carried. Ids that the model does not have: Code::usage.
 void ask(const LanguageModel& model, const Items& items, std::span<const std::int64_t> indices,

@@ -100,6 +100,39 @@ TEST(Ask, GivesContinuationsTheProbabilitiesThatTheyHaveAlone) {
   }
 }
 
+TEST(Ask, ReadsAPromptOnceForAllThatMayFollowIt) {
+  for (const char* rule : {"mdn", "mamba2", "sliding_attention"}) {
+    const LanguageModel made = model(rule);
+    std::vector<Item> items;
+    for (std::uint64_t i = 0; i < 40; ++i) {  // more than go on side by side; of one length, and of others
+      items.push_back({.prompt = some_tokens(60 + i % 7, i), .continuations = {}});
+      for (std::uint64_t c = 0; c < 2 + i % 4; ++c)
+        items.back().continuations.push_back(some_tokens(1 + (7 * i + 11 * c) % 37, 100 * i + c));
+    }
+    items.push_back({.prompt = some_tokens(300, 50), .continuations = {{1}, {2, 3}, some_tokens(200, 51)}});
+    for (const std::int64_t batch_tokens : {8192, 700, 50}) {  // 50: prompts in segments
+      const Answers answers = asked(made, items, batch_tokens);
+      ASSERT_EQ(answers.size(), items.size());
+      for (const auto& [index, answer] : answers) {
+        const Item& item = items[static_cast<std::size_t>(index)];
+        for (std::size_t c = 0; c < item.continuations.size(); ++c) {
+          std::vector<std::int64_t> whole = item.prompt;
+          whole.insert(whole.end(), item.continuations[c].begin(), item.continuations[c].end());
+          const at::NoGradGuard no_grad;
+          const at::Tensor ln_p =
+              at::log_softmax(made.logits(made.hidden(at::tensor(whole).unsqueeze(0)))[0], -1);
+          ASSERT_EQ(answer.log_probabilities[c].size(), item.continuations[c].size());
+          for (std::size_t t = item.prompt.size(); t < whole.size(); ++t) {
+            EXPECT_NEAR(answer.log_probabilities[c][t - item.prompt.size()],
+                        ln_p[static_cast<std::int64_t>(t) - 1][whole[t]].item<double>(), 1e-9)
+                << rule << index << c;
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST(Ask, GivesLabelsWithinTheIdsThatThereAre) {
   const LanguageModel made = model("gated_deltanet");
   const std::vector<std::int64_t> prompt = some_tokens(40, 1);
