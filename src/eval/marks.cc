@@ -19,6 +19,7 @@ using nlohmann::json;
 // Of one item in one score.
 struct Part {
   const MarkedItem* item;
+  const ItemValue* last;  // that was added
   double sum = 0, weight = 0;
   bool is_weighted = false;
 };
@@ -29,8 +30,9 @@ struct Group {
 
   void add(const MarkedItem& item, const ItemValue& value) {
     mean = value.mean;
-    if (parts.empty() || parts.back().item != &item) parts.push_back({&item});
+    if (parts.empty() || parts.back().item != &item) parts.push_back({&item, &value});
     Part& part = parts.back();
+    part.last = &value;
     part.sum += value.weight * value.value;
     part.weight += value.weight;
     part.is_weighted |= value.weight != 1;
@@ -53,13 +55,16 @@ void set_mean_of_items(Score& score, const Group& group) {
   const auto n = static_cast<double>(group.parts.size());
   for (const Part& part : group.parts) {
     const double value = part.sum / part.weight;
-    score.value += value / n;
+    const Mark& mark = part.item->mark;
+    score.value += value;
     score.items.push_back({.item = part.item->index,
                            .value = value,
                            .prompt_digest = part.item->prompt_digest,
-                           .answer = part.item->mark.answer,
-                           .prediction = part.item->mark.prediction});
+                           .answer = mark.answer,
+                           .prediction = part.last->prediction.value_or(mark.prediction),
+                           .log_probabilities = mark.log_probabilities});
   }
+  score.value /= n;
   score.n = std::ssize(group.parts);
   double squares = 0;
   for (const ScoredItem& item : score.items) squares += std::pow(item.value - score.value, 2);
@@ -80,11 +85,13 @@ std::string marked_json(const MarkedItem& item) {
     // As text: JSON has no infinity, and every bit counts.
     values.push_back({value.metric, shortest(value.value), shortest(value.weight),
                       value.mean == Mean::exponential, value.cell});
+    if (value.prediction) values.back().push_back(*value.prediction);
   }
   json whole{{"prompt_digest", item.prompt_digest},
              {"answer", item.mark.answer},
              {"prediction", item.mark.prediction},
              {"values", values}};
+  for (const double ln_p : item.mark.log_probabilities) whole["log_probabilities"].push_back(shortest(ln_p));
   if (item.length) whole["length"] = *item.length;
   if (item.depth) whole["depth"] = *item.depth;
   return whole.dump(-1, ' ', false, json::error_handler_t::replace);
@@ -103,7 +110,13 @@ MarkedItem read_marked(std::int64_t index, const std::string& text) try {
                                 .value = std::stod(value.at(1).get<std::string>()),
                                 .weight = std::stod(value.at(2).get<std::string>()),
                                 .mean = value.at(3).get<bool>() ? Mean::exponential : Mean::plain,
-                                .cell = value.at(4)});
+                                .cell = value.at(4),
+                                .prediction = {}});
+    if (value.size() > 5) item.mark.values.back().prediction = value[5].get<std::string>();
+  }
+  if (whole.contains("log_probabilities")) {
+    for (const json& ln_p : whole["log_probabilities"])
+      item.mark.log_probabilities.push_back(std::stod(ln_p.get<std::string>()));
   }
   return item;
 } catch (const std::exception& error) {

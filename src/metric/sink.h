@@ -17,6 +17,7 @@ struct ScoredItem {
   std::string prompt_digest;  // SHA-256 of the prompt; "" like the next two: not kept
   std::string answer;         // that was wanted
   std::string prediction;     // that was given
+  std::vector<double> log_probabilities;  // ln p of each choice, or of the text asked for; empty: not kept
 };
 
 // One evaluation result. stderr_value: standard error of `value` over its n items, where it has one.

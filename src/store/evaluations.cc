@@ -1,5 +1,7 @@
 #include "store/evaluations.h"
 
+#include <nlohmann/json.hpp>
+
 #include "store/settings.h"
 
 namespace mdnlab {
@@ -16,11 +18,13 @@ std::int64_t add_evaluation(Store& store, const EvaluatedModel& model, const Sco
       score.value, score.stderr_value, settings, model.machine_id, model.build_id);
   const auto kept = [](const std::string& text) { return text.empty() ? std::nullopt : std::optional(text); };
   Statement insert = store.sql().query(
-      "insert into evaluation_item (evaluation_id, item, value, prompt_digest, answer, prediction)"
-      " values (?, ?, ?, ?, ?, ?)");
+      "insert into evaluation_item (evaluation_id, item, value, prompt_digest, answer, prediction,"
+      " log_probabilities_json) values (?, ?, ?, ?, ?, ?, ?)");
   for (const ScoredItem& item : score.items) {
-    insert.bind_all(id, item.item, item.value, kept(item.prompt_digest), kept(item.answer),
-                    kept(item.prediction));
+    insert.bind_all(
+        id, item.item, item.value, kept(item.prompt_digest), kept(item.answer), kept(item.prediction),
+        item.log_probabilities.empty() ? std::nullopt
+                                       : std::optional(nlohmann::json(item.log_probabilities).dump()));
     insert.step();
     insert.reset();
   }

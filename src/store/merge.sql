@@ -92,8 +92,8 @@ insert into main.evaluation (id, run_id, step, model_digest, task, metric, lengt
   left join machine_map on machine_map.source_id = theirs.machine_id
   left join build_map on build_map.source_id = theirs.build_id;
 
-insert into main.evaluation_item (evaluation_id, item, value, prompt_digest, answer, prediction)
-  select evaluation_map.id, item, value, prompt_digest, answer, prediction
+insert into main.evaluation_item (evaluation_id, item, value, prompt_digest, answer, prediction, log_probabilities_json)
+  select evaluation_map.id, item, value, prompt_digest, answer, prediction, log_probabilities_json
   from evaluation_map join source.evaluation_item theirs on theirs.evaluation_id = evaluation_map.source_id;
 
 create temp table bench_before as select count(*) as n from main.bench;

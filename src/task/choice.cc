@@ -83,12 +83,15 @@ class ChoiceItems final : public Items {
       return static_cast<std::size_t>(std::ranges::max_element(values) - values.begin());
     };
     const auto told = [&](const char* metric, const std::vector<double>& values) {
-      return ItemValue{
-          .metric = metric, .value = largest(values) == question.right ? 1.0 : 0.0, .cell = cell_};
+      return ItemValue{.metric = metric,
+                       .value = largest(values) == question.right ? 1.0 : 0.0,
+                       .cell = cell_,
+                       .prediction = question.choices[largest(values)]};
     };
-    return {question.choices[question.right],
-            question.choices[largest(sums)],
-            {told("acc", sums), told("acc_norm", shares)}};
+    return {.answer = question.choices[question.right],
+            .prediction = question.choices[largest(sums)],
+            .values = {told("acc", sums), told("acc_norm", shares)},
+            .log_probabilities = sums};
   }
 
  private:

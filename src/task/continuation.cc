@@ -21,7 +21,7 @@ Continued continued(const Tokenizer& tokenizer, std::string context, std::string
   std::vector<std::int64_t> whole = tokens_of(tokenizer, context + continuation);
   // A tokenizer may join across the cut: one token of the continuation is left at least.
   const auto cut = static_cast<std::ptrdiff_t>(std::min(alone.size(), whole.empty() ? 0 : whole.size() - 1));
-  Continued result{{whole.begin(), whole.begin() + cut}, {whole.begin() + cut, whole.end()}};
+  Continued result{{alone.begin(), alone.begin() + cut}, {whole.begin() + cut, whole.end()}};
   if (result.context.empty()) result.context.push_back(token_before_text(tokenizer));
   return result;
 }

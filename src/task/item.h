@@ -62,6 +62,7 @@ struct ItemValue {
   double weight = 1;   // above 0
   Mean mean = Mean::plain;
   std::string cell = "{}";  // a JSON object: what else tells this score from others, {"lag":64,"writes":8}
+  std::optional<std::string> prediction;  // of this score, where it is not the mark's
 };
 
 // What is stored of an answered item, for people and for paired statistics.
@@ -69,6 +70,7 @@ struct Mark {
   std::string answer;      // that was right
   std::string prediction;  // that the model gave
   std::vector<ItemValue> values;
+  std::vector<double> log_probabilities;  // ln p of each choice, or of the text asked for; empty: not kept
 };
 
 // All questions of one setting, in a fixed order: item i is the same for every model, so its random numbers

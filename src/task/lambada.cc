@@ -43,13 +43,13 @@ class LambadaItems final : public Items {
   Mark mark(std::int64_t index, const Item&, const Answer& answer) const override {
     const std::vector<double>& ln_p = answer.log_probabilities[0];
     const bool is_right = std::ranges::all_of(answer.highest[0], std::identity());
+    const double sum = std::accumulate(ln_p.begin(), ln_p.end(), 0.0);
     const std::string& word = at(index).word;
     return {word,
             is_right ? word : "",
             {{.metric = "accuracy", .value = is_right ? 1.0 : 0.0},
-             {.metric = "perplexity",
-              .value = -std::accumulate(ln_p.begin(), ln_p.end(), 0.0),
-              .mean = Mean::exponential}}};
+             {.metric = "perplexity", .value = -sum, .mean = Mean::exponential}},
+            {sum}};
   }
 
  private:

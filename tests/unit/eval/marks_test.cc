@@ -32,6 +32,17 @@ TEST(Marks, PlainMeansKeepItemsAndHaveAStandardError) {
   EXPECT_EQ(scores[0].items[1].prediction, "given");
 }
 
+TEST(Marks, AScoreMayHaveAPredictionOfItsOwn) {
+  MarkedItem one = item(0, {{.metric = "acc", .value = 1}, {.metric = "acc_norm", .prediction = "other"}});
+  one.mark.log_probabilities = {-1.5, -INFINITY};
+  const std::vector<MarkedItem> items{read_marked(0, marked_json(one))};
+  const std::vector<Score> scores = scores_of("choice", "{}", items);
+  ASSERT_EQ(scores.size(), 2u);
+  EXPECT_EQ(scores[0].items[0].prediction, "given");
+  EXPECT_EQ(scores[1].items[0].prediction, "other");
+  EXPECT_EQ(scores[1].items[0].log_probabilities, one.mark.log_probabilities);
+}
+
 TEST(Marks, PerplexitiesAreExponentialsOfWeightedMeans) {
   const auto nll = [](double value, double weight) {
     return ItemValue{.metric = "perplexity", .value = value, .weight = weight, .mean = Mean::exponential};

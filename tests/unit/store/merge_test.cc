@@ -147,13 +147,18 @@ TEST_F(Merge, AddsTheirLaterScoresToADoneRun) {
   fill(into, "k1", RunState::done, 100, 1);
   const std::int64_t run = fill(source, "k1", RunState::done, 100, 1);
   Score worded = score_of("mqar", "accuracy", 5, "{}");
-  worded.items = {{.item = 3, .value = 5, .prompt_digest = "ab", .answer = "yes", .prediction = "no"}};
+  worded.items = {{.item = 3,
+                   .value = 5,
+                   .prompt_digest = "ab",
+                   .answer = "yes",
+                   .prediction = "no",
+                   .log_probabilities = {-0.5, -INFINITY}}};
   add_evaluation(source, {.run_id = run, .step = 100}, worded);
   ensure_run(source, plan_of("k1", {.sweep = "theirs"}));
   EXPECT_EQ(merge(into, there).evaluations, 1);
   EXPECT_EQ(count("evaluation"), 2);
   EXPECT_EQ(count("evaluation_item where value = 5 and item = 3 and prompt_digest = 'ab' and answer = 'yes'"
-                  " and prediction = 'no'"),
+                  " and prediction = 'no' and log_probabilities_json = '[-0.5,null]'"),
             1);
   EXPECT_EQ(count("sweep"), 2);
 }

@@ -116,12 +116,12 @@ TEST(Migration, OfVersion1KeepsItemsAndGivesThemWords) {
     store.sql().run("insert into evaluation_item (evaluation_id, item, value) values (1, 7, 0.5)");
   }
   Store store = Store::open(file);
-  Statement row =
-      store.sql().query("select item, value, prompt_digest, answer, prediction from evaluation_item");
+  Statement row = store.sql().query(
+      "select item, value, prompt_digest, answer, prediction, log_probabilities_json from evaluation_item");
   ASSERT_TRUE(row.step());
   EXPECT_EQ(row.integer(0), 7);
   EXPECT_EQ(row.real(1), 0.5);
-  for (const int column : {2, 3, 4}) EXPECT_TRUE(row.is_null(column));
+  for (const int column : {2, 3, 4, 5}) EXPECT_TRUE(row.is_null(column));
 }
 
 TEST(Migration, AFailingStepLeavesTheDatabaseAsItWas) {
