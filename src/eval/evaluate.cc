@@ -38,10 +38,11 @@ Predictions predict(const LanguageModel& model, const Batch& batch) {
 }  // namespace
 
 std::vector<Score> evaluate(const LanguageModel& model, const Task& task, Split split,
-                            std::int64_t batch_tokens) {
+                            std::int64_t batch_tokens, const std::function<bool()>& should_stop) {
   const at::NoGradGuard no_grad;
   const std::unique_ptr<Evaluation> evaluation = task.evaluation(split);
   while (const std::optional<Batch> batch = evaluation->next(batch_tokens)) {
+    if (should_stop()) return {};
     evaluation->add(*batch, predict(model, *batch));
   }
   return evaluation->scores();

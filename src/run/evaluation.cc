@@ -17,15 +17,25 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using nlohmann::json;
 
-// All that fixes items and answers.
-json asking_settings(const TaskChoice& choice, const Task& task, const std::string& dtype,
-                     at::Device device) {
-  json settings = json::parse(choice.options.json());
-  settings.erase("path");  // the digest says what lies there
-  settings["version"] = choice.kind->version;
+constexpr std::int64_t batch_tokens = 8192;  // of one forward pass
+
+// What fixes answers beside the task's options.
+json circumstances(const TaskChoice& choice, const Task& task, const std::string& dtype, at::Device device) {
+  json settings{
+      {"version", choice.kind->version}, {"dtype", dtype}, {"device", device.is_cpu() ? "cpu" : "cuda"}};
   if (const std::string digest = task.data_digest(); !digest.empty()) settings["data_digest"] = digest;
-  settings["dtype"] = dtype;
-  settings["device"] = device.is_cpu() ? "cpu" : "cuda";
+  return settings;
+}
+
+// All that fixes items and answers. What the options leave to the run (its seed, its length) shows in the
+// items themselves: the first and the last stand for all.
+json asking_settings(const TaskChoice& choice, const Items& items, const json& around) {
+  json settings = json::parse(choice.options.json());
+  for (const char* path : {"path", "words", "facts", "train_facts"})
+    settings.erase(path);  // the digest says what lies there
+  settings.update(around);
+  settings["items"] = {marked(0, items.item(0), {}).prompt_digest,
+                       marked(0, items.item(items.count() - 1), {}).prompt_digest, items.count()};
   return settings;
 }
 
@@ -83,12 +93,19 @@ std::optional<std::vector<Score>> evaluate_and_store(Store& store, const Evaluat
                                                      const TaskChoice& choice, const Task& task,
                                                      const EvaluationHooks& hooks) {
   const std::unique_ptr<const Items> items = task.items(Split::test);
+  const json around = circumstances(choice, task, dtype, model.device());
   if (!items) {
-    std::vector<Score> scores = evaluate(model, task, Split::test);
-    for (const Score& score : scores) add_evaluation(store, identity, score);
+    std::vector<Score> scores = evaluate(model, task, Split::test, batch_tokens, hooks.should_stop);
+    if (scores.empty()) return std::nullopt;
+    for (Score& score : scores) {
+      json settings = json::parse(score.settings_json);
+      settings.update(around);
+      score.settings_json = settings.dump();
+      add_evaluation(store, identity, score);
+    }
     return scores;
   }
-  const json settings = asking_settings(choice, task, dtype, model.device());
+  const json settings = asking_settings(choice, *items, around);
   const std::int64_t asking = ensure_asking(store, identity, choice.kind->name, settings.dump());
   if (auto scores = ended_scores(store, asking)) return scores;
 
@@ -100,7 +117,8 @@ std::optional<std::vector<Score>> evaluate_and_store(Store& store, const Evaluat
              waiting.add(marked(index, item, items->mark(index, item, answer)));
              hooks.progress(std::ssize(waiting.items()), items->count());
            },
-       .should_stop = hooks.should_stop});
+       .should_stop = hooks.should_stop},
+      batch_tokens);
   waiting.flush();
   if (std::ssize(waiting.items()) < items->count()) return std::nullopt;
   std::vector<MarkedItem> all = waiting.items();

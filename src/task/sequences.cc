@@ -2,6 +2,7 @@
 
 #include <ATen/ops/full.h>
 #include <ATen/ops/zeros.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
@@ -30,6 +31,59 @@ class EvenOrder {
   std::int64_t count_, stride_;
 };
 
+// The test, sequence by sequence: item i is sequence i of its size, one size after another.
+class SequenceItems final : public Items {
+ public:
+  SequenceItems(std::vector<SequenceSize> sizes, std::int64_t examples,
+                std::function<Random(std::int64_t index)> numbers)
+      : sizes_(std::move(sizes)), examples_(examples), numbers_(std::move(numbers)) {}
+
+  std::int64_t count() const override { return std::ssize(sizes_) * examples_; }
+
+  Item item(std::int64_t index) const override {
+    const SequenceSize& size = size_of(index);
+    std::vector<std::int64_t> labels(static_cast<std::size_t>(size.length), no_label);
+    Item item{.prompt = std::vector<std::int64_t>(labels.size(), 0), .length = size.length};
+    Random random = numbers_(index);
+    size.write(random, item.prompt.data(), labels.data());
+    for (std::int64_t t = 0; t < size.length; ++t) {
+      if (const std::int64_t label = labels[static_cast<std::size_t>(t)]; label != no_label)
+        item.labels.push_back({t, label});
+    }
+    return item;
+  }
+
+  Mark mark(std::int64_t index, const Item& item, const Answer& answer) const override {
+    const auto labels = static_cast<double>(item.labels.size());
+    const std::vector<double>& ln_p = answer.log_probabilities[0];
+    const auto right = std::ranges::count(answer.highest[0], true);
+    const double nll = -std::accumulate(ln_p.begin(), ln_p.end(), 0.0);
+    const std::string& cell = size_of(index).settings_json;
+    return {.answer = told(item.labels),
+            .prediction = fmt::format("{} of {} right", right, item.labels.size()),
+            .values = {{.metric = "accuracy", .value = static_cast<double>(right) / labels, .cell = cell},
+                       {.metric = "loss", .value = nll / labels, .weight = labels, .cell = cell}}};
+  }
+
+ private:
+  static constexpr std::size_t labels_told = 16;
+
+  const SequenceSize& size_of(std::int64_t index) const {
+    return sizes_[static_cast<std::size_t>(index / examples_)];
+  }
+
+  static std::string told(const std::vector<Label>& labels) {
+    std::string text;
+    for (std::size_t i = 0; i < std::min(labels.size(), labels_told); ++i)
+      text += (i > 0 ? " " : "") + std::to_string(labels[i].token);
+    return text + (labels.size() > labels_told ? " …" : "");
+  }
+
+  std::vector<SequenceSize> sizes_;
+  std::int64_t examples_;
+  std::function<Random(std::int64_t index)> numbers_;
+};
+
 class SequenceTask final : public Task {
  public:
   explicit SequenceTask(Sequences sequences)
@@ -46,7 +100,11 @@ class SequenceTask final : public Task {
 
   std::unique_ptr<Evaluation> evaluation(Split split) const override;
   std::unique_ptr<const Items> items(Split split) const override {
-    return asks_items(split) ? sequences_.items() : nullptr;
+    if (split != Split::test) return nullptr;
+    if (sequences_.items) return sequences_.items();
+    return std::make_unique<SequenceItems>(
+        sequences_.asked, sequences_.test_examples,
+        [all = sequences_](std::int64_t index) { return numbers(all, Split::test, index); });
   }
 
   // Sequences first … first+count−1 of a split, of the sizes trained.
@@ -55,16 +113,6 @@ class SequenceTask final : public Task {
       const std::int64_t index = first + row, place = index % examples_;
       write(size_at(place), split, split == Split::train ? place : index, tokens, labels);
     });
-  }
-
-  // Sequences first … first+count−1 of those asked in one size.
-  Batch asked(std::size_t size, std::int64_t first, std::int64_t count) const {
-    const SequenceSize& asked = sequences_.asked[size];
-    return written_batch(
-        count, asked.length, [&](std::int64_t row, std::int64_t* tokens, std::int64_t* labels) {
-          write(asked, Split::test, static_cast<std::int64_t>(size) * sequences_.test_examples + first + row,
-                tokens, labels);
-        });
   }
 
   const Sequences& sequences() const { return sequences_; }
@@ -77,8 +125,6 @@ class SequenceTask final : public Task {
     return sum;
   }
 
-  bool asks_items(Split split) const { return split == Split::test && sequences_.items; }
-
   const SequenceSize& size_at(std::int64_t index) const {
     std::int64_t place = sequences_.trained.size() == 1 ? index : order_[index];
     auto size = sequences_.trained.begin();
@@ -86,10 +132,14 @@ class SequenceTask final : public Task {
     return *size;
   }
 
+  static Random numbers(const Sequences& all, Split split, std::int64_t index) {
+    return Random{all.seed, all.purpose, static_cast<std::uint64_t>(split),
+                  static_cast<std::uint64_t>(index)};
+  }
+
   void write(const SequenceSize& size, Split split, std::int64_t index, std::int64_t* tokens,
              std::int64_t* labels) const {
-    Random random{sequences_.seed, sequences_.purpose, static_cast<std::uint64_t>(split),
-                  static_cast<std::uint64_t>(index)};
+    Random random = numbers(sequences_, split, index);
     size.write(random, tokens, labels);
   }
 
@@ -98,92 +148,66 @@ class SequenceTask final : public Task {
   EvenOrder order_;
 };
 
-struct Sums {
-  std::vector<double> accuracies;  // of the sequences
-  std::int64_t labels = 0;
-  double nll = 0;
-};
-
-class SequenceEvaluation final : public Evaluation {
+// Of a validation: sequences of all sizes trained, pooled.
+class Validation final : public Evaluation {
  public:
-  SequenceEvaluation(const SequenceTask& task, bool is_test)
-      : task_(task), is_test_(is_test), sums_(is_test ? task.sequences().asked.size() : 1) {}
+  explicit Validation(const SequenceTask& task) : task_(task) {}
 
   std::optional<Batch> next(std::int64_t most_tokens) override {
-    const Sequences& all = task_.sequences();
-    while (size_ < sums_.size()) {
-      const std::int64_t length = is_test_ ? all.asked[size_].length : task_.longest();
-      const std::int64_t rows =
-          std::min(std::max<std::int64_t>(1, most_tokens / length), all.test_examples - done_);
-      if (rows > 0) {
-        done_ += rows;
-        return is_test_ ? task_.asked(size_, done_ - rows, rows)
-                        : task_.mixed(Split::valid, done_ - rows, rows);
-      }
-      ++size_;
-      done_ = 0;
-    }
-    return std::nullopt;
+    const std::int64_t rows = std::min(std::max<std::int64_t>(1, most_tokens / task_.longest()),
+                                       task_.sequences().test_examples - done_);
+    if (rows == 0) return std::nullopt;
+    done_ += rows;
+    return task_.mixed(Split::valid, done_ - rows, rows);
   }
 
   void add(const Batch& batch, const Predictions& predictions) override {
     const std::int64_t* label = batch.labels_BT.const_data_ptr<std::int64_t>();
     const bool* correct = predictions.correct.const_data_ptr<bool>();
     const double* nll = predictions.nll.const_data_ptr<double>();
-    Sums& sums = sums_[size_];
     for (std::int64_t row = 0; row < batch.labels_BT.size(0); ++row) {
       std::int64_t asked = 0, right = 0;
       for (std::int64_t t = 0; t < batch.labels_BT.size(1); ++t) {
         if (*label++ == no_label) continue;
         ++asked;
         right += *correct++;
-        sums.nll += *nll++;
+        nll_ += *nll++;
       }
-      sums.accuracies.push_back(static_cast<double>(right) / static_cast<double>(asked));
-      sums.labels += asked;
+      accuracies_.push_back(static_cast<double>(right) / static_cast<double>(asked));
+      labels_ += asked;
     }
   }
 
   std::vector<Score> scores() const override {
-    std::vector<Score> list;
-    for (std::size_t i = 0; i < sums_.size(); ++i) {
-      const SequenceSize& size = (is_test_ ? task_.sequences().asked : task_.sequences().trained)[i];
-      const Sums& sums = sums_[i];
-      const auto n = static_cast<double>(sums.accuracies.size());
-      const double mean = std::accumulate(sums.accuracies.begin(), sums.accuracies.end(), 0.0) / n;
-      double squares = 0;
-      for (const double accuracy : sums.accuracies) squares += (accuracy - mean) * (accuracy - mean);
-      Score score{.task = task_.sequences().task,
-                  .metric = "accuracy",
-                  .length = is_test_ ? size.length : task_.longest(),
-                  .n = static_cast<std::int64_t>(sums.accuracies.size()),
-                  .value = mean,
-                  .stderr_value = n > 1 ? std::sqrt(squares / (n - 1) / n) : 0,
-                  .settings_json = size.settings_json};
-      for (std::size_t item = 0; is_test_ && item < sums.accuracies.size(); ++item)
-        score.items.push_back({.item = static_cast<std::int64_t>(item), .value = sums.accuracies[item]});
-      list.push_back(score);
-      score.metric = "loss";
-      score.n = sums.labels;
-      score.value = sums.nll / static_cast<double>(sums.labels);
-      score.stderr_value.reset();
-      score.items.clear();
-      list.push_back(score);
-    }
-    return list;
+    const auto n = static_cast<double>(accuracies_.size());
+    const double mean = std::accumulate(accuracies_.begin(), accuracies_.end(), 0.0) / n;
+    Score score{.task = task_.sequences().task,
+                .metric = "accuracy",
+                .length = task_.longest(),
+                .n = std::ssize(accuracies_),
+                .value = mean,
+                .settings_json = task_.sequences().trained[0].settings_json};
+    double squares = 0;
+    for (const double accuracy : accuracies_) squares += (accuracy - mean) * (accuracy - mean);
+    if (score.n > 1) score.stderr_value = std::sqrt(squares / (n - 1) / n);
+    Score loss = score;
+    loss.metric = "loss";
+    loss.n = labels_;
+    loss.value = nll_ / static_cast<double>(labels_);
+    loss.stderr_value.reset();
+    return {score, loss};
   }
 
  private:
   const SequenceTask& task_;
-  bool is_test_;
-  std::vector<Sums> sums_;  // one a size; of validation one for all
-  std::size_t size_ = 0;
-  std::int64_t done_ = 0;  // sequences of the size
+  std::vector<double> accuracies_;  // of the sequences
+  std::int64_t labels_ = 0, done_ = 0;
+  double nll_ = 0;
 };
 
 std::unique_ptr<Evaluation> SequenceTask::evaluation(Split split) const {
-  if (asks_items(split)) return nullptr;
-  return std::make_unique<SequenceEvaluation>(*this, split == Split::test);
+  if (split == Split::test) return nullptr;
+  return std::make_unique<Validation>(*this);
 }
 
 }  // namespace

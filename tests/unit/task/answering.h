@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "eval/marks.h"
 #include "task/task.h"
 
 namespace mdnlab {
@@ -28,9 +29,27 @@ inline std::vector<std::int64_t> labels_of(const Batch& batch) {
   return labels;
 }
 
+// The scores of a model that gives answer(label) for each label of items.
+inline std::vector<Score> scores_of(const Items& items,
+                                    const std::function<Guess(std::int64_t label)>& answer) {
+  std::vector<MarkedItem> marks;
+  for (std::int64_t i = 0; i < items.count(); ++i) {
+    const Item item = items.item(i);
+    Answer given{.log_probabilities = {{}}, .highest = {{}}};
+    for (const Label& label : item.labels) {
+      const Guess guess = answer(label.token);
+      given.log_probabilities[0].push_back(-guess.nll);
+      given.highest[0].push_back(guess.correct);
+    }
+    marks.push_back(marked(i, item, items.mark(i, item, given)));
+  }
+  return scores_of("items", "{}", marks);
+}
+
 // The scores of a model that gives answer(label) at each labelled position.
 inline std::vector<Score> scores_of(const Task& task, const std::function<Guess(std::int64_t label)>& answer,
                                     Split split = Split::test, std::int64_t most_tokens = 4096) {
+  if (const auto items = task.items(split)) return scores_of(*items, answer);
   const auto evaluation = task.evaluation(split);
   while (const std::optional<Batch> batch = evaluation->next(most_tokens)) {
     const std::vector<std::int64_t> labels = labels_of(*batch);

@@ -12,6 +12,8 @@
 #include <set>
 
 #include "../error_of.h"
+#include "answering.h"
+#include "base/text.h"
 #include "making.h"
 
 namespace mdnlab {
@@ -28,17 +30,6 @@ std::unique_ptr<Task> mqar(const std::vector<std::string>& more = {}, std::uint6
   std::vector<std::string> words{"vocabulary=" + std::to_string(V), "pairs=" + std::to_string(D)};
   words.insert(words.end(), more.begin(), more.end());
   return make_task("mqar", words, {.seq_len = seq_len, .seed = seed});
-}
-
-// All sequences of an evaluation.
-std::vector<std::vector<std::int64_t>> sequences(const Task& task, Split split) {
-  std::vector<std::vector<std::int64_t>> list;
-  const auto evaluation = task.evaluation(split);
-  while (const std::optional<Batch> batch = evaluation->next(1000)) {
-    for (std::int64_t row = 0; row < batch->tokens_BT.size(0); ++row)
-      list.push_back(row_of(batch->tokens_BT, row));
-  }
-  return list;
 }
 
 TEST(Mqar, EverySequenceObeysTheDefinition) {
@@ -105,7 +96,7 @@ TEST(Mqar, TrainingValidationAndTestShareNoSequence) {
   for (std::int64_t row = 0; row < 3000; ++row) seen.insert(row_of(training.tokens_BT, row));
   EXPECT_THAT(seen, SizeIs(3000));
   for (const Split split : {Split::valid, Split::test}) {
-    for (const auto& tokens : sequences(*task, split))
+    for (const auto& tokens : sequences_of(*task, split))
       EXPECT_TRUE(seen.insert(tokens).second) << split_name(split);
   }
   EXPECT_THAT(seen, SizeIs(5000));
@@ -113,10 +104,10 @@ TEST(Mqar, TrainingValidationAndTestShareNoSequence) {
 
 TEST(Mqar, AnEvaluationIsTheSameHoweverItIsCut) {
   const auto task = mqar({"test_examples=17"});
-  const auto whole = sequences(*task, Split::test);
+  const auto whole = sequences_of(*task, Split::valid);
   EXPECT_THAT(whole, SizeIs(17));
   std::vector<std::vector<std::int64_t>> single;
-  const auto evaluation = task->evaluation(Split::test);
+  const auto evaluation = task->evaluation(Split::valid);
   while (const std::optional<Batch> batch = evaluation->next(1)) {
     ASSERT_EQ(batch->tokens_BT.size(0), 1) << "one row at least, no more than asked for";
     single.push_back(row_of(batch->tokens_BT, 0));
@@ -275,20 +266,19 @@ TEST(Mqar, SeveralSizesAreTrainedTogetherEachItsShare) {
 
 TEST(Mqar, EachSizeIsAskedForItself) {
   const auto task = mqar({"sizes=16x2,40x5", "test_examples=30"});
-  const auto evaluation = task->evaluation(Split::test);
-  std::vector<std::pair<std::int64_t, std::int64_t>> batches;
-  while (const std::optional<Batch> batch = evaluation->next(10'000)) {
-    batches.emplace_back(batch->tokens_BT.size(0), batch->tokens_BT.size(1));
-    const at::Tensor right = at::full({labels_of(*batch, 0) * batch->tokens_BT.size(0)}, true, at::kBool);
-    evaluation->add(*batch, {at::full(right.sizes(), 0.0, at::kDouble), right});
+  const auto items = task->items(Split::test);
+  ASSERT_EQ(items->count(), 60);
+  for (std::int64_t i = 0; i < 60; ++i) {
+    const Item item = items->item(i);
+    EXPECT_THAT(item.prompt, SizeIs(i < 30 ? 16 : 40));
+    EXPECT_THAT(item.labels, SizeIs(i < 30 ? 2 : 5));
   }
-  EXPECT_THAT(batches, testing::ElementsAre(testing::Pair(30, 16), testing::Pair(30, 40)));
-  const std::vector<Score> scores = evaluation->scores();
+  const std::vector<Score> scores = scores_of(*task, [](std::int64_t) { return Guess{}; });
   ASSERT_THAT(scores, SizeIs(4));
   EXPECT_EQ(scores[0].length, 16);
   EXPECT_EQ(nlohmann::json::parse(scores[0].settings_json)["pairs"], 2);
-  EXPECT_EQ(scores[2].length, 40);
-  EXPECT_EQ(nlohmann::json::parse(scores[2].settings_json)["pairs"], 5);
+  EXPECT_EQ(scores[1].length, 40);
+  EXPECT_EQ(nlohmann::json::parse(scores[1].settings_json)["pairs"], 5);
 }
 
 TEST(Mqar, SizesAreTwoOrThreeNumbers) {
@@ -321,7 +311,7 @@ TEST(Mqar, ASeparatorStandsBetweenPairsAndQueries) {
 
 TEST(Mqar, AccuracyIsTheMeanOfEachSequencesOwn) {
   const auto task = mqar({"test_examples=4"});
-  const auto evaluation = task->evaluation(Split::test);
+  const auto evaluation = task->evaluation(Split::valid);
   double share = 0;
   for (std::int64_t done = 0;
        const std::optional<Batch> batch = evaluation->next(3 * L);) {  // 3 sequences, then 1
@@ -351,6 +341,24 @@ TEST(Mqar, AccuracyIsTheMeanOfEachSequencesOwn) {
   EXPECT_EQ(scores[1].n, 4 * D);
   EXPECT_DOUBLE_EQ(scores[1].value, 0.5);
   EXPECT_FALSE(scores[1].stderr_value);
+
+  // Of the test likewise, and its sequences stand behind it.
+  std::int64_t label = 0;
+  const std::vector<Score> test = scores_of(*task, [&](std::int64_t) {
+    const std::int64_t row = label / D, place = label % D;
+    ++label;
+    return Guess{0.5, place <= row};
+  });
+  ASSERT_THAT(test, SizeIs(2));
+  EXPECT_DOUBLE_EQ(test[0].value, 0.5);
+  EXPECT_NEAR(*test[0].stderr_value, *scores[0].stderr_value, 1e-12);
+  EXPECT_EQ(nlohmann::json::parse(test[0].settings_json), settings);
+  ASSERT_THAT(test[0].items, SizeIs(4));
+  EXPECT_EQ(test[0].items[1].prediction, "2 of 5 right");
+  EXPECT_EQ(split(test[0].items[1].answer, ' ').size(), static_cast<std::size_t>(D));
+  EXPECT_EQ(test[0].items[1].prompt_digest.size(), 64u);
+  EXPECT_EQ(test[1].n, 4 * D);
+  EXPECT_DOUBLE_EQ(test[1].value, 0.5);
 }
 
 }  // namespace
