@@ -127,18 +127,27 @@ std::string table_text(const std::vector<Score>& scores, TableFormat format) {
   return (format == TableFormat::plain ? told(std::move(table)) : table).text(format);
 }
 
+std::string about() {
+  std::vector<std::string> names;
+  for (const TaskKind& kind : task_kinds()) names.emplace_back(kind.name);
+  return "Asks a model the items of a task and stores each with its score in the database. Stopped or "
+         "killed, the same command goes on where it was; what is stored already is not asked again. MODEL "
+         "is a checkpoint, a model folder of another project, or run:KEYPREFIX.\n\nTasks, whose settings "
+         "experiments/README.md explains: " +
+         join(names, ", ") + ".";
+}
+
 int run(std::span<const std::string> words) {
-  Arguments arguments(
-      {.usage = "mdnlab eval MODEL --task T[,T…] [options]",
-       .about =
-           "Asks a model the items of a task and stores each with its score in the database. Stopped or "
-           "killed, the same command goes on where it was; what is stored already is not asked again. MODEL "
-           "is a checkpoint, a model folder of another project, or run:KEYPREFIX.",
-       .examples = "  mdnlab eval run:3f2a --task needle --lengths 1024,2048 --samples 100\n"
-                   "  mdnlab eval run:3f2a --task choice --set set=piqa --path piqa/valid.jsonl\n"
-                   "  mdnlab eval mdn-400M --task lambada --path lambada.jsonl \\\n"
-                   "      --tokenizer gpt2:experiments/data/gpt2 --json\n"
-                   "  mdnlab eval run:3f2a --task contains --path mine.jsonl\n"});
+  const std::string text = about();
+  Arguments arguments({.usage = "mdnlab eval MODEL --task T[,T...] [options]",
+                       .about = text.c_str(),
+                       .examples =
+                           "  mdnlab eval run:3f2a --task needle --lengths 1024,2048 --samples 100 \\\n"
+                           "      --set words=experiments/data/words\n"
+                           "  mdnlab eval run:3f2a --task choice --set set=piqa --path piqa/valid.jsonl\n"
+                           "  mdnlab eval mdn-400M --task lambada --path lambada.jsonl \\\n"
+                           "      --tokenizer gpt2:experiments/data/gpt2 --json\n"
+                           "  mdnlab eval run:3f2a --task contains --path mine.jsonl\n"});
   add_task_words(arguments);
   arguments.add_formats();
   add_model_words(arguments);

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/text.h"
 #include "cli/token_input.h"
 #include "data/fields.h"
@@ -54,20 +56,54 @@ std::shared_ptr<const Corpus> open_corpus(const Arguments& arguments, const Stor
   return std::make_shared<const Corpus>(read_params(data, "data", data_fields()), model.folder);
 }
 
-std::vector<std::string> settings_of(const Arguments& arguments) {
-  std::vector<std::string> words = arguments.texts("set");
-  for (const char* name : shared_settings) {
-    if (arguments.has(name)) words.push_back(std::string(name) + "=" + arguments.text(name));
+bool has_field(const TaskKind& kind, std::string_view name) {
+  return std::ranges::find(kind.fields, name, &Field::name) != kind.fields.end();
+}
+
+// Tasks of sequences have as many of each size, of the seed that a run would give them.
+std::string setting_of(const TaskKind& kind, const std::string& word) {
+  return word == "samples" && !has_field(kind, word) && has_field(kind, "test_examples") ? "test_examples"
+                                                                                         : word;
+}
+
+bool is_of_the_context(const TaskKind& kind, std::string_view word) {
+  return word == "seed" && !has_field(kind, word) && has_field(kind, "test_examples");
+}
+
+// What is wrong with a word of its own is said of that word.
+Error as_given(const Error& error, const Arguments& arguments, const TaskKind& kind) {
+  ErrorText text = error.text();
+  for (const char* word : shared_settings) {
+    if (arguments.has(word) &&
+        text.place.file == "--set " + setting_of(kind, word) + "=" + arguments.text(word))
+      text.place.file = fmt::format("--{} {}", word, arguments.text(word));
   }
-  return words;
+  return Error(error.code(), std::move(text));
+}
+
+AskedTask make_task(const Arguments& arguments, const TaskKind& kind, TaskContext context) try {
+  std::vector<std::string> words = arguments.texts("set");
+  for (const char* word : shared_settings) {
+    if (!arguments.has(word)) continue;
+    if (is_of_the_context(kind, word)) {
+      context.seed = static_cast<std::uint64_t>(arguments.integer(word, 0));
+    } else {
+      words.push_back(setting_of(kind, word) + "=" + arguments.text(word));
+    }
+  }
+  TaskChoice choice{&kind, read_settings(words, kind.name, kind.fields)};
+  std::unique_ptr<const Task> task = kind.make(choice.options, context);
+  return {std::move(choice), std::move(task)};
+} catch (const Error& error) {
+  throw as_given(error, arguments, kind);
 }
 
 }  // namespace
 
 void add_task_words(Arguments& arguments) {
-  arguments.option("task T[,T…]", "what is asked");
-  arguments.option("lengths N[,N…]", "tokens of context, of tasks that have lengths");
-  arguments.option("depths X[,X…]", "where the wanted stands, 0 (oldest) to 1");
+  arguments.option("task T[,T...]", "what is asked");
+  arguments.option("lengths N[,N...]", "tokens of context, of tasks that have lengths");
+  arguments.option("depths X[,X...]", "where the wanted stands, 0 (oldest) to 1");
   arguments.option("samples N", "items of each length and depth");
   arguments.option("seed N", "of the items");
   arguments.option("path FILE", "the data of tasks on given data");
@@ -85,16 +121,14 @@ std::vector<AskedTask> read_tasks(const Arguments& arguments, const StoredModel&
   std::vector<AskedTask> tasks;
   for (const std::string& name : split(arguments.text("task"), ',')) {
     const TaskKind& kind = find_task(name, {.file = "--task"});
-    TaskChoice choice{&kind, read_settings(settings_of(arguments), kind.name, kind.fields)};
     if (kind.needs_corpus && !context.corpus) context.corpus = open_corpus(arguments, model);
-    std::unique_ptr<const Task> task = kind.make(choice.options, context);
-    if (task->vocab_size() > model.vocab_size) {
+    tasks.push_back(make_task(arguments, kind, context));
+    if (const std::int64_t ids = tasks.back().task->vocab_size(); ids > model.vocab_size) {
       throw Error(Code::usage,
                   {.what = fmt::format("the task '{}' has tokens that the model does not have", name),
-                   .found = "a vocabulary of " + grouped(task->vocab_size()),
+                   .found = "a vocabulary of " + grouped(ids),
                    .expected = "at most " + grouped(model.vocab_size)});
     }
-    tasks.push_back({std::move(choice), std::move(task)});
   }
   return tasks;
 }

@@ -8,7 +8,8 @@ namespace mdnlab {
 
 WordList read_word_list(const Params& options, const std::filesystem::path& base, const char* name) {
   if (!options.is_set("words"))
-    throw options.error("words", "lists of words are needed", "words: FOLDER", "it holds nounlist.txt, …");
+    throw options.error("words", "lists of words are needed", "words: FOLDER",
+                        "experiments/data/words holds nounlist.txt, …");
   const std::string given = (std::filesystem::path(options.text("words")) / name).string();
   const std::string text = read_file(find_path(given, base, "the list of words", options.place("words")));
   WordList list{{}, sha256(text)};

@@ -102,6 +102,12 @@ TEST_F(Eval, PrintsScoresAndStoresThemWithTheirItems) {
                                 HasSubstr("1 of 3 lines are left out")));
 }
 
+TEST_F(Eval, HelpNamesEveryTask) {
+  const Finished help = mdnlab({"eval", "--help"});
+  for (const char* task : {"needle", "choice", "retention", "perplexity_by_position", "babi_long"})
+    EXPECT_THAT(help.out, HasSubstr(task));
+}
+
 TEST_F(Eval, AsksTasksOfSequencesToo) {
   const auto json = nlohmann::json::parse(
       eval({"--task", "retention", "--set", "values=8", "--set", "keys=16", "--set", "lags=16", "--set",
@@ -109,6 +115,30 @@ TEST_F(Eval, AsksTasksOfSequencesToo) {
           .out);
   EXPECT_FALSE(json["scores"].empty());
   for (const auto& score : json["scores"]) EXPECT_EQ(score["task"], "retention");
+
+  const auto recall = [&](const char* seed) {
+    return nlohmann::json::parse(eval({"--task", "mqar", "--set", "vocabulary=64", "--set", "pairs=2",
+                                       "--set", "length=16", "--samples", "12", "--seed", seed, "--json"})
+                                     .out)["scores"];
+  };
+  const auto first = recall("3"), other = recall("4");
+  EXPECT_EQ(first[0]["metric"], "accuracy");
+  EXPECT_EQ(first[0]["n"], 12);
+  EXPECT_EQ(first[0]["settings"]["seed"], 3);
+  EXPECT_EQ(first[0]["settings"]["dtype"], "f32");
+  EXPECT_NE(first[1]["value"], other[1]["value"]) << "another test";
+  EXPECT_EQ(query("select count(*) as n from evaluation_item i join evaluation e on e.id = evaluation_id"
+                  " where task = 'mqar' and metric = 'accuracy' and length(prompt_digest) = 64"
+                  " and prediction like '% of 2 right'")[0]["n"],
+            24);
+}
+
+TEST_F(Eval, KeepsWhatALikelihoodWas) {
+  ASSERT_EQ(eval({"--task", "choice", "--path", "choice.jsonl", "--samples", "9"}).code, 0);
+  EXPECT_EQ(query("select count(*) as n from evaluation_item i join evaluation e on e.id = evaluation_id"
+                  " where task = 'choice' and n = 9 and json_array_length(log_probabilities_json) = 2"
+                  " and log_probabilities_json ->> 0 < 0")[0]["n"],
+            18);
 }
 
 TEST_F(Eval, GoesOnAfterCtrlC) {
@@ -151,6 +181,17 @@ TEST_F(Eval, SaysWhatIsWrongWithItsWords) {
   refused({"--task", "perplexity_by_position", "--path", "text.txt", "--lengths", "100000"},
           "too few for a block of 100,000");
   refused({"--task", "mqar"}, "the task 'mqar' has tokens that the model does not have");
+  const std::string words = "words=" + (source_folder() / "experiments/data/words").string();
+  refused({"--task", "needle"}, "lists of words are needed; expected words: FOLDER");
+  refused({"--task", "needle", "--set", words, "--lengths", "300"},
+          "--lengths 300: needle of 300 tokens has no room for its prompt");
+  refused({"--task", "needle", "--set", words, "--set", "variant=s-niah-2", "--path", "text.txt", "--lengths",
+           "4000"},
+          "--lengths 4000: the haystack is too short for 4000 tokens");
+  refused({"--task", "needle", "--set", words, "--depths", "0,50"}, "--depths 0,50");
+  refused({"--task", "choice", "--path", "choice.jsonl", "--tokenizer",
+           "gpt2:" + (source_folder() / "experiments/data/gpt2").string()},
+          "the tokenizer has more tokens than the model; found 50,257, expected at most 256");
 }
 
 }  // namespace
