@@ -26,13 +26,18 @@ struct Series {
 struct LineChart {
   Axis x, y;
   std::vector<Series> series;
-  bool has_marks = true;  // else lines alone, with their interval as a band
+  bool has_marks = true;  // else one now and then, and the interval as a band
 };
 
 std::string line_chart(const LineChart& chart);
 
 // The swatch of a style for a legend.
 std::string swatch(std::size_t style);
+
+std::string style_class(std::size_t style);  // its classes in page.css
+
+// The outline of a style's mark, about 8 units wide around (x, y).
+std::string mark_outline(std::size_t style, double x, double y);
 
 // Cells from light (low) to dark (high), each with its number; NaN: an empty cell.
 struct HeatMap {
@@ -43,12 +48,16 @@ struct HeatMap {
 
 std::string heat_map(const HeatMap& map);
 
-// Times by row: ours as a disc, others' as diamonds, on one logarithmic axis.
+// Times by row, each by its style, on one logarithmic axis.
 struct DotChart {
+  struct Dot {
+    std::string name;
+    std::size_t style = 0;
+    double value = 0;
+  };
   struct Row {
     std::string label;
-    std::optional<double> ours;
-    std::vector<std::pair<std::string, double>> others;  // name, value
+    std::vector<Dot> dots;
   };
   std::string x_label;
   std::vector<Row> rows;

@@ -39,18 +39,23 @@ std::string heading(const std::string& column_name) {
   return name;
 }
 
+bool Grid::is_read(std::size_t column) const {
+  const auto has_something = [&](const std::vector<Cell>& row) { return !row[column].shown.empty(); };
+  return !columns[column].is_exact_only && (rows.empty() || std::ranges::any_of(rows, has_something));
+}
+
 Table Grid::for_reading() const {
   Table table;
-  for (const Column& column : columns) {
-    if (!column.is_exact_only)
-      table.columns.push_back({.name = heading(column.name), .number = column.kind != Kind::words});
+  std::vector<std::size_t> read;
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    if (!is_read(i)) continue;
+    read.push_back(i);
+    table.columns.push_back({.name = heading(columns[i].name), .number = columns[i].kind != Kind::words});
   }
   for (const std::vector<Cell>& row : rows) {
     std::vector<std::string>& cells = table.rows.emplace_back();
-    for (std::size_t i = 0; i < columns.size(); ++i) {
-      if (columns[i].is_exact_only) continue;
+    for (const std::size_t i : read)
       cells.push_back(row[i].range.empty() ? row[i].shown : row[i].shown + " [" + row[i].range + "]");
-    }
   }
   return table;
 }

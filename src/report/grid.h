@@ -34,6 +34,9 @@ struct Grid {
   std::vector<Column> columns;
   std::vector<std::vector<Cell>> rows;
 
+  // Stands in what people read: somewhere in the column there is something.
+  bool is_read(std::size_t column) const;
+
   Table for_reading() const;  // intervals in brackets behind their number
   Table exact() const;        // an estimate is three columns: name, name_low, name_high
 };

@@ -8,13 +8,15 @@ namespace mdnlab {
 
 namespace {
 
-constexpr double width = 480, left = 78, top = 8, row_height = 26;
+constexpr double width = 480, left = 78, top = 8, usual_row = 26,
+                 least_height = 122;  // the label beside the rows
 constexpr int shades = 10;
 
 }  // namespace
 
 std::string heat_map(const HeatMap& map) {
   const auto columns = static_cast<double>(map.columns.size()), rows = static_cast<double>(map.rows.size());
+  const double row_height = std::max(usual_row, least_height / rows);
   const double cell = std::min(84.0, (width - left - 8) / columns), bottom = top + rows * row_height;
   Svg svg(width, bottom + 46, map.y_label + " by " + map.x_label);
   for (std::size_t row = 0; row < map.rows.size(); ++row) {

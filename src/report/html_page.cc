@@ -90,14 +90,16 @@ class Page {
     add("<details{}><summary>Table, {} row{}</summary>\n<div class=\"table\" tabindex=\"0\"><table><thead><tr>",
         grid.rows.size() <= open_rows ? " open" : "", grouped(static_cast<std::int64_t>(grid.rows.size())),
         grid.rows.size() == 1 ? "" : "s");
-    for (const Grid::Column& column : grid.columns) {
-      if (!column.is_exact_only) add("<th{}>{}</th>", class_of(column), escape_html(heading(column.name)));
+    std::vector<std::size_t> read;
+    for (std::size_t column = 0; column < grid.columns.size(); ++column) {
+      if (grid.is_read(column)) read.push_back(column);
     }
+    for (const std::size_t column : read)
+      add("<th{}>{}</th>", class_of(grid.columns[column]), escape_html(heading(grid.columns[column].name)));
     add("</tr></thead><tbody>\n");
     for (std::size_t i = 0; i < std::min(grid.rows.size(), most_rows); ++i) {
       add("<tr>");
-      for (std::size_t column = 0; column < grid.columns.size(); ++column) {
-        if (grid.columns[column].is_exact_only) continue;
+      for (const std::size_t column : read) {
         const Cell& cell = grid.rows[i][column];
         add("<td{}>{}", class_of(grid.columns[column], cell), escape_html(cell.shown));
         if (!cell.range.empty()) add("<small>{}</small>", escape_html(cell.range));

@@ -55,6 +55,15 @@ std::vector<Timing> load_timings(Store& store) {
   return timings;
 }
 
+constexpr const char* ours = "this program";
+
+// A name has one style throughout a figure, and a line of its legend.
+std::size_t style_of(const std::string& name, std::vector<LegendEntry>& legend) {
+  auto entry = std::ranges::find(legend, name, &LegendEntry::name);
+  if (entry == legend.end()) entry = legend.insert(legend.end(), {name, legend.size()});
+  return entry->style;
+}
+
 }  // namespace
 
 Section kernel_section(Store& store, const std::optional<std::filesystem::path>& peers_file) {
@@ -74,9 +83,10 @@ Section kernel_section(Store& store, const std::optional<std::filesystem::path>&
         .file = fmt::format("kernels_{}", section.figures.size() + 1),
         .title = machine,
         .about =
-            "Discs: the newest median of this program; diamonds: others', at the same rule, shape and "
-            "direction. B sequences of T tokens, H heads with keys of K and values of V numbers. The "
-            "interval is the spread between the quartiles of the repetitions.",
+            "The newest median of this program, and others' at the same rule, shape and direction. B "
+            "sequences of T tokens, H heads with keys of K and values of V numbers. The spread is that "
+            "between the quartiles of the repetitions.",
+        .legend = {{ours, 0}},
         .queries = {"kernels"}};
     figure.table.columns = {{"rule"},
                             {"direction"},
@@ -99,7 +109,8 @@ Section kernel_section(Store& store, const std::optional<std::filesystem::path>&
       DotChart chart{.x_label = "median time (ms, logarithmic)"};
       for (const Timing& timing : timings) {
         if (timing.direction != direction) continue;
-        DotChart::Row drawn{.label = timing.rule + "  " + timing.shape(), .ours = timing.median_ms};
+        DotChart::Row drawn{.label = timing.rule + "  " + timing.shape(),
+                            .dots = {{ours, 0, timing.median_ms}}};
         const auto add = [&](const Peer* peer) {
           figure.table.rows.push_back(
               {words(timing.rule), words(direction), words(timing.shape()), real(timing.median_ms, 3),
@@ -110,10 +121,10 @@ Section kernel_section(Store& store, const std::optional<std::filesystem::path>&
         };
         for (const Peer& peer : peers) {
           if (!timing.is_shape_of(peer)) continue;
-          drawn.others.emplace_back(peer.name, peer.median_ms);
+          drawn.dots.push_back({peer.name, style_of(peer.name, figure.legend), peer.median_ms});
           add(&peer);
         }
-        if (drawn.others.empty()) add(nullptr);
+        if (drawn.dots.size() == 1) add(nullptr);
         chart.rows.push_back(std::move(drawn));
       }
       figure.panels.push_back({direction, dot_chart(chart)});

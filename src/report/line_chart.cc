@@ -11,21 +11,7 @@ namespace {
 constexpr double width = 480, height = 320;
 constexpr Box plot{62, 12, 404, 256};
 constexpr std::size_t colours = 7, marks = 5;
-
-std::string class_of(std::size_t style) {
-  return fmt::format("c{} d{}", style % colours, style / colours % 3);
-}
-
-// A mark of about 8 units around (x, y).
-std::string mark(std::size_t style, double x, double y) {
-  switch (style % marks) {
-    case 0: return fmt::format("M{:.1f} {:.1f}m-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z", x, y);
-    case 1: return fmt::format("M{:.1f} {:.1f}m-3.6-3.6h7.2v7.2h-7.2z", x, y);
-    case 2: return fmt::format("M{:.1f} {:.1f}m0-5l4.6 8.2h-9.2z", x, y);
-    case 3: return fmt::format("M{:.1f} {:.1f}m0-5.2l5.2 5.2l-5.2 5.2l-5.2-5.2z", x, y);
-    default: return fmt::format("M{:.1f} {:.1f}m0 5l4.6-8.2h-9.2z", x, y);
-  }
-}
+constexpr std::size_t marks_of_a_line = 6;  // where a line has no mark at each point
 
 class Drawing {
  public:
@@ -35,7 +21,7 @@ class Drawing {
   }
 
   void series(const Series& series) {
-    svg_.add("<g class=\"{}\"><title>{}</title>", class_of(series.style), escape_html(series.name));
+    svg_.add("<g class=\"{}\"><title>{}</title>", style_class(series.style), escape_html(series.name));
     band(series);
     std::string path;
     bool is_broken = true;
@@ -45,7 +31,11 @@ class Drawing {
       is_broken = !is_shown;
     }
     svg_.add("<path class=\"line\" d=\"{}\"/>", path);
-    if (chart_.has_marks) points(series);
+    if (chart_.has_marks) {
+      points(series);
+    } else {
+      some_marks(series);
+    }
     svg_.add("</g>");
   }
 
@@ -81,7 +71,17 @@ class Drawing {
         told += fmt::format(", 95 % {:.4g} to {:.4g}", point.range->first, point.range->second);
       }
       svg_.add("<path class=\"mark\" d=\"{}\"><title>{}</title></path>",
-               mark(series.style, x(point.x), y(point.y)), escape_html(told));
+               mark_outline(series.style, x(point.x), y(point.y)), escape_html(told));
+    }
+  }
+
+  // Each series has its own places, so that lines which run together are told apart.
+  void some_marks(const Series& series) {
+    const std::size_t step = std::max<std::size_t>(1, series.points.size() / marks_of_a_line);
+    for (std::size_t i = series.style % step; i < series.points.size(); i += step) {
+      const Point& point = series.points[i];
+      if (!std::isfinite(point.x) || !std::isfinite(point.y)) continue;
+      svg_.add("<path class=\"mark\" d=\"{}\"/>", mark_outline(series.style, x(point.x), y(point.y)));
     }
   }
 
@@ -90,6 +90,20 @@ class Drawing {
 };
 
 }  // namespace
+
+std::string style_class(std::size_t style) {
+  return fmt::format("c{} d{}", style % colours, style / colours % 3);
+}
+
+std::string mark_outline(std::size_t style, double x, double y) {
+  switch (style % marks) {
+    case 0: return fmt::format("M{:.1f} {:.1f}m-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z", x, y);
+    case 1: return fmt::format("M{:.1f} {:.1f}m-3.6-3.6h7.2v7.2h-7.2z", x, y);
+    case 2: return fmt::format("M{:.1f} {:.1f}m0-5l4.6 8.2h-9.2z", x, y);
+    case 3: return fmt::format("M{:.1f} {:.1f}m0-5.2l5.2 5.2l-5.2 5.2l-5.2-5.2z", x, y);
+    default: return fmt::format("M{:.1f} {:.1f}m0 5l4.6-8.2h-9.2z", x, y);
+  }
+}
 
 std::string line_chart(const LineChart& chart) {
   Drawing drawing(chart);
@@ -101,7 +115,7 @@ std::string swatch(std::size_t style) {
   return fmt::format(
       "<svg class=\"swatch\" viewBox=\"0 0 30 12\" aria-hidden=\"true\"><g class=\"{}\"><path class=\"line\" d=\"M1 6h28\"/>"
       "<path class=\"mark\" d=\"{}\"/></g></svg>",
-      class_of(style), mark(style, 15, 6));
+      style_class(style), mark_outline(style, 15, 6));
 }
 
 }  // namespace mdnlab

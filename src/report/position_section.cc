@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <map>
 
+#include "base/text.h"
 #include "report/chart.h"
 #include "report/sections.h"
 #include "report/shown.h"
@@ -81,8 +82,7 @@ Section position_section(const Results& results) {
         chart.series.push_back({one.name, one.style, line->second});
       }
       if (!chart.series.empty())
-        figure.panels.push_back(
-            {of.first + ", " + chart.x.text(static_cast<double>(of.second)) + " tokens", line_chart(chart)});
+        figure.panels.push_back({of.first + ", " + grouped(of.second) + " tokens", line_chart(chart)});
     }
     if (figure.panels.empty()) continue;
     figure.legend = legend_of(drawn);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/log.h"
 #include "base/text.h"
 #include "report/sections.h"
 #include "store/named_query.h"
@@ -27,6 +28,12 @@ void drop_empty_columns(Table& table) {
 
 std::string comparison_table(const std::filesystem::path& database, TableFormat format) {
   Table table = query(database, named_query("leaderboard").sql);
+  if (table.rows.empty()) {
+    note(fmt::format(
+        "mdnlab: {}: nothing to compare yet; `mdnlab run experiments/quickstart.yaml` trains rules on "
+        "text and recall, `mdnlab report -o report.html` shows whatever there is",
+        database.string()));
+  }
   if (format == TableFormat::csv || format == TableFormat::json) return table.text(format);
   drop_empty_columns(table);
   for (std::size_t column = 0; column < table.columns.size(); ++column) {

@@ -10,6 +10,7 @@ import json
 import math
 import pathlib
 import random
+import re
 import sqlite3
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2] / 'src' / 'store'
@@ -49,7 +50,7 @@ class Filler:
         config = {'schema': 1, 'name': sweep + self.evil, 'rule': {'name': rule},
                   'model': {'hidden_size': 128, 'num_hidden_layers': 2, 'num_heads': 2, 'head_dim': state_bytes >> 10}, 'task': {'name': task},
                   'train': {'batch_size': 8, 'seq_len': context, 'steps': 1000, 'lr': lr, 'seed': seed}}
-        yaml = '\n'.join(f'{key}: {json.dumps(value)}' for key, value in config.items()) + '\n'
+        yaml = '\n'.join(f'{key}: ' + re.sub(r'"(\w+)":', r'\1:', json.dumps(value)) for key, value in config.items()) + '\n'
         error = {'diverged': f'the loss is not finite since step 690, first in layer 1{self.evil}',
                  'failed': f'out of memory{self.evil}', 'done': None}[state]
         key = f'{index:012x}{self.random.getrandbits(200):052x}'[:64]

@@ -94,6 +94,8 @@ TEST(LineChart, DrawsEachPointAndBreaksWhereThereIsNone) {
   EXPECT_EQ(times(svg, "<g"), times(svg, "</g>"));
   chart.has_marks = false;
   EXPECT_EQ(times(line_chart(chart), "class=\"band\""), 1u);
+  chart.series[0].points.assign(50, {2, 0.3, {}});
+  EXPECT_EQ(times(line_chart(chart), "class=\"mark\""), 7u) << "now and then";
 }
 
 TEST(HeatMap, HasACellForEachPlace) {
@@ -110,9 +112,10 @@ TEST(HeatMap, HasACellForEachPlace) {
 
 TEST(DotChart, PutsOthersBesideOurs) {
   const std::string svg =
-      dot_chart({.x_label = "ms", .rows = {{"mdn", 0.5, {{"<them>", 2}}}, {"kda", std::nullopt, {}}}});
-  EXPECT_EQ(times(svg, "c0 mark"), 1u);
-  EXPECT_EQ(times(svg, "c1 hollow"), 1u);
+      dot_chart({.x_label = "ms", .rows = {{"mdn", {{"us", 0, 0.5}, {"<them>", 3, 2}}}, {"kda", {}}}});
+  EXPECT_EQ(times(svg, "class=\"mark\""), 2u);
+  EXPECT_EQ(times(svg, "class=\"c0 d0\""), 1u);
+  EXPECT_EQ(times(svg, "class=\"c3 d0\""), 1u);
   EXPECT_THAT(svg, HasSubstr("&lt;them&gt;: 2"));
 }
 

@@ -100,6 +100,10 @@ TEST_F(ReportOf, AnEmptyDatabaseSaysWhatToRun) {
     EXPECT_THAT(form, HasSubstr("mdnlab run experiments/quickstart.yaml"));
     EXPECT_THAT(form, HasSubstr("mdnlab run experiments/retention.yaml"));
   }
+  testing::internal::CaptureStderr();
+  comparison_table(file, TableFormat::markdown);
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              HasSubstr("nothing to compare yet; `mdnlab run experiments/quickstart.yaml`"));
 }
 
 TEST_F(ReportOf, RetentionIsTheMeanOverLagsAndSeeds) {
@@ -175,18 +179,23 @@ TEST_F(ReportOf, DifferencesAreToTheBestAndCorrected) {
 
 TEST_F(ReportOf, AScoreWithoutAFigureStandsInATable) {
   const std::int64_t run = add({});
-  add_evaluation(store, {.run_id = run, .step = 100},
-                 with_items(score_of("choice", "acc", 0.75, R"({"set":"piqa","chance":0.5,"dtype":"f32"})"),
-                            {1, 1, 0, 1}));
+  for (const char* set : {"piqa", "copa"}) {
+    add_evaluation(store, {.run_id = run, .step = 100},
+                   with_items(score_of("choice", "acc", 0.75,
+                                       R"({"set":")" + std::string(set) +
+                                           R"(","chance":0.5,"dtype":"f32","samples":4})"),
+                              {1, 1, 0, 1}));
+  }
   add_retention(run, {4, 4, 4});
   const Section scores = section(report(), "scores");
   ASSERT_EQ(scores.figures.size(), 1u);
   EXPECT_EQ(scores.figures[0].title, "choice");
+  EXPECT_THAT(scores.figures[0].about, HasSubstr("All with samples=4."));
   const Grid& table = scores.figures[0].table;
-  EXPECT_THAT(column(table, "value"), ElementsAre("0.75"));
-  EXPECT_THAT(column(table, "chance"), ElementsAre("0.5"));
-  EXPECT_THAT(column(table, "settings"), ElementsAre("set=piqa"));
-  EXPECT_THAT(column(table, "seeds"), ElementsAre("1"));
+  EXPECT_THAT(column(table, "value"), ElementsAre("0.75", "0.75"));
+  EXPECT_THAT(column(table, "chance"), ElementsAre("0.5", "0.5"));
+  EXPECT_THAT(column(table, "settings"), ElementsAre("set=copa", "set=piqa"));
+  EXPECT_THAT(column(table, "seeds"), ElementsAre("1", "1"));
   EXPECT_LT(std::stod(column(table, "value_low")[0]), 0.75);
 }
 
