@@ -6,13 +6,13 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
-#include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 #include <optional>
 #include <vector>
 
 #include "scan/rehearsal.h"
+#include "scan/with_backward.h"
 
 namespace mdnlab::ops {
 
@@ -23,30 +23,28 @@ constexpr std::int64_t least_block = 128;
 
 // scaled_dot_product_attention in a rehearsal: its kernels keep the output, a number a query, and of a mask
 // what they add to the scores.
-class WithoutData : public torch::autograd::Function<WithoutData> {
- public:
-  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& q,
-                            const at::Tensor& k, const at::Tensor& v, const std::optional<at::Tensor>& mask) {
-    const at::Tensor o = at::empty_like(q),
-                     sums = at::empty(q.sizes().slice(0, 3), q.options().dtype(at::kFloat));
-    context->save_for_backward({q, k, v, o, sums, mask ? mask->to(q.scalar_type()) : at::Tensor()});
-    return o;
-  }
-
-  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
-                                                 const torch::autograd::variable_list&) {
-    const auto saved = context->get_saved_variables();
-    // On a GPU dq is summed in float32.
-    const at::Tensor sum = is_as_on(at::kCUDA, saved[0])
-                               ? at::empty(saved[0].sizes(), saved[0].options().dtype(at::kFloat))
-                               : at::Tensor();
-    return {at::empty_like(saved[0]), at::empty_like(saved[1]), at::empty_like(saved[2]), at::Tensor()};
-  }
-};
+at::Tensor without_data(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                        const std::optional<at::Tensor>& mask) {
+  return with_backward(
+      {q, k, v},
+      [&](Tensors& kept) {
+        const at::Tensor o = at::empty_like(q),
+                         sums = at::empty(q.sizes().slice(0, 3), q.options().dtype(at::kFloat));
+        kept = {q, k, v, o, sums, mask ? mask->to(q.scalar_type()) : at::Tensor()};
+        return Tensors{o};
+      },
+      [](const BackwardPass& pass) {
+        const at::Tensor& q = pass.kept[0];
+        // On a GPU dq is summed in float32.
+        const at::Tensor sum =
+            is_as_on(at::kCUDA, q) ? at::empty(q.sizes(), q.options().dtype(at::kFloat)) : at::Tensor();
+        return Tensors{at::empty_like(q), at::empty_like(pass.kept[1]), at::empty_like(pass.kept[2])};
+      })[0];
+}
 
 at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                   const std::optional<at::Tensor>& mask, bool is_causal) {
-  if (q.is_meta()) return WithoutData::apply(q, k, v, mask);
+  if (q.is_meta()) return without_data(q, k, v, mask);
   return at::scaled_dot_product_attention(q, k, v, mask, 0.0, is_causal, std::nullopt,
                                           q.size(1) != k.size(1));
 }

@@ -1,40 +1,34 @@
-#include <torch/csrc/autograd/custom_function.h>
-
 #include "ops/fused.h"
-#include "scan/remade.h"
+#include "scan/with_backward.h"
 
 namespace mdnlab::ops {
 
 namespace {
 
-class Whole : public torch::autograd::Function<Whole> {
- public:
-  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x,
-                            const at::Tensor& rate_log, const at::Tensor& bias) {
-    context->save_for_backward({x, rate_log, bias});
-    return fused(x.device())->channel_decay.forward({x, rate_log, bias});
-  }
-
-  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
-                                                 const torch::autograd::variable_list& adjoints) {
-    const auto saved = context->get_saved_variables();
-    const auto [dx, drate_log, dbias] =
-        fused(saved[0].device())->channel_decay.backward({saved[0], saved[1], saved[2]}, adjoints[0]);
-    return {dx, drate_log, dbias};
-  }
-};
+FusedChannelDecay::Inputs inputs_of(const Tensors& list) { return {list[0], list[1], list[2]}; }
 
 }  // namespace
 
 at::Tensor channel_decay(const at::Tensor& x_BTC, const at::Tensor& rate_log_H, const at::Tensor& bias_C) {
   const std::int64_t heads = rate_log_H.size(0), width = x_BTC.size(-1) / heads;
   const Fused* module = fused(x_BTC.device());
-  if (module && module->channel_decay.takes({x_BTC, rate_log_H, bias_C})) {
+  const Tensors given{x_BTC, rate_log_H, bias_C};
+  if (module && module->channel_decay.takes(inputs_of(given))) {
     const auto by_head = [=](const at::Tensor& y_BTC) { return y_BTC.unflatten(-1, {heads, width}); };
-    const at::Tensor y = by_head(Whole::apply(x_BTC, rate_log_H, bias_C));
+    const at::Tensor y = by_head(with_backward(
+        given,
+        [&](Tensors& kept) {
+          kept = given;
+          return Tensors{module->channel_decay.forward(inputs_of(given))};
+        },
+        [module](const BackwardPass& pass) {
+          const auto [dx, drate_log, dbias] =
+              module->channel_decay.backward(inputs_of(pass.kept), pass.adjoints[0]);
+          return Tensors{dx, drate_log, dbias};
+        })[0]);
     if (remakes().results) {
-      remake({y}, {x_BTC, rate_log_H, bias_C}, [=](const Tensors& from) {
-        return Tensors{by_head(module->channel_decay.forward({from[0], from[1], from[2]}))};
+      remake({y}, given, [=](const Tensors& from) {
+        return Tensors{by_head(module->channel_decay.forward(inputs_of(from)))};
       });
     }
     return y;

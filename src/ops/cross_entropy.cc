@@ -10,15 +10,16 @@
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/zeros.h>
-#include <torch/csrc/autograd/custom_function.h>
-#include <torch/csrc/autograd/graph_task.h>
 
 #include <algorithm>
 #include <bit>
+#include <memory>
+#include <utility>
 
 #include "ops/fused.h"
 #include "ops/layer.h"
 #include "scan/rehearsal.h"
+#include "scan/with_backward.h"
 
 namespace mdnlab::ops {
 
@@ -119,46 +120,42 @@ void multiply(at::Tensor& x, const at::Tensor& factor) {
   }
 }
 
-using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
-
-class Loss : public torch::autograd::Function<Loss> {
- public:
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& hidden_ND,
-                            const at::Tensor& weight_VD, const at::Tensor& labels_N, double scale,
-                            std::int64_t logits_bytes) {
-    Gradients made{.scale = scale};
-    if (hidden_ND.requires_grad()) made.dhidden_ND = at::empty_like(hidden_ND);
-    if (weight_VD.requires_grad())
-      made.dweight_WD = at::zeros({words_of(weight_VD), weight_VD.size(1)}, weight_VD.options());
-    const at::Tensor each = losses(hidden_ND, weight_VD, labels_N, logits_bytes, made);
-    context->saved_data["dhidden"] = made.dhidden_ND;
-    context->saved_data["dweight"] =
-        made.dweight_WD.defined() ? made.dweight_WD.narrow(0, 0, weight_VD.size(0)) : at::Tensor();
-    return scale * each.sum(at::kDouble);
-  }
-
-  static variable_list backward(AutogradContext* context, const variable_list& adjoints) {
-    // A graph that is kept keeps its tensors; else they are handed on as they are.
-    const auto scaled = [&](const char* name) -> at::Tensor {
-      at::Tensor made = context->saved_data[name].toTensor();
-      if (!made.defined()) return made;
-      if (torch::autograd::get_current_graph_task_keep_graph())
-        return made * adjoints[0].to(made.scalar_type());
-      context->saved_data.erase(name);
-      multiply(made, adjoints[0]);
-      return made;
-    };
-    return {scaled("dhidden"), scaled("dweight"), {}, {}, {}};
-  }
-};
+at::Tensor loss_with_gradients(const at::Tensor& hidden_ND, const at::Tensor& weight_VD,
+                               const at::Tensor& labels_N, double scale, std::int64_t logits_bytes) {
+  const auto gradients = std::make_shared<Tensors>(2);  // made with the loss, before they are asked for
+  return with_backward(
+      {hidden_ND, weight_VD},
+      [&](Tensors&) {
+        Gradients made{.scale = scale};
+        if (hidden_ND.requires_grad()) made.dhidden_ND = at::empty_like(hidden_ND);
+        if (weight_VD.requires_grad())
+          made.dweight_WD = at::zeros({words_of(weight_VD), weight_VD.size(1)}, weight_VD.options());
+        const at::Tensor each = losses(hidden_ND, weight_VD, labels_N, logits_bytes, made);
+        *gradients = {made.dhidden_ND, made.dweight_WD.defined()
+                                           ? made.dweight_WD.narrow(0, 0, weight_VD.size(0))
+                                           : at::Tensor()};
+        return Tensors{scale * each.sum(at::kDouble)};
+      },
+      [gradients](const BackwardPass& pass) {
+        // A graph that is kept keeps its tensors; else they are handed on as they are.
+        Tensors scaled = pass.comes_again ? *gradients : std::exchange(*gradients, Tensors(2));
+        for (at::Tensor& gradient : scaled) {
+          if (!gradient.defined()) continue;
+          if (pass.comes_again)
+            gradient = gradient * pass.adjoints[0].to(gradient.scalar_type());
+          else
+            multiply(gradient, pass.adjoints[0]);
+        }
+        return scaled;
+      })[0];
+}
 
 }  // namespace
 
 at::Tensor linear_cross_entropy(const at::Tensor& hidden_ND, const at::Tensor& weight_VD,
                                 const at::Tensor& labels_N, double scale, std::int64_t logits_bytes) {
   if (at::GradMode::is_enabled() && (hidden_ND.requires_grad() || weight_VD.requires_grad()))
-    return Loss::apply(hidden_ND, weight_VD, labels_N, scale, logits_bytes);
+    return loss_with_gradients(hidden_ND, weight_VD, labels_N, scale, logits_bytes);
   const at::NoGradGuard no_grad;
   return scale * losses(hidden_ND, weight_VD, labels_N, logits_bytes, {}).sum(at::kDouble);
 }

@@ -2,20 +2,14 @@
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/silu.h>
 #include <ATen/ops/zeros_like.h>
-#include <torch/csrc/autograd/custom_function.h>
-
-#include <optional>
 
 #include "ops/fused.h"
 #include "ops/layer.h"
-#include "scan/remade.h"
+#include "scan/with_backward.h"
 
 namespace mdnlab::ops {
 
 namespace {
-
-using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
 
 const FusedNorm* kernel_for(const FusedNorm::Inputs& in) {
   const Fused* module = fused(in.x.device());
@@ -29,42 +23,28 @@ FusedNorm::Inputs with(FusedNorm::Inputs in, const Tensors& list) {
   return in;
 }
 
-// y, and the sum where something is added. For autograd the tensors of `in` come once more in front of it.
-class Whole : public torch::autograd::Function<Whole> {
- public:
-  static variable_list forward(AutogradContext* context, const at::Tensor& x,
-                               const std::optional<at::Tensor>& add, const std::optional<at::Tensor>& scale,
-                               const std::optional<at::Tensor>& /*gate*/, const at::Tensor& weight,
-                               const FusedNorm::Inputs& in) {
-    context->set_materialize_grads(false);
-    const auto [y, sum] = fused(x.device())->norm.forward(in);
-    save_or_remake(context,
-                   {sum.defined() ? sum : x, scale ? in.add : at::Tensor(), in.scale, in.gate, weight});
-    context->saved_data["kind"] = static_cast<std::int64_t>(in.kind);
-    context->saved_data["eps"] = in.eps;
-    context->saved_data["dtype"] = in.dtype;
-    context->saved_data["adds"] = add.has_value();
-    return sum.defined() ? variable_list{y, sum} : variable_list{y};
-  }
-
-  static variable_list backward(AutogradContext* context, const variable_list& adjoints) {
-    const FusedNorm::Inputs in = with({.kind = static_cast<NormGate>(context->saved_data["kind"].toInt()),
-                                       .eps = context->saved_data["eps"].toDouble(),
-                                       .dtype = context->saved_data["dtype"].toScalarType()},
-                                      saved_or_remade(context));
-    const bool adds = context->saved_data["adds"].toBool();
-    const at::Tensor dy = adjoints[0].defined() ? adjoints[0] : at::zeros_like(in.x, in.dtype);
-    const FusedNorm::Gradients of =
-        fused(in.x.device())
-            ->norm.backward(in, {dy, adds && !in.scale.defined() ? adjoints[1] : at::Tensor()}, adds);
-    return {of.dx, of.dadd, of.dscale, of.dgate, of.dweight, {}};
-  }
-
-  static variable_list run(const FusedNorm::Inputs& in) {
-    const auto given = [](const at::Tensor& x) { return x.defined() ? std::optional(x) : std::nullopt; };
-    return apply(in.x, given(in.add), given(in.scale), given(in.gate), in.weight, in);
-  }
-};
+// y, and the sum where something is added.
+Tensors by_kernel(const FusedNorm& kernel, const FusedNorm::Inputs& in) {
+  return with_backward(
+      tensors(in),
+      [&](Tensors& kept) {
+        const auto [y, sum] = kernel.forward(in);
+        kept = {sum.defined() ? sum : in.x, in.scale.defined() ? in.add : at::Tensor(), in.scale, in.gate,
+                in.weight};
+        return sum.defined() ? Tensors{y, sum} : Tensors{y};
+      },
+      [&kernel, none = with(in, Tensors(5)), adds = in.add.defined()](const BackwardPass& pass) {
+        const FusedNorm::Inputs in = with(none, pass.kept);
+        const at::Tensor& dy = pass.adjoints[0];
+        const FusedNorm::Gradients of =
+            kernel.backward(in,
+                            {dy.defined() ? dy : at::zeros_like(in.x, in.dtype),
+                             adds && !in.scale.defined() ? pass.adjoints[1] : at::Tensor()},
+                            adds);
+        return Tensors{of.dx, of.dadd, of.dscale, of.dgate, of.dweight};
+      },
+      NoAdjoint::undefined);
+}
 
 // y is made again as the norm of `in`.
 void remake_norm(const at::Tensor& y, const FusedNorm* kernel, const FusedNorm::Inputs& in) {
@@ -82,7 +62,7 @@ at::Tensor activated(const at::Tensor& gate, NormGate kind) {
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
   const FusedNorm::Inputs in{.x = x, .weight = weight, .eps = eps, .dtype = x.scalar_type()};
   if (const FusedNorm* const kernel = kernel_for(in)) {
-    const at::Tensor y = Whole::run(in)[0];
+    const at::Tensor y = by_kernel(*kernel, in)[0];
     if (remakes().results) remake_norm(y, kernel, in);
     return y;
   }
@@ -95,7 +75,7 @@ Normed add_rms_norm(const at::Tensor& x, const at::Tensor& branch, const at::Ten
                     at::ScalarType dtype) {
   FusedNorm::Inputs in{.x = x, .add = branch, .weight = weight, .eps = eps, .dtype = dtype};
   if (const FusedNorm* const kernel = kernel_for(in)) {
-    const variable_list made = Whole::run(in);
+    const Tensors made = by_kernel(*kernel, in);
     const Normed out{branch.defined() ? made[1] : x, made[0]};
     // Its own backward pass keeps the sum; as float32 that is the number that was normed.
     if (remakes().results && x.scalar_type() == at::kFloat) {
@@ -120,7 +100,7 @@ at::Tensor gated_rms_norm(const at::Tensor& x, const at::Tensor& gate, NormGate 
                              .eps = eps,
                              .dtype = x.scalar_type()};
   if (const FusedNorm* const kernel = kernel_for(in)) {
-    const at::Tensor y = Whole::run(in)[0];
+    const at::Tensor y = by_kernel(*kernel, in)[0];
     if (remakes().results) remake_norm(y, kernel, in);
     return y;
   }

@@ -2,22 +2,22 @@
 
 #include <ATen/core/LegacyTypeDispatch.h>
 #include <ATen/ops/empty.h>
-#include <torch/csrc/autograd/custom_function.h>
 
 #include <functional>
+#include <memory>
 #include <numeric>
 #include <utility>
+
+#include "scan/with_backward.h"
 
 namespace mdnlab::ops {
 
 namespace {
 
-using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
 using Sizes = std::vector<std::int64_t>;
 
 // The gradient in the making, shared by the parts and the node that gives it.
-struct Whole final : torch::CustomClassHolder {
+struct Whole {
   Sizes sizes;
   at::TensorOptions options;
   std::vector<Sizes> parts;  // behind the leading sizes
@@ -41,8 +41,8 @@ struct Whole final : torch::CustomClassHolder {
 
 // Goes with the tensor that parts() gave.
 struct Mark final : c10::BackendMeta {
-  Mark(c10::intrusive_ptr<Whole> of, std::size_t at) : whole(std::move(of)), index(at) {}
-  c10::intrusive_ptr<Whole> whole;
+  Mark(std::shared_ptr<Whole> of, std::size_t at) : whole(std::move(of)), index(at) {}
+  std::shared_ptr<Whole> whole;
   std::size_t index;
 };
 
@@ -50,44 +50,38 @@ bool lies_in(const at::Tensor& x, const at::Tensor& room) {
   return x.is_alias_of(room) && x.storage_offset() == room.storage_offset();
 }
 
-class Parts : public torch::autograd::Function<Parts> {
- public:
-  static variable_list forward(AutogradContext* context, const at::Tensor& x,
-                               const c10::intrusive_ptr<Whole>& whole) {
-    context->set_materialize_grads(false);
-    context->saved_data["whole"] = c10::IValue::make_capsule(whole);
-    const at::AutoDispatchBelowADInplaceOrView as_tensors;  // of their own, to autograd
-    variable_list list;
-    for (std::size_t i = 0; i < whole->parts.size(); ++i) list.push_back(whole->part(x, i));
-    return list;
-  }
-
-  static variable_list backward(AutogradContext* context, const variable_list& adjoints) {
-    const auto whole = c10::static_intrusive_pointer_cast<Whole>(context->saved_data["whole"].toCapsule());
-    const at::Tensor dx = whole->begun();
-    whole->gradient.reset();
-    whole->is_given.assign(adjoints.size(), false);
-    for (std::size_t i = 0; i < adjoints.size(); ++i) {
-      at::Tensor room = whole->part(dx, i);
-      if (!adjoints[i].defined()) {
-        room.zero_();
-      } else if (!lies_in(adjoints[i], room)) {
-        room.copy_(adjoints[i]);
-      }
+Tensors backward(Whole& whole, const BackwardPass& pass) {
+  const at::Tensor dx = whole.begun();
+  whole.gradient.reset();
+  whole.is_given.assign(pass.adjoints.size(), false);
+  for (std::size_t i = 0; i < pass.adjoints.size(); ++i) {
+    at::Tensor room = whole.part(dx, i);
+    if (!pass.adjoints[i].defined()) {
+      room.zero_();
+    } else if (!lies_in(pass.adjoints[i], room)) {
+      room.copy_(pass.adjoints[i]);
     }
-    return {dx, {}};
   }
-};
+  return {dx};
+}
 
 }  // namespace
 
 std::vector<at::Tensor> parts(const at::Tensor& x, const std::vector<Sizes>& sizes) {
-  const auto whole = c10::make_intrusive<Whole>();
+  const auto whole = std::make_shared<Whole>();
   whole->sizes = x.sizes().vec();
   whole->options = x.options();
   whole->parts = sizes;
   whole->is_given.resize(sizes.size());
-  std::vector<at::Tensor> list = Parts::apply(x, whole);
+  const Tensors list = with_backward(
+      {x},
+      [&](Tensors&) {
+        const at::AutoDispatchBelowADInplaceOrView as_tensors;  // of their own, to autograd
+        Tensors made;
+        for (std::size_t i = 0; i < sizes.size(); ++i) made.push_back(whole->part(x, i));
+        return made;
+      },
+      [whole](const BackwardPass& pass) { return backward(*whole, pass); }, NoAdjoint::undefined);
   for (std::size_t i = 0; i < list.size(); ++i)
     list[i].unsafeGetTensorImpl()->set_backend_meta(c10::make_intrusive<Mark>(whole, i));
   return list;

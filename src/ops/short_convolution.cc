@@ -3,39 +3,35 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/silu.h>
 #include <ATen/ops/zeros.h>
-#include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
-#include <optional>
 
 #include "ops/convolution.h"
 #include "ops/fused.h"
 #include "ops/layer.h"
 #include "scan/rehearsal.h"
-#include "scan/remade.h"
+#include "scan/with_backward.h"
 
 namespace mdnlab::ops {
 
 namespace {
 
-class Convolution : public torch::autograd::Function<Convolution> {
- public:
-  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x_BTC,
-                            const at::Tensor& weight_WC, const Documents& documents) {
-    context->save_for_backward({x_BTC, weight_WC, documents.position_BT});
-    return (is_as_on(at::kCPU, x_BTC) ? convolve_by_loops : convolve_by_tensors)(x_BTC, weight_WC,
-                                                                                 documents.position_BT);
-  }
-
-  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
-                                                 torch::autograd::variable_list gradients) {
-    const auto saved = context->get_saved_variables();
-    const auto convolve_backward =
-        is_as_on(at::kCPU, saved[0]) ? convolve_backward_by_loops : convolve_backward_by_tensors;
-    const auto [dx, dweight] = convolve_backward(saved[0], saved[1], saved[2], gradients[0].contiguous());
-    return {dx, dweight, at::Tensor()};
-  }
-};
+at::Tensor convolve(const at::Tensor& x_BTC, const at::Tensor& weight_WC, const Documents& documents) {
+  return with_backward(
+      {x_BTC, weight_WC},
+      [&](Tensors& kept) {
+        kept = {x_BTC, weight_WC, documents.position_BT};
+        const auto forward = is_as_on(at::kCPU, x_BTC) ? convolve_by_loops : convolve_by_tensors;
+        return Tensors{forward(x_BTC, weight_WC, documents.position_BT)};
+      },
+      [](const BackwardPass& pass) {
+        const Tensors& kept = pass.kept;
+        const auto backward =
+            is_as_on(at::kCPU, kept[0]) ? convolve_backward_by_loops : convolve_backward_by_tensors;
+        const auto [dx, dweight] = backward(kept[0], kept[1], kept[2], pass.adjoints[0].contiguous());
+        return Tensors{dx, dweight};
+      })[0];
+}
 
 at::Tensor view_of(const at::Tensor& y_BTC, const ChannelView& view) {
   const std::int64_t channels = c10::multiply_integers(view.sizes);
@@ -49,37 +45,27 @@ Tensors views_of(const at::Tensor& y_BTC, const std::vector<ChannelView>& views)
 }
 
 // y's views, to autograd tensors of their own: backward is given the gradient of each.
-class Whole : public torch::autograd::Function<Whole> {
- public:
-  static torch::autograd::variable_list forward(torch::autograd::AutogradContext* context,
-                                                const at::Tensor& x_BTC, const at::Tensor& weight_WC,
-                                                const std::optional<at::Tensor>& bias,
-                                                const Documents& documents,
-                                                const std::vector<ChannelView>& views) {
-    const at::Tensor bias_C = bias.value_or(at::Tensor());
-    context->set_materialize_grads(false);
-    context->save_for_backward({x_BTC, weight_WC, bias_C, documents.position_BT});
-    std::vector<std::int64_t> first;
-    for (const ChannelView& view : views) first.push_back(view.first);
-    context->saved_data["first"] = first;
-    const at::AutoDispatchBelowADInplaceOrView as_tensors;
-    return views_of(
-        fused(x_BTC.device())->convolution.forward(x_BTC, weight_WC, bias_C, documents.position_BT), views);
-  }
-
-  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
-                                                 const torch::autograd::variable_list& adjoints) {
-    const auto saved = context->get_saved_variables();
-    const auto first = context->saved_data["first"].toIntVector();
-    std::vector<FusedConvolution::Adjoint> dy;
-    for (std::size_t i = 0; i < first.size(); ++i) {
-      if (adjoints[i].defined()) dy.push_back({first[i], adjoints[i].flatten(2)});
-    }
-    const auto [dx, dweight, dbias] =
-        fused(saved[0].device())->convolution.backward(saved[0], saved[1], saved[2], saved[3], dy);
-    return {dx, dweight, dbias, {}, {}};
-  }
-};
+Tensors by_kernel(const FusedConvolution& kernel, const at::Tensor& x_BTC, const at::Tensor& weight_WC,
+                  const at::Tensor& bias_C, const Documents& documents,
+                  const std::vector<ChannelView>& views) {
+  return with_backward(
+      {x_BTC, weight_WC, bias_C},
+      [&](Tensors& kept) {
+        kept = {x_BTC, weight_WC, bias_C, documents.position_BT};
+        const at::AutoDispatchBelowADInplaceOrView as_tensors;
+        return views_of(kernel.forward(x_BTC, weight_WC, bias_C, documents.position_BT), views);
+      },
+      [&kernel, views](const BackwardPass& pass) {
+        const Tensors& kept = pass.kept;
+        std::vector<FusedConvolution::Adjoint> dy;
+        for (std::size_t i = 0; i < views.size(); ++i) {
+          if (pass.adjoints[i].defined()) dy.push_back({views[i].first, pass.adjoints[i].flatten(2)});
+        }
+        const auto [dx, dweight, dbias] = kernel.backward(kept[0], kept[1], kept[2], kept[3], dy);
+        return Tensors{dx, dweight, dbias};
+      },
+      NoAdjoint::undefined);
+}
 
 // Whether the gradients of views are what backward takes (FusedConvolution::Adjoint).
 bool are_taken(const std::vector<ChannelView>& views) {
@@ -98,8 +84,7 @@ bool are_taken(const std::vector<ChannelView>& views) {
 
 at::Tensor by_parts(const at::Tensor& x_BTC, const at::Tensor& weight_WC, const at::Tensor& bias_C,
                     const Documents& documents) {
-  const at::Tensor sum =
-      Convolution::apply(x_BTC.to(weight_WC.scalar_type()).contiguous(), weight_WC, documents);
+  const at::Tensor sum = convolve(x_BTC.to(weight_WC.scalar_type()).contiguous(), weight_WC, documents);
   return at::silu(bias_C.defined() ? sum + bias_C : sum).to(x_BTC.scalar_type());
 }
 
@@ -140,8 +125,7 @@ Tensors short_convolution(const at::Tensor& x_BTC, const at::Tensor& weight, con
     return views_of(last_tokens(by_parts(x, weight_WC, bias, documents), tokens), views);
   const at::Tensor bias_C = bias.defined() ? bias.to(at::kFloat) : bias;
   const auto run = [&](const std::vector<ChannelView>& apart) {
-    return Whole::apply(x, weight_WC, bias.defined() ? std::optional(bias_C) : std::nullopt, documents,
-                        apart);
+    return by_kernel(module->convolution, x, weight_WC, bias_C, documents, apart);
   };
   const Tensors made = x.size(1) == tokens && are_taken(views)
                            ? run(views)

@@ -1,37 +1,25 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/silu.h>
-#include <torch/csrc/autograd/custom_function.h>
 
 #include "ops/fused.h"
 #include "ops/layer.h"
-#include "scan/remade.h"
+#include "scan/with_backward.h"
 
 namespace mdnlab::ops {
-
-namespace {
-
-class Whole : public torch::autograd::Function<Whole> {
- public:
-  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& gate,
-                            const at::Tensor& up) {
-    context->save_for_backward({gate, up});
-    return fused(gate.device())->swiglu.forward(gate, up);
-  }
-
-  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
-                                                 const torch::autograd::variable_list& adjoints) {
-    const auto saved = context->get_saved_variables();
-    const auto [dgate, dup] = fused(saved[0].device())->swiglu.backward(saved[0], saved[1], adjoints[0]);
-    return {dgate, dup};
-  }
-};
-
-}  // namespace
 
 at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up) {
   const Fused* module = fused(gate.device());
   if (!module || !module->swiglu.takes(gate, up)) return at::silu(gate) * up;
-  const at::Tensor y = Whole::apply(gate, up);
+  const at::Tensor y = with_backward(
+      {gate, up},
+      [&](Tensors& kept) {
+        kept = {gate, up};
+        return Tensors{module->swiglu.forward(gate, up)};
+      },
+      [module](const BackwardPass& pass) {
+        const auto [dgate, dup] = module->swiglu.backward(pass.kept[0], pass.kept[1], pass.adjoints[0]);
+        return Tensors{dgate, dup};
+      })[0];
   if (remakes().results) {
     remake({y}, {gate, up},
            [module](const Tensors& from) { return Tensors{module->swiglu.forward(from[0], from[1])}; });

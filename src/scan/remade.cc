@@ -1,8 +1,6 @@
 #include "scan/remade.h"
 
 #include <ATen/core/grad_mode.h>
-#include <torch/csrc/autograd/custom_function.h>
-#include <torch/csrc/autograd/graph_task.h>
 
 #include <utility>
 
@@ -86,14 +84,12 @@ Tensors Kept::take() const {
   return list;
 }
 
-// What a function has made again, in the order of its list.
-struct Remade final : torch::CustomClassHolder {
-  std::vector<Made> list;
-};
-
-constexpr const char* kRemade = "remade";
-
 }  // namespace
+
+class Recipes {
+ public:
+  std::vector<Made> of;  // in the order of the list
+};
 
 Remaking::Remaking(Remakes what) : before_(std::exchange(now, what)) {}
 Remaking::~Remaking() { now = before_; }
@@ -118,31 +114,23 @@ at::Tensor remade_reshape(const at::Tensor& x, at::IntArrayRef sizes) {
                       [sizes = sizes.vec()](const at::Tensor& of) { return Tensors{of.reshape(sizes)}; })[0];
 }
 
-void save_or_remake(torch::autograd::AutogradContext* context, Tensors list) {
-  const auto remade = c10::make_intrusive<Remade>();
+std::shared_ptr<const Recipes> take_recipes(Tensors& list) {
+  const auto recipes = std::make_shared<Recipes>();
   bool has_any = false;
   for (at::Tensor& x : list) {
-    remade->list.push_back(made_of(x));
-    if (!remade->list.back().recipe) continue;
-    remade->list.back().recipe->add_keeper();
+    const Made& made = recipes->of.emplace_back(made_of(x));
+    if (!made.recipe) continue;
+    made.recipe->add_keeper();
     x = at::Tensor();
     has_any = true;
   }
-  if (has_any) context->saved_data[kRemade] = c10::IValue::make_capsule(remade);
-  context->save_for_backward(std::move(list));
+  return has_any ? recipes : nullptr;
 }
 
-Tensors saved_or_remade(torch::autograd::AutogradContext* context) {
-  Tensors list = context->get_saved_variables();
-  const auto found = context->saved_data.find(kRemade);
-  if (found == context->saved_data.end()) return list;
-  const auto remade = c10::static_intrusive_pointer_cast<Remade>(found->second.toCapsule());
-  // As LibTorch lets go of what it saved: the node itself lasts until the backward pass has ended.
-  if (!torch::autograd::get_current_graph_task_keep_graph()) context->saved_data.erase(found);
+void follow(const Recipes& recipes, Tensors& list) {
   for (std::size_t i = 0; i < list.size(); ++i) {
-    if (const auto& [recipe, index] = remade->list[i]; recipe) list[i] = recipe->give(index);
+    if (const auto& [recipe, index] = recipes.of[i]; recipe) list[i] = recipe->give(index);
   }
-  return list;
 }
 
 }  // namespace mdnlab

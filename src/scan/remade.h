@@ -1,16 +1,13 @@
 // Tensors that the backward pass makes again instead of keeping: activations that cost little to make and
 // much to hold. What makes such a tensor says how; a function of ours that keeps it for its own backward pass
-// keeps that instead. LibTorch's own functions keep the tensor.
+// (with_backward.h) keeps that instead. LibTorch's own functions keep the tensor.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 #include <functional>
+#include <memory>
 #include <vector>
-
-namespace torch::autograd {
-struct AutogradContext;
-}
 
 namespace mdnlab {
 
@@ -46,8 +43,11 @@ void remake(const Tensors& made, const Tensors& from, std::function<Tensors(cons
 Tensors remade_views(const at::Tensor& x, const std::function<Tensors(const at::Tensor& x)>& views);
 at::Tensor remade_reshape(const at::Tensor& x, at::IntArrayRef sizes);
 
-// As context->save_for_backward(list) and get_saved_variables(), but for what can be made again.
-void save_or_remake(torch::autograd::AutogradContext* context, Tensors list);
-Tensors saved_or_remade(torch::autograd::AutogradContext* context);
+// How tensors taken out of a list are made again.
+class Recipes;
+
+// Leaves undefined in `list` what can be made again; null where nothing can. follow() puts it back.
+std::shared_ptr<const Recipes> take_recipes(Tensors& list);
+void follow(const Recipes& recipes, Tensors& list);
 
 }  // namespace mdnlab

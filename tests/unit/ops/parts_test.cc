@@ -7,28 +7,26 @@
 #include <ATen/ops/rand.h>
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
-#include <torch/csrc/autograd/custom_function.h>
+
+#include "scan/with_backward.h"
 
 namespace mdnlab::ops {
 namespace {
 
-using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
-
 // x·y as our operations do it: the gradient of x where it belongs.
-class Product : public torch::autograd::Function<Product> {
- public:
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& y) {
-    context->save_for_backward({x, y});
-    return x * y;
-  }
-  static variable_list backward(AutogradContext* context, const variable_list& adjoints) {
-    const variable_list saved = context->get_saved_variables();
-    at::Tensor dx = room_for_gradient(saved[0]);
-    dx.copy_(adjoints[0] * saved[1]);
-    return {dx, {}};
-  }
-};
+at::Tensor product(const at::Tensor& x, const at::Tensor& y) {
+  return with_backward(
+      {x, y},
+      [&](Tensors& kept) {
+        kept = {x, y};
+        return Tensors{x * y};
+      },
+      [](const BackwardPass& pass) {
+        at::Tensor dx = room_for_gradient(pass.kept[0]);
+        dx.copy_(pass.adjoints[0] * pass.kept[1]);
+        return Tensors{dx, {}};
+      })[0];
+}
 
 struct Given {
   at::Tensor x = at::rand({2, 3, 11}).set_requires_grad(true), whole = x * 1;
@@ -53,8 +51,8 @@ TEST(Parts, HaveTheirGradientsWrittenIntoThatOfTheWhole) {
   at::Tensor of_whole, of_part;
   given.whole.register_hook([&](const at::Tensor& dx) { of_whole = dx; });
   given.part[1].register_hook([&](const at::Tensor& dx) { of_part = dx; });
-  const at::Tensor loss = Product::apply(given.part[0], given.a).sum() +
-                          Product::apply(given.part[1], given.b).sum() + (given.part[2] * given.c).sum();
+  const at::Tensor loss = product(given.part[0], given.a).sum() + product(given.part[1], given.b).sum() +
+                          (given.part[2] * given.c).sum();
   for (const bool keeps : {true, false}) {
     loss.backward({}, keeps);
     EXPECT_TRUE(of_part.is_alias_of(of_whole)) << "no copy";
@@ -65,8 +63,8 @@ TEST(Parts, HaveTheirGradientsWrittenIntoThatOfTheWhole) {
 
 TEST(Parts, MayBeReadTwiceOrNotAtAll) {
   const Given given;
-  const at::Tensor loss = Product::apply(given.part[0], given.a).sum() +
-                          Product::apply(given.part[0], 2 * given.a).sum() + given.part[1].sum();
+  const at::Tensor loss =
+      product(given.part[0], given.a).sum() + product(given.part[0], 2 * given.a).sum() + given.part[1].sum();
   loss.backward();
   const at::Tensor expected = gradient(3 * given.a, at::zeros({2, 3, 4}) + 1, at::zeros({2, 3, 3}));
   EXPECT_TRUE(at::allclose(given.x.grad(), expected));
@@ -75,7 +73,7 @@ TEST(Parts, MayBeReadTwiceOrNotAtAll) {
 TEST(Parts, AnythingElseHasAGradientOfItsOwn) {
   const at::Tensor x = at::rand({2, 5}).set_requires_grad(true), y = at::rand({2, 5});
   EXPECT_EQ(room_for_gradient(x).sizes(), x.sizes());
-  Product::apply(x, y).sum().backward();
+  product(x, y).sum().backward();
   EXPECT_TRUE(at::equal(x.grad(), y));
 }
 

@@ -5,29 +5,27 @@
 #include <ATen/ops/equal.h>
 #include <ATen/ops/rand.h>
 #include <gtest/gtest.h>
-#include <torch/csrc/autograd/custom_function.h>
 
 #include <optional>
+
+#include "scan/with_backward.h"
 
 namespace mdnlab {
 namespace {
 
-using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
-
 // x·y, with both kept as our functions keep what they are given.
-class Product : public torch::autograd::Function<Product> {
- public:
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& y) {
-    save_or_remake(context, {x, at::Tensor(), y});
-    return x * y;
-  }
-  static variable_list backward(AutogradContext* context, const variable_list& adjoints) {
-    const variable_list saved = saved_or_remade(context);
-    EXPECT_FALSE(saved[1].defined());
-    return {adjoints[0] * saved[2], adjoints[0] * saved[0]};
-  }
-};
+at::Tensor product(const at::Tensor& x, const at::Tensor& y) {
+  return with_backward(
+      {x, y},
+      [&](Tensors& kept) {
+        kept = {x, at::Tensor(), y};
+        return Tensors{x * y};
+      },
+      [](const BackwardPass& pass) {
+        EXPECT_FALSE(pass.kept[1].defined());
+        return Tensors{pass.adjoints[0] * pass.kept[2], pass.adjoints[0] * pass.kept[0]};
+      })[0];
+}
 
 at::Tensor learned() { return at::rand({3, 4}, at::kDouble).set_requires_grad(true); }
 
@@ -52,7 +50,7 @@ Weak weak(const at::Tensor& x) { return Weak(x.getIntrusivePtr()); }
 TEST(Remade, IsMadeAgainForTheBackwardPassAndNotKept) {
   const at::Tensor x = learned(), y = learned();
   Squares squares(x);
-  const at::Tensor loss = Product::apply(squares.made[0], y).sum();
+  const at::Tensor loss = product(squares.made[0], y).sum();
   const Weak kept = weak(squares.made[0]);
   squares.made.clear();
   EXPECT_TRUE(kept.expired()) << "nobody holds it between the passes";
@@ -66,9 +64,8 @@ TEST(Remade, IsMadeAgainForTheBackwardPassAndNotKept) {
 TEST(Remade, IsMadeOnceForAllWhoKeepIt) {
   const at::Tensor x = learned(), y = learned(), z = learned();
   Squares squares(x);
-  const at::Tensor loss = (Product::apply(squares.made[0], y) + Product::apply(squares.made[1], z) +
-                           Product::apply(squares.made[0], z))
-                              .sum();
+  const at::Tensor loss =
+      (product(squares.made[0], y) + product(squares.made[1], z) + product(squares.made[0], z)).sum();
   loss.backward();
   EXPECT_EQ(squares.calls, 1);
   EXPECT_TRUE(at::equal(y.grad(), squares.made[0].detach()));
@@ -78,7 +75,7 @@ TEST(Remade, IsMadeOnceForAllWhoKeepIt) {
 TEST(Remade, IsMadeOnceInEachOfTwoBackwardPasses) {
   const at::Tensor x = learned(), y = learned();
   Squares squares(x);
-  const at::Tensor loss = (Product::apply(squares.made[0], y) + Product::apply(squares.made[0], y)).sum();
+  const at::Tensor loss = (product(squares.made[0], y) + product(squares.made[0], y)).sum();
   loss.backward({}, /*retain_graph=*/true);
   EXPECT_EQ(squares.calls, 1);
   loss.backward();
@@ -90,7 +87,7 @@ TEST(Remade, IsMadeOfWhatIsMadeAgain) {
   const at::Tensor x = learned(), y = learned();
   Squares squares(x);
   Squares of_squares(squares.made[0]);
-  const at::Tensor loss = Product::apply(of_squares.made[1], y).sum(), sixth = of_squares.made[1].detach();
+  const at::Tensor loss = product(of_squares.made[1], y).sum(), sixth = of_squares.made[1].detach();
   loss.backward();
   EXPECT_EQ(squares.calls, 1);
   EXPECT_EQ(of_squares.calls, 1);
@@ -107,7 +104,7 @@ TEST(Remade, WhatItIsMadeOfIsLetGoOnTheWayBack) {
     const at::Tensor made = first + 1, given = first.detach().clone();
     memory = given.storage().getWeakStorageImpl();
     remake({made}, {given}, [](const Tensors& from) { return Tensors{from[0] + 1}; });
-    return Product::apply(made, y).sum();
+    return product(made, y).sum();
   }();
   EXPECT_FALSE(memory->expired());
   loss.backward();
@@ -120,12 +117,12 @@ TEST(Remade, GoesWithItsViews) {
   Squares squares(x);
   const at::Tensor row = remade_reshape(squares.made[1], {12});
   const Tensors halves = remade_views(row, [](const at::Tensor& of) { return of.split(6); });
-  (Product::apply(row, y).sum() + Product::apply(halves[1], y.narrow(0, 6, 6)).sum()).backward();
+  (product(row, y).sum() + product(halves[1], y.narrow(0, 6, 6)).sum()).backward();
   EXPECT_EQ(squares.calls, 1);
   EXPECT_TRUE(at::equal(y.grad().narrow(0, 0, 6), halves[0].detach()));
   EXPECT_TRUE(at::equal(y.grad().narrow(0, 6, 6), 2 * halves[1].detach()));
   const at::Tensor plain = remade_reshape(x, {12});
-  Product::apply(plain, y).sum().backward();
+  product(plain, y).sum().backward();
   EXPECT_EQ(squares.calls, 1) << "what nobody can make again is kept";
 }
 
