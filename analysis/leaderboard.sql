@@ -20,36 +20,20 @@
 --   seeds
 --   sweep              the `name:` of the YAML file
 with
-done as (
-  select run.*, sweep.name as sweep, count(*) over (partition by sweep.name, rule, task) as siblings
-  from run join sweep on sweep.run_id = run.id
-  where state = 'done' and task in ('text', 'mqar')
-),
-setting as (
-  select done.id as run_id, sweep, rule, task, siblings, tree.id as place,
-    replace(ltrim(tree.fullkey, '$.'), '"', '') as path, trim(config_json -> tree.fullkey, '"') as value
-  from done, json_tree(config_json) tree
-  where tree.type not in ('object', 'array') and tree.fullkey not like '$.eval%'
-    and tree.fullkey not in ('$.name', '$.rule.name', '$.train.seed')
-),
--- An option that is unset stands nowhere: one that only some siblings have is varied, too.
-varied as (
-  select sweep, rule, task, path
-  from setting
-  group by sweep, rule, task, path
-  having count(distinct value) > 1 or count(*) < max(siblings)
-),
 choice as (
   select run_id, sweep, group_concat(path || '=' || value, ', ') as options
-  from (select * from setting join varied using (sweep, rule, task, path) order by run_id, sweep, place)
+  from (select * from varied_setting order by run_id, sweep, place)
   group by run_id, sweep
 ),
 ranked as (
-  select done.*, coalesce(options, '') as options,
+  select run.*, sweep.name as sweep, coalesce(options, '') as options,
     row_number() over (
-      partition by done.sweep, rule, coalesce(options, ''), task, seed
-      order by ended_at desc, done.id desc) as newest
-  from done left join choice on choice.run_id = done.id and choice.sweep = done.sweep
+      partition by sweep.name, rule, coalesce(options, ''), task, seed
+      order by ended_at desc, run.id desc) as newest
+  from run
+  join sweep on sweep.run_id = run.id
+  left join choice on choice.run_id = run.id and choice.sweep = sweep.name
+  where state = 'done' and task in ('text', 'mqar')
 ),
 chosen as (select * from ranked where newest = 1),
 score as (
@@ -59,36 +43,11 @@ score as (
   from chosen join evaluation
     on evaluation.run_id = chosen.id and evaluation.step = chosen.step and evaluation.task = chosen.task
 ),
--- The newest values of a run, up to 31: a short range of the metric table, however long the run was.
-told as (
-  select chosen.id as run_id, wanted.value as name, newest.value
-  from chosen
-  cross join json_each('["train/tokens_per_second", "train/mfu", "train/peak_memory_mib"]') wanted
-  cross join metric newest on newest.run_id = chosen.id and newest.name = wanted.value and newest.value is not null
-    and newest.step >= coalesce((
-      select step from metric
-      where run_id = chosen.id and name = wanted.value and value is not null
-      order by step desc limit 1 offset 30), 0)
-),
-speed as (
-  select run_id,
-    avg(value) filter (where name = 'train/tokens_per_second' and is_middle) as tokens_per_second,
-    avg(value) filter (where name = 'train/mfu' and is_middle) as mfu,
-    max(value) filter (where name = 'train/peak_memory_mib') as peak_memory_mib
-  from (
-    select run_id, name, value,
-      row_number() over of_run in ((count(*) over all_of_run + 1) / 2, (count(*) over all_of_run + 2) / 2)
-        as is_middle
-    from told
-    window all_of_run as (partition by run_id, name), of_run as (partition by run_id, name order by value)
-  )
-  group by run_id
-),
 size as (
   select sweep, rule, options, task, avg(parameters) as parameters, avg(state_bytes) as state_bytes,
     avg(steps * tokens_per_step) as train_tokens, avg(tokens_per_second) as tokens_per_second,
     avg(mfu) as mfu, max(peak_memory_mib) as peak_memory_mib
-  from chosen left join speed on speed.run_id = chosen.id
+  from chosen left join run_speed speed on speed.run_id = chosen.id
   group by sweep, rule, options, task
 ),
 recall as (

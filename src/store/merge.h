@@ -27,9 +27,9 @@ struct MergeCount {
 // here is left alone. Two done ones are the same work: scores that are new here are added to ours. A run that
 // is being trained in the source comes in as interrupted.
 //
-// The source is only read: beside a running writer, or from a network file system when no log lies beside it
-// (and it does not change meanwhile). Code::usage when it is `into` itself; Code::store as
-// Store::open_reading, or when the source is damaged.
+// The source is only read, unless an older mdnlab wrote it (Store::open_reading): beside a running writer, or
+// from a network file system when no log lies beside it (and it does not change meanwhile). Code::usage when
+// it is `into` itself; Code::store as Store::open_reading, or when the source is damaged.
 MergeCount merge(Store& into, const std::filesystem::path& source, const StoreOptions& options = {});
 
 // All of them; what was done before a failing source stays done.

@@ -17,7 +17,8 @@ std::span<const Migration> schema_migrations() {
   static constexpr Migration steps[] = {{1, embedded::schema_sql},
                                         {2, embedded::schema_2_sql},
                                         {3, embedded::schema_3_sql},
-                                        {4, embedded::schema_4_sql}};
+                                        {4, embedded::schema_4_sql},
+                                        {5, embedded::schema_5_sql}};
   return steps;
 }
 

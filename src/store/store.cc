@@ -38,6 +38,8 @@ fs::path beside(const fs::path& file, const char* ending) {
   return fs::weakly_canonical(file, ignored).string() + ending;
 }
 
+bool can_write(const fs::path& file) { return faccessat(AT_FDCWD, file.c_str(), W_OK, AT_EACCESS) == 0; }
+
 }  // namespace
 
 Store Store::open(const fs::path& file, const StoreOptions& options) {
@@ -78,30 +80,35 @@ Connection::Mode reading_mode(const fs::path& file, const StoreOptions& options)
          .hint =
              "end its writer, or copy the file together with that log to a local disk and read the copy"});
   }
-  const bool writable_folder =
-      faccessat(AT_FDCWD, beside(file, "").parent_path().c_str(), W_OK, AT_EACCESS) == 0;
   const bool in_use = has_log || fs::exists(beside(file, "-shm"), ignored);
-  return writable_folder || in_use ? Connection::Mode::read : Connection::Mode::frozen;
+  return in_use || can_write(beside(file, "").parent_path()) ? Connection::Mode::read
+                                                             : Connection::Mode::frozen;
 }
 
 Store Store::open_reading(const fs::path& file, const StoreOptions& options) {
-  Connection connection(file, reading_mode(file, options), options.busy_timeout);
-  const int version = schema_version(connection, options.migrations);
-  const int newest = options.migrations.back().version;
-  if (version == 0) {
-    throw Error(Code::store, {.place = {.file = file.string()},
-                              .what = "the file is empty",
-                              .expected = "a database of mdnlab",
-                              .hint = "name another file with --db"});
+  {
+    const Connection::Mode mode = reading_mode(file, options);
+    Connection connection(file, mode, options.busy_timeout);
+    const int version = schema_version(connection, options.migrations);
+    const int newest = options.migrations.back().version;
+    if (version == 0) {
+      throw Error(Code::store, {.place = {.file = file.string()},
+                                .what = "the file is empty",
+                                .expected = "a database of mdnlab",
+                                .hint = "name another file with --db"});
+    }
+    if (version == newest) return Store(std::move(connection));
+    if (mode == Connection::Mode::frozen || !can_write(file)) {
+      throw Error(Code::store,
+                  {.place = {.file = file.string()},
+                   .what = "an older mdnlab wrote the database, and it cannot be brought up to date here",
+                   .found = "version " + std::to_string(version),
+                   .expected = "version " + std::to_string(newest),
+                   .hint = "copy it to where it can be written, and name the copy with --db"});
+    }
   }
-  if (version < newest) {
-    throw Error(Code::store, {.place = {.file = file.string()},
-                              .what = "an older mdnlab wrote the database",
-                              .found = "version " + std::to_string(version),
-                              .expected = "version " + std::to_string(newest),
-                              .hint = "`mdnlab run` with this --db brings it up to date"});
-  }
-  return Store(std::move(connection));
+  open(file, options);  // the only connection, so that its log goes with it
+  return Store(Connection(file, reading_mode(file, options), options.busy_timeout));
 }
 
 }  // namespace mdnlab

@@ -31,7 +31,8 @@ class Store {
   static Store open(const std::filesystem::path& file, const StoreOptions& options = {});
 
   // For reading only, also from a network file system or a protected folder as far as that is safe: not while
-  // a log lies beside the file there. An older version is refused, since it cannot be brought up.
+  // a log lies beside the file there. An older version is brought up first, as by open(): wholly or not at
+  // all. Where it cannot be written that is refused.
   static Store open_reading(const std::filesystem::path& file, const StoreOptions& options = {});
 
   Connection& sql() { return connection_; }

@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "database.h"
 #include "store/metrics.h"
+#include "store/query.h"
 
 namespace mdnlab {
 namespace {
@@ -90,8 +91,6 @@ TEST(Migration, RunsTheMissingStepsInOrderAndOnce) {
       {2, "alter table run add column note text; update run set note = key || '!'"},
       {3, "create table extra (note text) strict; insert into extra select note from run"}};
   const StoreOptions newer{.migrations = steps};
-  expect_store_error([&] { Store::open_reading(file, newer); },
-                     {"an older mdnlab wrote the database", "found version 1, expected version 3"});
   for (int time = 0; time < 2; ++time) {
     Store store = Store::open(file, newer);
     EXPECT_EQ(store.sql().integer("pragma user_version"), 3);
@@ -122,6 +121,30 @@ TEST(Migration, OfVersion1KeepsItemsAndGivesThemWords) {
   EXPECT_EQ(row.integer(0), 7);
   EXPECT_EQ(row.real(1), 0.5);
   for (const int column : {2, 3, 4, 5}) EXPECT_TRUE(row.is_null(column));
+}
+
+// As a command does that only reads.
+TEST(Migration, IsDoneByTheFirstWhoReads) {
+  const TemporaryFolder folder;
+  const fs::path file = folder / "a.db";
+  ended_run(*std::make_unique<Store>(Store::open(file, {.migrations = schema_migrations().first(1)})),
+            plan_of("k1"));
+  const std::string before = contents(file);
+  fs::permissions(file, fs::perms{0444});
+  fs::permissions(folder.path(), fs::perms{0755});
+  {
+    const AsNobody reader;
+    expect_store_error([&] { Store::open_reading(file); }, {"an older mdnlab wrote the database",
+                                                            "found version 1, expected version", "copy it"});
+  }
+  EXPECT_EQ(contents(file), before);
+  fs::permissions(file, fs::perms{0644});
+  Store store = Store::open_reading(file);
+  EXPECT_FALSE(fs::exists(file.string() + "-wal")) << "all of it lies in the file";
+  EXPECT_EQ(store.sql().integer("pragma user_version"), schema_migrations().back().version);
+  EXPECT_EQ(store.sql().integer("select count(*) from run where key = 'k1'"), 1);
+  EXPECT_EQ(store.sql().integer("select count(*) from asking"), 0);
+  EXPECT_EQ(query(file, "select count(prompt_digest) as n from evaluation_item").rows.at(0).at(0), "0");
 }
 
 TEST(Migration, AFailingStepLeavesTheDatabaseAsItWas) {
