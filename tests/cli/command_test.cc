@@ -80,6 +80,19 @@ struct Refusal {
   std::string message;
 };
 
+TEST(Program, AsksADatabaseWithoutLibTorchAndSaysWhatItNeedsForMore) {
+  const TemporaryFolder folder;
+  const std::string alone = (folder / "mdnlab").string();
+  std::filesystem::copy_file(build_folder() / "mdnlab", alone);
+  const Finished list = run({alone, "query", "--list"});
+  EXPECT_EQ(list.code, 0) << list.err;
+  EXPECT_THAT(list.out, HasSubstr("leaderboard"));
+  EXPECT_EQ(run({alone, "merge", (folder / "a.db").string(), (folder / "b.db").string()}).code, 4);
+  const Finished rules = run({alone, "rules", "list"});
+  EXPECT_EQ(rules.code, 3);
+  EXPECT_THAT(rules.err, AllOf(HasSubstr(alone + "-torch"), HasSubstr("cannot be started")));
+}
+
 TEST(Words, ThatNobodyKnowsAreRefusedWithTheNearest) {
   const std::string plan = (source_folder() / "experiments/quickstart.yaml").string();
   const std::vector<Refusal> refusals{
