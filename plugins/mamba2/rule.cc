@@ -11,6 +11,7 @@
 #include "ops/layer.h"
 #include "ops/parts.h"
 #include "rule/abi.h"
+#include "rule/influence.h"
 #include "scan/chunk.h"
 #include "scan/remade.h"
 
@@ -106,27 +107,8 @@ class Mamba2 final : public Rule {
     const std::int64_t batch = x_BTD.size(0), tokens = x_BTD.size(1);
     const bool resumes = state && !state->tensors.empty();
     const std::int64_t of_group = inner_ / norm_groups_;
-    const auto parts = ops::parts(ops::linear(x_BTD, weights["in_proj.weight"]),
-                                  {{norm_groups_, of_group}, {channels_}, {heads_}});
-    const at::Tensor &z = parts[0], &dt = parts[2];
-
     at::Tensor carried = resumes && taps_ > 1 ? state->tensors[1] : at::Tensor();
-    // x twice: as values, and as what skips the scan.
-    const auto streams = ops::short_convolution(parts[1], weights["conv1d.weight"], weights["conv1d.bias"],
-                                                documents, state ? &carried : nullptr,
-                                                {{0, {heads_, width_}},
-                                                 {0, {norm_groups_, of_group}},
-                                                 {inner_, {groups_, state_}},
-                                                 {inner_ + groups_ * state_, {groups_, state_}}});
-
-    const ops::GateTensors gates =
-        ops::gates({.discretised = true}, dt, {weights["A_log"], weights["dt_bias"]});
-    scan::Inputs inputs{.q_BTGK = streams[3],
-                        .k_BTGK = streams[2],
-                        .v_BTHV = streams[0],
-                        .log_alpha = gates[ops::kLogAlpha],
-                        .beta_BTH = gates[ops::kBeta],
-                        .cu_seqlens = documents.cu_seqlens};
+    auto [z, skipping, inputs] = projected(x_BTD, weights, documents, state ? &carried : nullptr);
     if (resumes) inputs.initial_S_NHKV = state->tensors[0];
     const scan::Outputs outputs =
         resumes && tokens == 1 ? scan::step(inputs) : scan::chunk(inputs, {.want_state = state != nullptr});
@@ -142,11 +124,46 @@ class Mamba2 final : public Rule {
         ops::gated_rms_norm(remade_reshape(outputs.o_BTHV, {batch, tokens, norm_groups_, of_group}), z,
                             norms_first_ ? ops::NormGate::silu : ops::NormGate::silu_first,
                             weights["norm.weight"].view({norm_groups_, of_group}), eps_,
-                            {.x = streams[1], .D = D.reshape({norm_groups_, of_group / shared})});
+                            {.x = skipping, .D = D.reshape({norm_groups_, of_group / shared})});
     return ops::linear(remade_reshape(y, {batch, tokens, inner_}), weights["out_proj.weight"]);
   }
 
+  // Of the memory, without D x.
+  std::optional<at::Tensor> influence(const at::Tensor& x_BTD, const Weights& weights, std::int64_t first,
+                                      std::int64_t count) const override {
+    return scan_influence(projected(x_BTD, weights, {}, nullptr).inputs, first, count);
+  }
+
  private:
+  struct Projected {
+    at::Tensor z, skipping;  // (B,T,groups of the norm, E/groups): the gate, and x once more
+    scan::Inputs inputs;     // from nothing; v is x
+  };
+
+  // `carried`: what the convolution goes on from, and leaves there.
+  Projected projected(const at::Tensor& x_BTD, const Weights& weights, const ops::Documents& documents,
+                      at::Tensor* carried) const {
+    const std::int64_t of_group = inner_ / norm_groups_;
+    const auto parts = ops::parts(ops::linear(x_BTD, weights["in_proj.weight"]),
+                                  {{norm_groups_, of_group}, {channels_}, {heads_}});
+    const auto streams =
+        ops::short_convolution(parts[1], weights["conv1d.weight"], weights["conv1d.bias"], documents, carried,
+                               {{0, {heads_, width_}},
+                                {0, {norm_groups_, of_group}},
+                                {inner_, {groups_, state_}},
+                                {inner_ + groups_ * state_, {groups_, state_}}});
+    const ops::GateTensors gates =
+        ops::gates({.discretised = true}, parts[2], {weights["A_log"], weights["dt_bias"]});
+    return {parts[0],
+            streams[1],
+            {.q_BTGK = streams[3],
+             .k_BTGK = streams[2],
+             .v_BTHV = streams[0],
+             .log_alpha = gates[ops::kLogAlpha],
+             .beta_BTH = gates[ops::kBeta],
+             .cu_seqlens = documents.cu_seqlens}};
+  }
+
   std::int64_t hidden_, inner_, width_, heads_, state_, groups_, channels_, taps_, layers_, norm_groups_;
   double eps_;
   bool norms_first_;

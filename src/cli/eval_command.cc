@@ -147,13 +147,14 @@ int run(std::span<const std::string> words) {
                            "  mdnlab eval run:3f2a --task choice --set set=piqa --path piqa/valid.jsonl\n"
                            "  mdnlab eval mdn-400M --task lambada --path lambada.jsonl \\\n"
                            "      --tokenizer gpt2:experiments/data/gpt2 --json\n"
-                           "  mdnlab eval run:3f2a --task contains --path mine.jsonl\n"});
+                           "  mdnlab eval run:3f2a --task contains --path mine.jsonl\n"
+                           "  mdnlab eval run:3f2a --task influence --set heads=true\n"});
   add_task_words(arguments);
   arguments.add_formats();
   add_model_words(arguments);
   if (!arguments.parse(words)) return 0;
   const ModelWords given = read_model_words(arguments);
-  const std::vector<AskedTask> tasks = read_tasks(arguments, given.stored);
+  const std::vector<AskedTask> tasks = read_tasks(arguments, given);
   const LanguageModel model = given.build();
   Store store = Store::open(arguments.database());
   const EvaluatedModel identity = identify_model(arguments.text("MODEL"), given.stored, store);

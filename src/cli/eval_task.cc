@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "cli/token_input.h"
 #include "data/fields.h"
+#include "run/planner.h"
 
 namespace mdnlab {
 
@@ -111,13 +112,19 @@ void add_task_words(Arguments& arguments) {
   arguments.option("data FILE", "the text of tasks that read one; else the run's");
 }
 
-std::vector<AskedTask> read_tasks(const Arguments& arguments, const StoredModel& model) {
+std::vector<AskedTask> read_tasks(const Arguments& arguments, const ModelWords& given) {
+  const StoredModel& model = given.stored;
   if (!arguments.has("task"))
     throw Error(Code::usage, {.what = "which task? --task is missing", .expected = "e.g. --task needle"});
   const Node* seq_len = find_path(model.config, "train.seq_len");
   std::int64_t trained = 0;
   if (!seq_len || !parse_integer(seq_len->scalar, trained)) trained = 2048;
   TaskContext context{.tokenizer = tokenizer_of(arguments, model), .base = ".", .seq_len = trained};
+  if (model.config.find("task")) {
+    context.trained = [&](std::int64_t length, std::uint64_t seed) {
+      return TaskMaker(model.folder).make_trained(read_config(model.config, given.plugins), length, seed);
+    };
+  }
   std::vector<AskedTask> tasks;
   for (const std::string& name : split(arguments.text("task"), ',')) {
     const TaskKind& kind = find_task(name, {.file = "--task"});

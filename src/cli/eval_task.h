@@ -21,6 +21,6 @@ struct AskedTask {
 
 // Every task of --task, each with the same settings. A task or setting that is none, a task with more tokens
 // than the model, a text that is missing: Code::usage.
-std::vector<AskedTask> read_tasks(const Arguments& arguments, const StoredModel& model);
+std::vector<AskedTask> read_tasks(const Arguments& arguments, const ModelWords& given);
 
 }  // namespace mdnlab

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "eval/influence.h"
 #include "eval/read_items.h"
 #include "eval/write_items.h"
 
@@ -103,7 +104,9 @@ void ask(const LanguageModel& model, const Items& items, std::span<const std::in
       const bool writes = part[0].most_tokens > 0;
       if (writes && !items.tokenizer()) throw std::logic_error("items want text and have no tokenizer");
       const std::vector<Answer> answers = writes ? write_items(model, part, *items.tokenizer(), batch_tokens)
-                                                 : read_items(model, part, batch_tokens);
+                                          : part[0].influence_lags.empty()
+                                              ? read_items(model, part, batch_tokens)
+                                              : measure_influence(model, part);
       for (std::size_t i = 0; i < part.size(); ++i)
         hooks.answered(made.indices[first + i], part[i], answers[i]);
       first = end;

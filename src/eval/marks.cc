@@ -39,7 +39,24 @@ struct Group {
   }
 };
 
-using Key = std::tuple<std::string, std::optional<std::int64_t>, std::optional<double>, std::string>;
+// Digits by the number that they make: {"lag":8} stands before {"lag":16}.
+struct Cell {
+  std::string json;
+
+  friend bool operator<(const Cell& a, const Cell& b) {
+    const auto is_digit = [](char letter) { return letter >= '0' && letter <= '9'; };
+    for (auto left = a.json.begin(), right = b.json.begin();; ++left, ++right) {
+      if (left == a.json.end() || right == b.json.end()) return right != b.json.end();
+      const auto left_end = std::find_if_not(left, a.json.end(), is_digit),
+                 right_end = std::find_if_not(right, b.json.end(), is_digit);
+      const auto digits = left_end - left, others = right_end - right;
+      if (digits > 0 && others > 0 && digits != others) return digits < others;
+      if (*left != *right) return *left < *right;
+    }
+  }
+};
+
+using Key = std::tuple<std::string, std::optional<std::int64_t>, std::optional<double>, Cell>;
 
 void set_weighted_mean(Score& score, const Group& group) {
   double sum = 0, weight = 0;
@@ -129,13 +146,13 @@ std::vector<Score> scores_of(const std::string& task, const std::string& setting
   std::map<Key, Group> groups;
   for (const MarkedItem& item : items) {
     for (const ItemValue& value : item.mark.values)
-      groups[{value.metric, item.length, item.depth, value.cell}].add(item, value);
+      groups[{value.metric, item.length, item.depth, Cell{value.cell}}].add(item, value);
   }
   std::vector<Score> scores;
   for (const auto& [key, group] : groups) {
     const auto& [metric, length, depth, cell] = key;
     json settings = json::parse(settings_json);
-    settings.update(json::parse(cell));
+    settings.update(json::parse(cell.json));
     Score score{
         .task = task, .metric = metric, .length = length, .depth = depth, .settings_json = settings.dump()};
     const bool is_weighted = std::ranges::any_of(group.parts, &Part::is_weighted);

@@ -1,63 +1,189 @@
 // How much of an earlier value an output of a trained model still holds.
-#include <map>
+#include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+#include <tuple>
+
+#include "base/text.h"
 #include "report/chart.h"
 #include "report/sections.h"
 #include "report/shown.h"
 
 namespace mdnlab {
 
-Section influence_section(const Results& results) {
-  using Kind = Grid::Kind;
-  Section section{
-      .id = "influence", .title = "Influence", .how_to_fill = "mdnlab eval MODEL --task influence"};
-  for (const std::vector<const Choice*>& choices : by_sweep(results)) {
-    Figure figure{
-        .file = "influence_" + std::to_string(section.figures.size() + 1),
-        .title = sweep_name(*choices[0]),
-        .about =
-            std::string("o_t = Σ c(t,i) v_i exactly, for every rule that is linear in its values: the median "
-                        "of |c(t,i)| by lag t − i. ") +
-            shown_words,
-        .queries = {"runs", "scores"}};
-    figure.table.columns = {{"rule"},
-                            {"options"},
-                            {"lag", Kind::number},
-                            {"influence", Kind::estimate},
-                            {"seeds", Kind::number},
-                            {"items", Kind::number}};
-    std::map<const Choice*, std::map<double, Point>> lines;
-    std::vector<double> lags, values;
-    for (const Choice* choice : choices) {
-      for (const auto& [question, answer] : choice->answers) {
-        const auto lag = question.setting("lag");
-        const std::optional<Interval> interval = interval_of(answer);
-        if (question.metric != "influence" || !lag.is_number() || !interval) continue;
-        const auto x = lag.get<double>();
-        lines[choice][x] = {x, interval->value, std::pair(interval->low, interval->high)};
-        lags.push_back(x);
-        values.insert(values.end(), {interval->low, interval->high});
-        figure.table.rows.push_back({words(choice->rule), words(choice->options),
-                                     count(lag.get<std::int64_t>()), estimate(interval, 5),
-                                     count(static_cast<std::int64_t>(answer.seeds.size())),
-                                     count(answer.items)});
-      }
+namespace {
+
+using Kind = Grid::Kind;
+using Choices = std::vector<const Choice*>;
+
+constexpr std::size_t most_maps = 12;  // of one sweep
+
+// One score of a choice.
+struct Held {
+  const Choice* choice;
+  std::int64_t length, lag, layer, head;  // layer and head −1: of all
+  Interval interval;
+  const Answer* answer;
+};
+
+// Measured twice, by other sequences or settings, the one of more items counts.
+std::vector<Held> held(const Choices& choices, const char* metric) {
+  using Place = std::tuple<std::int64_t, std::int64_t, std::int64_t, std::int64_t>;  // length … lag
+  std::vector<Held> list;
+  for (const Choice* choice : choices) {
+    std::map<Place, Held> all;
+    for (const auto& [question, answer] : choice->answers) {
+      const auto number = [&](const char* name) {
+        const auto value = question.setting(name);
+        return value.is_number() ? value.get<std::int64_t>() : -1;
+      };
+      const std::optional<Interval> interval = interval_of(answer);
+      if (question.metric != metric || number("lag") < 0 || !interval) continue;
+      const Held one{.choice = choice,
+                     .length = question.length.value_or(0),
+                     .lag = number("lag"),
+                     .layer = number("layer"),
+                     .head = number("head"),
+                     .interval = *interval,
+                     .answer = &answer};
+      const auto [place, is_new] = all.try_emplace({one.length, one.layer, one.head, one.lag}, one);
+      if (!is_new && answer.items > place->second.answer->items) place->second = one;
     }
-    if (lines.empty()) continue;
+    for (const auto& [place, one] : all) list.push_back(one);
+  }
+  return list;
+}
+
+void add_row(const Held& one, bool by_head, Grid& table) {
+  std::vector<Cell> row{words(one.choice->rule), words(one.choice->options),
+                        one.length == 0 ? words("") : count(one.length)};
+  if (by_head) row.insert(row.end(), {count(one.layer), count(one.head)});
+  row.insert(row.end(),
+             {count(one.lag), estimate(one.interval, 5),
+              count(static_cast<std::int64_t>(one.answer->seeds.size())), count(one.answer->items)});
+  table.rows.push_back(std::move(row));
+}
+
+std::string length_words(std::int64_t length) { return length == 0 ? "" : grouped(length) + " tokens"; }
+
+Figure by_lag(const Results& results, const Choices& choices, const std::vector<Held>& all,
+              std::size_t number) {
+  Figure figure{.file = fmt::format("influence_{}", number),
+                .title = sweep_name(*choices[0]),
+                .about = std::string("o_t = Σ c(t,i) v_i exactly, for every rule that is linear in its "
+                                     "values: the median of |c(t,i)| by lag t − i, over layers, heads and "
+                                     "tokens. ") +
+                         shown_words,
+                .queries = {"runs", "scores"}};
+  figure.table.columns = {{"rule"},
+                          {"options"},
+                          {"length_tokens", Kind::number},
+                          {"lag", Kind::number},
+                          {"influence", Kind::estimate},
+                          {"seeds", Kind::number},
+                          {"items", Kind::number}};
+  std::map<std::int64_t, std::map<const Choice*, std::vector<Point>>> panels;  // by length
+  std::vector<double> lags, values;
+  for (const Held& one : all) {
+    add_row(one, false, figure.table);
+    if (one.lag == 0 || one.interval.value <= 0) continue;  // what a logarithm has no place for
+    panels[one.length][one.choice].push_back(
+        {static_cast<double>(one.lag), one.interval.value, std::pair(one.interval.low, one.interval.high)});
+    lags.push_back(static_cast<double>(one.lag));
+    values.insert(values.end(), {one.interval.low, one.interval.high});
+  }
+  const std::vector<Shown> drawn = shown(results, choices);
+  for (const auto& [length, lines] : panels) {
     LineChart chart{.x = axis_over(lags, "lag t − i (tokens)", Scale::log2, Unit::tokens),
                     .y = axis_over(values, "median of |c(t,i)|", Scale::log10),
                     .series = {}};
-    const std::vector<Shown> drawn = shown(results, choices);
     for (const Shown& one : drawn) {
-      Series series{one.name, one.style, {}};
-      for (const auto& [x, point] : lines[one.choice]) {
-        if (x > 0 && point.y > 0) series.points.push_back(point);  // what a logarithm has a place for
-      }
-      if (!series.points.empty()) chart.series.push_back(std::move(series));
+      if (const auto line = lines.find(one.choice); line != lines.end())
+        chart.series.push_back({one.name, one.style, line->second});
     }
-    for (const Series& series : chart.series) figure.legend.push_back({series.name, series.style});
-    figure.panels.push_back({"", line_chart(chart)});
-    section.figures.push_back(std::move(figure));
+    if (!chart.series.empty()) figure.panels.push_back({length_words(length), line_chart(chart)});
+  }
+  for (const Shown& one : drawn) {
+    if (std::ranges::any_of(panels, [&](const auto& panel) { return panel.second.contains(one.choice); }))
+      figure.legend.push_back({one.name, one.style});
+  }
+  return figure;
+}
+
+HeatMap map_of(const std::vector<const Held*>& cells) {
+  std::set<std::int64_t> lags;
+  std::map<std::pair<std::int64_t, std::int64_t>, std::map<std::int64_t, double>> heads;
+  for (const Held* one : cells) {
+    lags.insert(one->lag);
+    heads[{one->layer, one->head}][one->lag] = one->interval.value;
+  }
+  HeatMap map{.x_label = "lag t − i (tokens)", .y_label = "layer.head"};
+  for (const std::int64_t lag : lags) map.columns.push_back(grouped(lag));
+  for (const auto& [place, values] : heads) {
+    map.rows.push_back(fmt::format("{}.{}", place.first, place.second));
+    double largest = 0;
+    for (const auto& [lag, value] : values) largest = std::max(largest, value);
+    for (const std::int64_t lag : lags) {
+      const auto value = values.find(lag);
+      map.values.push_back(value == values.end() ? NAN : largest > 0 ? value->second / largest : 0);
+    }
+  }
+  return map;
+}
+
+Figure by_head(const Results& results, const Choices& choices, const std::vector<Held>& all,
+               std::size_t number) {
+  Figure figure{
+      .file = fmt::format("head_influence_{}", number),
+      .title = "By head. " + sweep_name(*choices[0]),
+      .about =
+          std::string("The median of |c(t,i)| of each layer and head, as a share of what it is at the lag "
+                      "where that head's is largest; the table has the numbers themselves. ") +
+          shown_words,
+      .queries = {"runs", "scores"}};
+  figure.table.columns = {{"rule"},
+                          {"options"},
+                          {"length_tokens", Kind::number},
+                          {"layer", Kind::number},
+                          {"head", Kind::number},
+                          {"lag", Kind::number},
+                          {"influence", Kind::estimate},
+                          {"seeds", Kind::number},
+                          {"items", Kind::number}};
+  std::set<std::int64_t> lengths;
+  for (const Held& one : all) {
+    add_row(one, true, figure.table);
+    lengths.insert(one.length);
+  }
+  for (const std::int64_t length : lengths) {
+    for (const Shown& one : shown(results, choices)) {
+      std::vector<const Held*> cells;
+      for (const Held& value : all) {
+        if (value.choice == one.choice && value.length == length) cells.push_back(&value);
+      }
+      if (cells.empty() || figure.panels.size() == most_maps) continue;
+      figure.panels.push_back(
+          {one.name + (lengths.size() > 1 ? ", " + length_words(length) : ""), heat_map(map_of(cells))});
+    }
+  }
+  return figure;
+}
+
+}  // namespace
+
+Section influence_section(const Results& results) {
+  Section section{
+      .id = "influence", .title = "Influence", .how_to_fill = "mdnlab eval MODEL --task influence"};
+  std::size_t number = 0;
+  for (const Choices& choices : by_sweep(results)) {
+    ++number;
+    if (const auto all = held(choices, "influence"); !all.empty())
+      section.figures.push_back(by_lag(results, choices, all, number));
+    if (const auto all = held(choices, "head_influence"); !all.empty())
+      section.figures.push_back(by_head(results, choices, all, number));
   }
   return section;
 }

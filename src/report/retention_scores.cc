@@ -71,6 +71,18 @@ std::optional<RetentionSetting> retention_setting(const Choice& choice) {
   return best;
 }
 
+std::vector<RetentionSetting> retention_settings(const Choice& choice) {
+  const std::optional<RetentionSetting> fewest = retention_setting(choice);
+  if (!fewest) return {};
+  std::vector<RetentionSetting> settings{*fewest};
+  for (const Recovered& point : recovered(choice)) {
+    RetentionSetting more = *fewest;
+    more.writes = point.writes;
+    if (more.writes > settings.back().writes && more.counts(point)) settings.push_back(more);
+  }
+  return settings;
+}
+
 Composite retention_composite(const RetentionSetting& setting) {
   return {.name = "retention",
           .takes =

@@ -36,6 +36,9 @@ struct RetentionSetting {
 };
 std::optional<RetentionSetting> retention_setting(const Choice& choice);
 
+// The same, then with more writes in between, by their number: there RET is over the lags that hold them.
+std::vector<RetentionSetting> retention_settings(const Choice& choice);
+
 // RET under a setting of `choice`: of each seed the mean over lags of max(0, I) / log2 n_v.
 Composite retention_composite(const RetentionSetting& setting);
 

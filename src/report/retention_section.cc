@@ -26,6 +26,10 @@ std::string lag_words(const std::optional<HalfLife>& half) {
   return half->is_censored ? fmt::format(">{:.0f}", half->lag) : fmt::format("{:.0f}", half->lag);
 }
 
+std::string writes_words(std::int64_t writes) {
+  return fmt::format("{} write{} in between", writes, writes == 1 ? "" : "s");
+}
+
 // I(g), a panel for each number of writes in between.
 Figure curves(const Results& results, const Choices& choices, std::size_t number) {
   Figure figure{
@@ -70,10 +74,9 @@ Figure curves(const Results& results, const Choices& choices, std::size_t number
         chart.series.push_back({one.name, one.style, line->second});
     }
     if (chart.series.empty()) continue;
-    figure.panels.push_back({fmt::format("{}{} write{} in between",
-                                         setting.first == 0 ? "" : grouped(setting.first) + " tokens, ",
-                                         setting.second, setting.second == 1 ? "" : "s"),
-                             line_chart(chart)});
+    figure.panels.push_back(
+        {(setting.first == 0 ? "" : grouped(setting.first) + " tokens, ") + writes_words(setting.second),
+         line_chart(chart)});
   }
   return figure;
 }
@@ -87,10 +90,10 @@ struct Retained {
 std::vector<Retained> retained(const Choices& choices) {
   std::vector<Retained> list;
   for (const Choice* choice : choices) {
-    const auto setting = retention_setting(*choice);
-    if (!setting) continue;
-    if (const auto share = interval_of(retention_composite(*setting), *choice))
-      list.push_back({choice, *setting, *share});
+    for (const RetentionSetting& setting : retention_settings(*choice)) {
+      if (const auto share = interval_of(retention_composite(setting), *choice))
+        list.push_back({choice, setting, *share});
+    }
   }
   return list;
 }
@@ -100,7 +103,8 @@ Figure against_state(const Results& results, const std::vector<Retained>& all, s
       .file = fmt::format("retention_{}", number),
       .title = "RET against state. " + sweep_name(*all[0].choice),
       .about =
-          "RET: the mean over lags 2^k = 16 … T, the furthest asked, of max(0, I)/log2 n_v, 1 when nothing is lost. State: "
+          "RET: the mean over lags 2^k = 16 … T, the furthest asked, of max(0, I)/log2 n_v, 1 when nothing is "
+          "lost; with writes of other keys in between, over the lags that hold them. State: "
           "every tensor needed to continue decoding one sequence, at its stored dtype. Attention is the "
           "ceiling, at the state of its cache, and is not ranked. C90: the most pairs recalled at 90 % "
           "or more; half-life: the lag at which half of I is lost; overwrite: bits of a key's new value "
@@ -119,7 +123,7 @@ Figure against_state(const Results& results, const std::vector<Retained>& all, s
                           {"seeds", Kind::number},
                           {"diverged", Kind::number},
                           {"items", Kind::number}};
-  std::map<std::string, Series> series;
+  std::map<std::int64_t, std::map<std::string, Series>> panels;  // by writes in between
   std::vector<double> states;
   for (const Retained& one : all) {
     const Choice& choice = *one.choice;
@@ -141,31 +145,32 @@ Figure against_state(const Results& results, const std::vector<Retained>& all, s
          count(choice.seeds()), count(choice.diverged()), count(items)});
     if (state <= 0) continue;
     states.push_back(state);
-    Series& line = series[choice.rule];
+    Series& line = panels[one.setting.writes][choice.rule];
     line.name = choice.rule;
     line.style = results.styles.at(choice.rule);
     line.points.push_back({state, one.share.value, std::pair(one.share.low, one.share.high)});
   }
-  LineChart chart{.x = axis_over(states, "state", Scale::log2, Unit::bytes),
-                  .y = {.label = "RET (share of what was written)", .low = 0, .high = 1},
-                  .series = {}};
-  chart.x.label = "state of one sequence (bytes)";
-  for (auto& [rule, line] : series) {
-    std::ranges::stable_sort(line.points, {}, &Point::x);
-    figure.legend.push_back({rule, line.style});
-    chart.series.push_back(std::move(line));
+  for (auto& [writes, lines] : panels) {
+    LineChart chart{.x = axis_over(states, "state of one sequence (bytes)", Scale::log2, Unit::bytes),
+                    .y = {.label = "RET (share of what was written)", .low = 0, .high = 1},
+                    .series = {}};
+    for (auto& [rule, line] : lines) {
+      std::ranges::stable_sort(line.points, {}, &Point::x);
+      if (&lines == &panels.begin()->second) figure.legend.push_back({rule, line.style});
+      chart.series.push_back(std::move(line));
+    }
+    figure.panels.push_back({writes_words(writes), line_chart(chart)});
   }
-  if (!states.empty()) figure.panels.push_back({"", line_chart(chart)});
   return figure;
 }
 
 // RET where every rule has the same state.
 void add_interpolated(const std::vector<Retained>& all, Grid& grid) {
-  std::map<std::string, std::vector<const Retained*>> rules;
+  std::map<std::pair<std::string, std::int64_t>, std::vector<const Retained*>> rules;  // and writes
   for (const Retained& one : all) {
-    if (one.choice->rule != ceiling_rule) rules[one.choice->rule].push_back(&one);
+    if (one.choice->rule != ceiling_rule) rules[{one.choice->rule, one.setting.writes}].push_back(&one);
   }
-  for (auto& [rule, points] : rules) {
+  for (auto& [place, points] : rules) {
     std::ranges::sort(points, {}, [](const Retained* one) { return one->choice->state_bytes; });
     const bool is_curve = std::ranges::adjacent_find(points, {}, [](const Retained* one) {
                             return one->choice->state_bytes;
@@ -190,8 +195,9 @@ void add_interpolated(const std::vector<Retained>& all, Grid& grid) {
             return *at(state, [&](const Retained& one) { return draws.at(&one)(random); });
           },
           interpolated_draws);
-      grid.rows.push_back({words(points[0]->choice->sweep), words(rule), bytes_cell(state),
-                           estimate(interval, 3), count(static_cast<std::int64_t>(points.size())),
+      grid.rows.push_back({words(points[0]->choice->sweep), words(place.first), count(place.second),
+                           bytes_cell(state), estimate(interval, 3),
+                           count(static_cast<std::int64_t>(points.size())),
                            count(points[0]->choice->seeds())});
     }
   }
@@ -212,6 +218,7 @@ Section retention_section(const Results& results) {
       .queries = {"runs", "scores"}};
   equal_state.table.columns = {{"sweep"},
                                {"rule"},
+                               {"writes", Kind::number},
                                {"state_bytes", Kind::number},
                                {"retention", Kind::estimate},
                                {"sizes_measured", Kind::number},

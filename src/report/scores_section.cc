@@ -16,7 +16,7 @@ using Kind = Grid::Kind;
 
 bool has_a_figure(const Question& question) {
   const bool is_needle = question.depth && question.length && question.metric == "accuracy";
-  return is_needle || question.task == "retention" || question.metric == "influence" ||
+  return is_needle || question.task == "retention" || question.task == "influence" ||
          !question.setting("position_from").is_null();
 }
 

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "ops/layer.h"
+#include "rule/influence.h"
 #include "scan/chunk.h"
 #include "scan/remade.h"
 
@@ -111,38 +112,11 @@ class LinearMixer final : public Rule {
     const std::int64_t batch = x_BTD.size(0), tokens = x_BTD.size(1);
     const bool resumes = state && !state->tensors.empty();
     const std::size_t scan_states = needs_.has_momentum ? 2 : 1;
-    std::array<at::Tensor, 3> carried;
+    Carried carried;
     if (resumes && taps_ > 1) {
       for (std::size_t i = 0; i < 3; ++i) carried[i] = state->tensors[scan_states + i];
     }
-
-    const auto stream = [&](const std::string& name, at::Tensor* past) {
-      return ops::Stream{.x_BTC = ops::linear(x_BTD, weights[name + "_proj.weight"]),
-                         .weight = taps_ > 0 ? weights[name + "_conv1d.weight"] : at::Tensor(),
-                         .carried = state ? past : nullptr};
-    };
-    const ops::Stream queries = stream("q", &carried[0]), keys = stream("k", &carried[1]),
-                      values = stream("v", &carried[2]);
-    const auto [q, k] =
-        ops::query_key(queries, keys, key_heads_,
-                       needs_.shell.output_correction ? weights["D_log"] : at::Tensor(), documents);
-    const at::Tensor v =
-        remade_reshape(ops::short_convolution(values.x_BTC, values.weight, {}, documents, values.carried),
-                       {batch, tokens, heads_, value_width_});
-
-    const Coefficients gates = gates_of(x_BTD, weights);
-    scan::Inputs inputs{.q_BTGK = q,
-                        .k_BTGK = k,
-                        .v_BTHV = v,
-                        .log_alpha = gates.log_alpha,
-                        .log_mu = gates.log_mu,
-                        .mu_shares_alpha = gates.mu_shares_alpha,
-                        .beta_BTH = gates.beta,
-                        .eta_BTH = gates.eta,
-                        .has_delta = needs_.has_delta,
-                        .look_ahead = gates.look_ahead,
-                        .cu_seqlens = documents.cu_seqlens};
-    if (gates.erase_share.defined()) inputs.p_BTHK = erase_key(k, gates);
+    scan::Inputs inputs = scan_inputs(x_BTD, weights, documents, state ? &carried : nullptr);
     if (resumes) {
       inputs.initial_S_NHKV = state->tensors[0];
       if (needs_.has_momentum) inputs.initial_M_NHKV = state->tensors[1];
@@ -171,7 +145,46 @@ class LinearMixer final : public Rule {
     return gates_of(x_BTD, weights);
   }
 
+  std::optional<at::Tensor> influence(const at::Tensor& x_BTD, const Weights& weights, std::int64_t first,
+                                      std::int64_t count) const override {
+    return scan_influence(scan_inputs(x_BTD, weights, {}, nullptr), first, count);
+  }
+
  private:
+  using Carried = std::array<at::Tensor, 3>;  // of the convolutions of q, k and v
+
+  // From nothing. `carried`: what the convolutions go on from, and leave there.
+  scan::Inputs scan_inputs(const at::Tensor& x_BTD, const Weights& weights, const ops::Documents& documents,
+                           Carried* carried) const {
+    const auto stream = [&](const std::string& name, std::size_t i) {
+      return ops::Stream{.x_BTC = ops::linear(x_BTD, weights[name + "_proj.weight"]),
+                         .weight = taps_ > 0 ? weights[name + "_conv1d.weight"] : at::Tensor(),
+                         .carried = carried ? &(*carried)[i] : nullptr};
+    };
+    const ops::Stream queries = stream("q", 0), keys = stream("k", 1), values = stream("v", 2);
+    const auto [q, k] =
+        ops::query_key(queries, keys, key_heads_,
+                       needs_.shell.output_correction ? weights["D_log"] : at::Tensor(), documents);
+    const at::Tensor v =
+        remade_reshape(ops::short_convolution(values.x_BTC, values.weight, {}, documents, values.carried),
+                       {x_BTD.size(0), x_BTD.size(1), heads_, value_width_});
+
+    const Coefficients gates = gates_of(x_BTD, weights);
+    scan::Inputs inputs{.q_BTGK = q,
+                        .k_BTGK = k,
+                        .v_BTHV = v,
+                        .log_alpha = gates.log_alpha,
+                        .log_mu = gates.log_mu,
+                        .mu_shares_alpha = gates.mu_shares_alpha,
+                        .beta_BTH = gates.beta,
+                        .eta_BTH = gates.eta,
+                        .has_delta = needs_.has_delta,
+                        .look_ahead = gates.look_ahead,
+                        .cu_seqlens = documents.cu_seqlens};
+    if (gates.erase_share.defined()) inputs.p_BTHK = erase_key(k, gates);
+    return inputs;
+  }
+
   Coefficients gates_of(const at::Tensor& x_BTD, const Weights& weights) const {
     Coefficients gates = rule_->coefficients(project_gates(x_BTD, weights));
     gates.has_delta = needs_.has_delta;

@@ -36,6 +36,11 @@ std::optional<Coefficients> Rule::coefficients(const at::Tensor&, const Weights&
   return std::nullopt;
 }
 
+std::optional<at::Tensor> Rule::influence(const at::Tensor&, const Weights&, std::int64_t,
+                                          std::int64_t) const {
+  return std::nullopt;
+}
+
 std::int64_t ParameterSpec::count() const { return product(shape); }
 
 std::int64_t StateSpec::bytes() const {

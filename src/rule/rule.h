@@ -102,6 +102,13 @@ class Rule {
   // What the rule tells the scan about these inputs, as `forward` would from nothing: for reports on gates.
   // No coefficient rule: nullopt.
   virtual std::optional<Coefficients> coefficients(const at::Tensor& x_BTD, const Weights& weights) const;
+
+  // c(t,i) in o_t = Σ_i c(t,i) v_i, where v are the values that the memory (or attention) is given and o what
+  // is read of it, before gate, norm and projection: of the tokens i in [first, first + count) at every t of
+  // every head, (B,T,H,count), exactly (rule/influence.h), as `forward` would from nothing; float32, or
+  // float64 where x is. Without gradients. A rule that is not linear in values, or does not say: nullopt.
+  virtual std::optional<at::Tensor> influence(const at::Tensor& x_BTD, const Weights& weights,
+                                              std::int64_t first, std::int64_t count) const;
 };
 
 }  // namespace mdnlab

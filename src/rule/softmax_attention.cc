@@ -2,6 +2,7 @@
 #include "rule/softmax_attention.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 
@@ -9,6 +10,7 @@
 
 #include "ops/attention.h"
 #include "ops/layer.h"
+#include "rule/influence.h"
 
 namespace mdnlab::softmax_attention {
 
@@ -71,21 +73,7 @@ class SoftmaxAttention final : public Rule {
   at::Tensor forward(const at::Tensor& x_BTD, const Weights& weights, const ops::Documents& documents,
                      LayerState* state) const override {
     const std::int64_t batch = x_BTD.size(0), tokens = x_BTD.size(1), past = state ? state->position : 0;
-    const at::Tensor position =
-        documents.exist() ? documents.position_BT
-                          : at::arange(past, past + tokens, x_BTD.options().dtype(at::kLong)).unsqueeze(0);
-    const auto stream = [&](const std::string& name, std::int64_t heads) {
-      at::Tensor y = ops::linear(x_BTD, weights[name + "_proj.weight"]);
-      if (has_bias_) y = y + weights[name + "_proj.bias"].to(y.scalar_type());
-      return y.view({batch, tokens, heads, width_});
-    };
-    const auto rotated = [&](const std::string& name, std::int64_t heads) {
-      at::Tensor y = stream(name, heads);
-      if (has_norm_) y = ops::rms_norm(y, weights[name + "_norm.weight"], qk_norm_eps);
-      return ops::rotary(y, position, theta_).transpose(1, 2);
-    };
-    const at::Tensor q = rotated("q", heads_);
-    at::Tensor k = rotated("k", key_heads_), v = stream("v", key_heads_).transpose(1, 2);
+    auto [q, k, v] = projected(x_BTD, weights, documents, past);
     if (past > 0) {
       k = at::cat({state->tensors[0], k}, 2);
       v = at::cat({state->tensors[1], v}, 2);
@@ -100,7 +88,41 @@ class SoftmaxAttention final : public Rule {
     return ops::linear(o.transpose(1, 2).reshape({batch, tokens, heads_ * width_}), weights["o_proj.weight"]);
   }
 
+  // The softmax itself.
+  std::optional<at::Tensor> influence(const at::Tensor& x_BTD, const Weights& weights, std::int64_t first,
+                                      std::int64_t count) const override {
+    const at::NoGradGuard no_grad;
+    const auto [q, k, v] = projected(x_BTD, weights, {}, 0);
+    const at::Tensor one_hot = one_hot_values(v.transpose(1, 2), first, count).transpose(1, 2);
+    const auto widened = [&](const at::Tensor& x) { return x.to(one_hot.scalar_type()); };
+    return ops::causal_attention(widened(q), widened(k), one_hot, {}, window_).transpose(1, 2);
+  }
+
  private:
+  struct Projected {
+    at::Tensor q_BHTK, k_BGTK, v_BGTK;
+  };
+
+  // q and k rotated, the first token at position `past`.
+  Projected projected(const at::Tensor& x_BTD, const Weights& weights, const ops::Documents& documents,
+                      std::int64_t past) const {
+    const std::int64_t batch = x_BTD.size(0), tokens = x_BTD.size(1);
+    const at::Tensor position =
+        documents.exist() ? documents.position_BT
+                          : at::arange(past, past + tokens, x_BTD.options().dtype(at::kLong)).unsqueeze(0);
+    const auto stream = [&](const std::string& name, std::int64_t heads) {
+      at::Tensor y = ops::linear(x_BTD, weights[name + "_proj.weight"]);
+      if (has_bias_) y = y + weights[name + "_proj.bias"].to(y.scalar_type());
+      return y.view({batch, tokens, heads, width_});
+    };
+    const auto rotated = [&](const std::string& name, std::int64_t heads) {
+      at::Tensor y = stream(name, heads);
+      if (has_norm_) y = ops::rms_norm(y, weights[name + "_norm.weight"], qk_norm_eps);
+      return ops::rotary(y, position, theta_).transpose(1, 2);
+    };
+    return {rotated("q", heads_), rotated("k", key_heads_), stream("v", key_heads_).transpose(1, 2)};
+  }
+
   std::int64_t hidden_, heads_, key_heads_, width_;
   double theta_;
   bool has_bias_, has_norm_;

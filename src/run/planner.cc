@@ -47,9 +47,22 @@ bool equal_values(const std::string& found, const std::string& wanted) {
 }  // namespace
 
 std::unique_ptr<Task> TaskMaker::make(const TaskChoice& choice, const RunConfig& config) {
-  TaskContext context{.seq_len = config.train.integer("seq_len"),
-                      .seed = static_cast<std::uint64_t>(config.train.integer("seed"))};
+  return make(choice, config, config.train.integer("seq_len"),
+              static_cast<std::uint64_t>(config.train.integer("seed")));
+}
+
+std::unique_ptr<Task> TaskMaker::make_trained(const RunConfig& config, std::int64_t seq_len,
+                                              std::uint64_t seed) {
+  return make(config.task, config, seq_len, seed);
+}
+
+std::unique_ptr<Task> TaskMaker::make(const TaskChoice& choice, const RunConfig& config, std::int64_t seq_len,
+                                      std::uint64_t seed) {
+  TaskContext context{.seq_len = seq_len, .seed = seed};
   context.base = base_;
+  context.trained = [&](std::int64_t length, std::uint64_t with_seed) {
+    return make_trained(config, length, with_seed);
+  };
   if (choice.kind->needs_corpus) {
     const std::string key = config.data->json();
     std::shared_ptr<const Corpus>& corpus = corpora_[key];

@@ -23,7 +23,13 @@ class TaskMaker {
 
   std::unique_ptr<Task> make(const TaskChoice& choice, const RunConfig& config);
 
+  // The task that the run trains on, with sequences of another length and another seed.
+  std::unique_ptr<Task> make_trained(const RunConfig& config, std::int64_t seq_len, std::uint64_t seed);
+
  private:
+  std::unique_ptr<Task> make(const TaskChoice& choice, const RunConfig& config, std::int64_t seq_len,
+                             std::uint64_t seed);
+
   std::filesystem::path base_;
   std::map<std::string, std::shared_ptr<const Corpus>> corpora_;        // by their options
   std::map<std::string, std::shared_ptr<const Tokenizer>> tokenizers_;  // by their words

@@ -173,6 +173,18 @@ void write_training(const Grower& grower, Random& random, std::int64_t length, s
   std::ranges::copy(reply, labels + grown.tokens.size() - 1);
 }
 
+// As long as a sequence may be.
+void write_drill(const Grower& grower, Random& random, std::int64_t length, std::int64_t* tokens,
+                 std::int64_t* labels) {
+  std::int64_t end = 0;
+  for (const Said& said : grower.questions().drill(random, length)) {
+    const std::vector<std::int64_t> piece = encoded(grower.tokenizer(), said.text);
+    std::ranges::copy(piece, tokens + end);
+    if (said.is_reply) std::ranges::copy(piece, labels + end - 1);
+    end += std::ssize(piece);
+  }
+}
+
 }  // namespace
 
 std::string cleaned(std::string text) {
@@ -214,18 +226,26 @@ std::unique_ptr<Task> grown_task(const GrownQuestions& questions, const Params& 
   if (options.is_set("train_lengths")) trained = options.integers("train_lengths");
   if (trained.empty()) throw options.error("train_lengths", "train_lengths is empty", "e.g. [512, 1024]");
   const std::int64_t longest = std::ranges::max(trained);
-  const auto write = [=](Random& random, std::int64_t* tokens, std::int64_t* labels) {
-    write_training(*grower, random, trained[random.below(trained.size())], tokens, labels);
+  const auto writing = [=](double drill_share) {
+    return [=](Random& random, std::int64_t* tokens, std::int64_t* labels) {
+      if (drill_share > 0 && random.uniform() < drill_share) {
+        write_drill(*grower, random, longest, tokens, labels);
+      } else {
+        write_training(*grower, random, trained[random.below(trained.size())], tokens, labels);
+      }
+    };
   };
-  return sequence_task(
-      {.task = name,
-       .purpose = purpose,
-       .seed = context.seed,
-       .vocab_size = context.tokenizer->vocab_size(),
-       .trained = {{.length = longest, .examples = options.integer("train_examples"), .write = write}},
-       .test_examples = 100,  // of a validation while training
-       .items = make_items,
-       .data_digest = digest});
+  return sequence_task({.task = name,
+                        .purpose = purpose,
+                        .seed = context.seed,
+                        .vocab_size = context.tokenizer->vocab_size(),
+                        .trained = {{.length = longest,
+                                     .examples = options.integer("train_examples"),
+                                     .write = writing(questions.drill_share),
+                                     .write_valid = writing(0)}},
+                        .test_examples = 100,  // of a validation while training
+                        .items = make_items,
+                        .data_digest = digest});
 }
 
 }  // namespace mdnlab

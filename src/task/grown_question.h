@@ -1,7 +1,8 @@
 // Questions in a text that is grown to a length: RULER's tasks and their like. The prompt holds as many units
 // of haystack (lines, words) as leave tokens(prompt) + generated ≤ L; the model writes on, and the score is
 // the share of the answers that its text contains, whatever their case, control characters read as newlines.
-// To train on, the answers follow the prompt, and they alone are labelled.
+// To train on, the answers follow the prompt, and they alone are labelled; some sequences may be drills
+// instead.
 #pragma once
 
 #include <functional>
@@ -29,6 +30,12 @@ struct Wanted {
   std::int64_t units = 0;       // of haystack
 };
 
+// A piece of a drill: read, or learned to be said.
+struct Said {
+  std::string text;
+  bool is_reply = false;
+};
+
 struct GrownQuestions {
   const char* task = "";
   std::string cell = "{}";  // what tells its scores from others, a JSON object
@@ -39,6 +46,10 @@ struct GrownQuestions {
   std::function<std::int64_t(Split split)> most_units;
   std::vector<std::optional<double>> depths{std::nullopt};  // that are asked, each with every length
   std::string data_digest;                                  // of the files behind it
+  // A training sequence of at most `length` characters in which much is asked, with one reply at least; of
+  // training such a share is drawn.
+  std::function<std::vector<Said>(Random& random, std::int64_t length)> drill;
+  double drill_share = 0;
 };
 
 // Reads the options below, and `generated`: tokens that the model may write. A length too short for a prompt,

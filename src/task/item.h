@@ -18,7 +18,7 @@ struct Label {
   std::int64_t token;
 };
 
-// Wants one of three: labels, continuations, or text.
+// Wants one of four: labels, continuations, text, or influence.
 struct Item {
   std::vector<std::int64_t> prompt;  // never empty
 
@@ -36,9 +36,19 @@ struct Item {
   std::int64_t most_tokens = 0;
   std::vector<std::string> until;
 
+  // How much outputs hold of the values of earlier tokens: |c(t,i)| (eval/influence.h) at these lags t − i.
+  std::vector<std::int64_t> influence_lags;
+
   // Scores are told apart by these, where they are set.
   std::optional<std::int64_t> length;  // tokens of context that the setting asks for
   std::optional<double> depth;         // of the wanted: 0 oldest, 1 newest
+};
+
+// The median over the prompt's tokens t ≥ lag.
+struct Influence {
+  std::int64_t lag;
+  std::int64_t layer, head;  // from 0; −1: of all together
+  double median;             // of |c(t, t − lag)|
 };
 
 struct Answer {
@@ -46,6 +56,7 @@ struct Answer {
   std::vector<std::vector<bool>> highest;              // likewise: the token had the highest logit
   std::vector<std::int64_t> tokens;                    // written, without the one that ended the text
   std::string text;                                    // the same, cut before the first of `until`
+  std::vector<Influence> influence;                    // of each lag below the prompt's length
 };
 
 // How the values of many items become one score.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include "base/text.h"
 #include "task/grown_question.h"
@@ -40,8 +41,17 @@ constexpr Field fields[] = {
     haystack_path_field,
     words_field,
     train_lengths_field,
+    {.name = "train_drills",
+     .type = Type::real,
+     .preset = "0",
+     .doc =
+         "share of training sequences that are drills: needles and short questions for them, one after another",
+     .least = 0,
+     .most = 1},
     haystack_share_field,
     train_examples_field};
+
+constexpr std::int64_t least_drill = 300;  // tokens in which the longest needle and its question fit
 
 enum class Hay { noise, prose, needles };
 enum class Thing { word, number, uuid };
@@ -108,6 +118,46 @@ class Needles {
     return {prompt(queries, context(needles, random, wanted)), answers, " " + join(answers, ", ") + "."};
   }
 
+  // Needles, each perhaps asked for at once, later, again, or never; their values have any length. A third
+  // are bare, `ob:27979` and `ob:` to be answered, a third have the words next to the key, a third have all:
+  // copying is found where key, value and question are close, and then stretched.
+  std::vector<Said> drill(Random& random, std::int64_t length) const {
+    const auto cut = [&](const std::string& text, std::uint64_t most) {
+      return text.substr(0, 1 + random.below(std::min<std::uint64_t>(most, text.size())));
+    };
+    const std::uint64_t level = random.below(3);
+    const auto told = [&](const std::string& key, const std::string& value) {
+      return level == 0 ? key + ":" + value + "\n"
+                        : (level == 1 ? "for " + key + " is: " + value + "." : needle(key, value)) + "\n";
+    };
+    const auto asked = [&](const std::string& key) {
+      return level == 0 ? key + ":" : level == 1 ? "for " + key + " is" : short_question(key);
+    };
+    const auto answered = [&](const std::string& value) {
+      return level == 0 ? value + "\n" : " " + value + ".\n";
+    };
+    std::vector<Said> said;
+    std::vector<std::pair<std::string, std::string>> hidden;  // key, value
+    auto room = static_cast<std::size_t>(length);
+    while (true) {
+      const bool hides = said.empty() || (said.size() > 1 && random.uniform() < 0.4);
+      if (hides) {
+        const std::string key = cut(thing(variant_.key, random), level == 0 ? 2 : level == 1 ? 4 : 99);
+        std::erase_if(hidden, [&](const auto& one) { return one.first == key; });
+        hidden.emplace_back(key, cut(thing(variant_.value, random), 99));
+      }
+      // The last ones most often: log-uniform.
+      const double back = std::exp(random.uniform() * std::log(static_cast<double>(hidden.size())));
+      const auto& [key, value] =
+          hides ? hidden.back() : hidden[hidden.size() - static_cast<std::size_t>(back)];
+      const std::string text = hides ? told(key, value) : asked(key), reply = hides ? "" : answered(value);
+      if (text.size() + reply.size() > room) return said;
+      room -= text.size() + reply.size();
+      said.push_back({text, false});
+      if (!hides) said.push_back({reply, true});
+    }
+  }
+
  private:
   std::string thing(Thing what, Random& random) const {
     switch (what) {
@@ -157,6 +207,12 @@ class Needles {
     return join(inserted(lines, hidden, places), variant_.hay == Hay::prose ? " " : "\n");
   }
 
+  // As a prompt ends.
+  std::string short_question(const std::string& key) const {
+    return fmt::format("The special magic {} for {} mentioned in the provided text is",
+                       kind().substr(0, kind().size() - 1), key);
+  }
+
   std::string prompt(const std::vector<std::string>& queries, const std::string& context) const {
     const bool is_single = variant_.queries * variant_.values == 1;
     const std::string type = is_single ? kind().substr(0, kind().size() - 1) : kind();
@@ -183,7 +239,9 @@ std::unique_ptr<Task> make(const Params& options, const TaskContext& context) {
       .task = "needle",
       .cell = fmt::format(R"({{"variant":"{}"}})", variant.name),
       .write = [needles](Random& random, const Wanted& wanted) { return needles->question(random, wanted); },
-      .data_digest = needles->digest()};
+      .data_digest = needles->digest(),
+      .drill = [needles](Random& random, std::int64_t length) { return needles->drill(random, length); },
+      .drill_share = options.real("train_drills")};
   if (variant.hay == Hay::prose)
     questions.most_units = [needles](Split split) { return needles->words(split); };
   if (options.is_set("depths")) {
@@ -195,6 +253,12 @@ std::unique_ptr<Task> make(const Params& options, const TaskContext& context) {
     for (const double depth : options.reals("depths")) questions.depths.emplace_back(depth);
     if (questions.depths.empty()) throw options.error("depths", "depths is empty", "e.g. [0, 0.5, 1]");
   }
+  const std::int64_t longest = options.is_set("train_lengths") && !options.integers("train_lengths").empty()
+                                   ? std::ranges::max(options.integers("train_lengths"))
+                                   : context.seq_len;
+  if (questions.drill_share > 0 && longest < least_drill)
+    throw options.error("train_drills", fmt::format("a drill does not fit in {} tokens", longest),
+                        fmt::format("training lengths of at least {}", least_drill));
   return grown_task(questions, options, context);
 }
 

@@ -140,7 +140,7 @@ class SequenceTask final : public Task {
   void write(const SequenceSize& size, Split split, std::int64_t index, std::int64_t* tokens,
              std::int64_t* labels) const {
     Random random = numbers(sequences_, split, index);
-    size.write(random, tokens, labels);
+    (split == Split::valid && size.write_valid ? size.write_valid : size.write)(random, tokens, labels);
   }
 
   Sequences sequences_;

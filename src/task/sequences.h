@@ -23,6 +23,7 @@ struct SequenceSize {
   std::int64_t examples = 0;  // different ones to train on
   std::string settings_json;  // of the scores: what fixes the size, and `chance`, the accuracy of guessing
   WriteSequence write;
+  WriteSequence write_valid = {};  // of validation; as in training where empty
 };
 
 struct Sequences {

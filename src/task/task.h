@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -74,6 +75,9 @@ struct TaskContext {
   std::filesystem::path base;                  // the folder of the YAML file, for relative paths
   std::int64_t seq_len = 0;                    // of training
   std::uint64_t seed = 0;
+  // Makes the task that the model was trained on, with other lengths and another seed; empty where nothing
+  // says what it was. Lives as long as the call of TaskKind::make.
+  std::function<std::shared_ptr<const Task>(std::int64_t seq_len, std::uint64_t seed)> trained = {};
 };
 
 struct TaskKind {

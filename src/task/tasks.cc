@@ -33,7 +33,8 @@ std::span<const TaskKind> task_kinds() {
                                 contains_task,
                                 lambada_task,
                                 wikitext_task,
-                                perplexity_by_position_task};
+                                perplexity_by_position_task,
+                                influence_task};
   return kinds;
 }
 

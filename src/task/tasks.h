@@ -24,5 +24,6 @@ extern const TaskKind contains_task;
 extern const TaskKind lambada_task;
 extern const TaskKind wikitext_task;
 extern const TaskKind perplexity_by_position_task;
+extern const TaskKind influence_task;
 
 }  // namespace mdnlab

@@ -141,6 +141,30 @@ TEST_F(Eval, KeepsWhatALikelihoodWas) {
             18);
 }
 
+TEST_F(Eval, MeasuresInfluenceOnWhatTheModelWasTrainedOn) {
+  const auto scores = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), {"--task", "influence", "--samples", "2", "--json"});
+    const Finished run = eval(words);
+    EXPECT_EQ(run.code, 0) << run.err;
+    return nlohmann::json::parse(run.out)["scores"];
+  };
+  const auto trained = scores({});
+  ASSERT_EQ(trained.size(), 6u) << "lags 0, 1, 2, 4, 8, 16";
+  for (const auto& score : trained) {
+    EXPECT_EQ(score["metric"], "influence");
+    EXPECT_EQ(score["length"], 32);
+    EXPECT_EQ(score["n"], 2);
+    EXPECT_GT(score["value"], 0);
+  }
+  EXPECT_EQ(
+      scores({"--path", "text.txt", "--lengths", "16", "--set", "lags=1,8", "--set", "heads=true"}).size(),
+      2u * (1 + 4));
+  EXPECT_EQ(query("select count(distinct settings_json ->> 'lag') as n from evaluation"
+                  " where metric = 'influence' and settings_json ->> 'dtype' = 'f32'")[0]["n"],
+            6);
+  EXPECT_EQ(eval({"--task", "influence", "--path", "gone.txt"}).code, 2);
+}
+
 TEST_F(Eval, GoesOnAfterCtrlC) {
   const std::vector<std::string> words{"eval",   model_,         "--task",  "choice",
                                        "--path", "choice.jsonl", "--dtype", "f64"};

@@ -75,6 +75,7 @@ const std::vector<Case>& cases() {
        {"path=FOLDER/text.txt", "lengths=100", "bucket=40", "samples=3"},
        {{"perplexity", {bytes, 1e-9}}},
        {{"perplexity", {1}}}},
+      {"influence", {"path=FOLDER/text.txt", "samples=3"}, {{"influence", {0}}}, {{"influence", {1}}}},
   };
   return list;
 }
@@ -159,6 +160,7 @@ TEST_P(EveryTask, UniformAnswersScoreWhatChanceGives) {
       for (std::size_t i = 0; i < size; ++i) given.highest.back().push_back(random.uniform() * of < 1);
     }
     for (std::int64_t i = 0; i < item.most_tokens; ++i) given.text += static_cast<char>(random.below(256));
+    for (const std::int64_t lag : item.influence_lags) given.influence.push_back({lag, -1, -1, 0});
     return given;
   };
   const auto guess = [&](std::int64_t) { return Guess{std::log(ids), random.uniform() * ids < 1}; };
@@ -181,6 +183,7 @@ TEST_P(EveryTask, AnOracleScores100) {
                                           .highest = std::vector(8, std::vector<bool>(64))})
                                    .answer;
     Answer given{.text = wanted};
+    for (const std::int64_t lag : item.influence_lags) given.influence.push_back({lag, -1, -1, 1});
     for (std::size_t list = 0; list < lists_of(item).size(); ++list) {
       const std::size_t size = lists_of(item)[list];
       const bool is_wanted =

@@ -61,7 +61,7 @@ TEST(Marks, LengthsAndCellsAreScoresOfTheirOwnAndOneItemCountsOnce) {
     return ItemValue{.metric = "bits", .value = value, .cell = cell};
   };
   const std::vector<MarkedItem> items{
-      item(0, {bits(1, R"({"lag":2})"), bits(3, R"({"lag":2})"), bits(7, R"({"lag":4})")}, 64),
+      item(0, {bits(1, R"({"lag":2})"), bits(3, R"({"lag":2})"), bits(7, R"({"lag":16})")}, 64),
       item(1, {bits(4, R"({"lag":2})")}, 64), item(2, {bits(5, R"({"lag":2})")}, 128)};
   const std::vector<Score> scores = scores_of("retention", R"({"seed":1})", items);
   ASSERT_EQ(scores.size(), 3u);
@@ -69,7 +69,7 @@ TEST(Marks, LengthsAndCellsAreScoresOfTheirOwnAndOneItemCountsOnce) {
   EXPECT_EQ(*scores[0].length, 64);
   EXPECT_EQ(scores[0].n, 2);
   EXPECT_EQ(scores[0].value, 3);  // of 2 and 4
-  EXPECT_EQ(scores[1].settings_json, R"({"lag":4,"seed":1})");
+  EXPECT_EQ(scores[1].settings_json, R"({"lag":16,"seed":1})") << "by number";
   EXPECT_EQ(scores[1].value, 7);
   EXPECT_EQ(*scores[2].length, 128);
 }

@@ -125,6 +125,24 @@ TEST_F(ReportOf, RetentionIsTheMeanOverLagsAndSeeds) {
   EXPECT_THAT(column(figure.table, "half_life_tokens"), ElementsAre("51"));
 }
 
+TEST_F(ReportOf, RetentionIsToldForEachNumberOfWritesInBetween) {
+  for (const std::int64_t state : {32768, 131072}) {
+    const std::int64_t run = add({.state_bytes = state});
+    add_retention(run, {4, 4, 4});
+    add_evaluation(store, {.run_id = run, .step = 100},
+                   score_of("retention", "information_bits", state == 32768 ? 0 : 2,
+                            R"({"lag":64,"seed":9,"values":16,"writes":8})", 64));
+  }
+  const Section retention = section(report(), "retention");
+  const Figure &by_state = retention.figures[0], &at_equal = retention.figures[1];
+  EXPECT_THAT(column(by_state.table, "writes"), ElementsAre("0", "8", "0", "8"));
+  EXPECT_THAT(column(by_state.table, "retention"), testing::UnorderedElementsAre("1", "1", "0", "0.5"));
+  ASSERT_EQ(by_state.panels.size(), 2u);
+  EXPECT_EQ(by_state.panels[1].title, "8 writes in between");
+  EXPECT_THAT(column(at_equal.table, "writes"), ElementsAre("0", "8"));
+  EXPECT_THAT(column(at_equal.table, "retention"), ElementsAre("1", "0.25"));
+}
+
 TEST_F(ReportOf, ADivergedSeedCountsAs0AndIsListed) {
   add_retention(add({.seed = 1}), {4, 4, 4});
   add({.seed = 2}, 9, RunState::diverged);
@@ -197,6 +215,36 @@ TEST_F(ReportOf, AScoreWithoutAFigureStandsInATable) {
   EXPECT_THAT(column(table, "settings"), ElementsAre("set=copa", "set=piqa"));
   EXPECT_THAT(column(table, "seeds"), ElementsAre("1", "1"));
   EXPECT_LT(std::stod(column(table, "value_low")[0]), 0.75);
+}
+
+TEST_F(ReportOf, InfluenceIsShownByLagAndByHead) {
+  const std::int64_t run = add({});
+  const auto add_influence = [&](const char* metric, double value, const std::string& cell) {
+    add_evaluation(store, {.run_id = run, .step = 100},
+                   with_items(score_of("influence", metric, value, cell, 64), {value, value}));
+  };
+  for (const auto& [lag, value] : {std::pair{0, 0.5}, {16, 0.25}, {2, 0.5}}) {
+    const std::string at = R"({"lag":)" + std::to_string(lag);
+    add_influence("influence", value, at + "}");
+    add_influence("head_influence", value, at + R"(,"layer":0,"head":0})");
+    add_influence("head_influence", value / 100, at + R"(,"layer":1,"head":0})");
+  }
+  Score fewer = score_of("influence", "influence", 9, R"({"lag":2,"samples":1})", 64);
+  fewer.n = 1;
+  add_evaluation(store, {.run_id = run, .step = 100}, with_items(fewer, {9}));
+  const Section shown = section(report(), "influence");
+  ASSERT_EQ(shown.figures.size(), 2u);
+  const Figure &by_lag = shown.figures[0], &by_head = shown.figures[1];
+  EXPECT_THAT(column(by_lag.table, "lag"), ElementsAre("0", "2", "16"));
+  EXPECT_THAT(column(by_lag.table, "influence"), ElementsAre("0.5", "0.5", "0.25"));
+  ASSERT_EQ(by_lag.panels.size(), 1u);
+  EXPECT_EQ(by_lag.panels[0].title, "64 tokens");
+  EXPECT_THAT(column(by_head.table, "layer"), ElementsAre("0", "0", "0", "1", "1", "1"));
+  EXPECT_THAT(column(by_head.table, "influence"),
+              ElementsAre("0.5", "0.5", "0.25", "0.005", "0.005", "0.0025"));
+  ASSERT_EQ(by_head.panels.size(), 1u);
+  EXPECT_THAT(by_head.panels[0].svg, AllOf(HasSubstr("1.00"), HasSubstr("0.50"), Not(HasSubstr("nan"))));
+  EXPECT_TRUE(section(report(), "scores").is_empty());
 }
 
 TEST_F(ReportOf, EveryTableHasNAndEveryFigureItsQuery) {

@@ -184,6 +184,52 @@ TEST_F(GrownQuestion, TrainingGivesTheAnswerAfterThePromptAndLabelsItAlone) {
   }
 }
 
+TEST_F(GrownQuestion, DrillsAskForWhatWasSaid) {
+  for (const std::string variant : {"s-niah-1", "s-niah-2", "mk-niah-3"}) {
+    const auto task =
+        needle(variant, {"lengths=1500", "train_lengths=900", "train_share=0.5", "train_drills=0.5"});
+    const Batch batch = task->training(0, 60);
+    int drills = 0, full = 0, replies = 0;
+    for (std::int64_t row = 0; row < 60; ++row) {
+      const auto labels = row_of(batch.labels_BT, row);
+      const std::string text = text_of(row_of(batch.tokens_BT, row));
+      if (text.starts_with("Some special")) continue;
+      ++drills;
+      full += text.starts_with("One of the");
+      for (std::size_t t = 0; t < labels.size(); ++t) {
+        if (labels[t] == no_label) continue;
+        const std::size_t end = text.find('\n', t), begin = text.rfind('\n', t) + 1;
+        EXPECT_EQ(reply_of({labels.begin() + static_cast<std::ptrdiff_t>(t),
+                            labels.begin() + static_cast<std::ptrdiff_t>(end)}),
+                  text.substr(t + 1, end - t))
+            << "already shifted, to the line's end";
+        // The line that says it: with its "is:", or the same where the drill is bare.
+        std::string said = text.substr(begin, end - begin);
+        if (const std::size_t is = said.find(" is "); is != std::string::npos) {
+          const std::size_t key = said.find("for ");
+          said = said.substr(key, said.find(' ', key + 4) - key) + " is:" + said.substr(is + 3);
+        }
+        EXPECT_LT(text.find(said), begin) << said;
+        ++replies;
+        t = end;
+      }
+    }
+    EXPECT_GT(drills, 15);
+    EXPECT_LT(drills, 45);
+    EXPECT_GT(full, 0);
+    EXPECT_LT(full, drills);
+    EXPECT_GT(replies, 2 * drills);
+    const Batch valid = *task->evaluation(Split::valid)->next(40 * 900);
+    for (std::int64_t row = 0; row < valid.tokens_BT.size(0); ++row)
+      EXPECT_TRUE(text_of(row_of(valid.tokens_BT, row)).starts_with("Some special")) << "none in validation";
+  }
+  EXPECT_THAT(
+      error_of([&] {
+        needle("s-niah-1", {"train_lengths=200", "train_drills=1"});
+      }).what(),
+      HasSubstr("a drill does not fit in 200 tokens; found 1.0, expected training lengths of at least 300"));
+}
+
 TEST_F(GrownQuestion, TrainingHidesInAnotherPartOfTheText) {
   const auto task = needle("s-niah-2", {"lengths=9000", "samples=3", "train_share=0.5"});
   const auto numbers = [](const std::string& text) {
