@@ -20,6 +20,7 @@ using Kind = Grid::Kind;
 using Choices = std::vector<const Choice*>;
 
 constexpr std::size_t most_maps = 12;  // of one sweep
+constexpr double least_share = 1e-6;   // of the largest influence: what is less is as good as gone
 
 // One score of a choice.
 struct Held {
@@ -75,7 +76,7 @@ Figure by_lag(const Results& results, const Choices& choices, const std::vector<
                 .title = sweep_name(*choices[0]),
                 .about = std::string("o_t = Σ c(t,i) v_i exactly, for every rule that is linear in its "
                                      "values: the median of |c(t,i)| by lag t − i, over layers, heads and "
-                                     "tokens. ") +
+                                     "tokens; less than a millionth of the largest is not drawn. ") +
                          shown_words,
                 .queries = {"runs", "scores"}};
   figure.table.columns = {{"rule"},
@@ -86,14 +87,17 @@ Figure by_lag(const Results& results, const Choices& choices, const std::vector<
                           {"seeds", Kind::number},
                           {"items", Kind::number}};
   std::map<std::int64_t, std::map<const Choice*, std::vector<Point>>> panels;  // by length
+  double least = 0;
+  for (const Held& one : all) least = std::max(least, least_share * one.interval.value);
   std::vector<double> lags, values;
   for (const Held& one : all) {
     add_row(one, false, figure.table);
-    if (one.lag == 0 || one.interval.value <= 0) continue;  // what a logarithm has no place for
+    if (one.lag == 0 || one.interval.value <= least) continue;  // what a logarithm has no place for
     panels[one.length][one.choice].push_back(
-        {static_cast<double>(one.lag), one.interval.value, std::pair(one.interval.low, one.interval.high)});
+        {static_cast<double>(one.lag), one.interval.value,
+         std::pair(std::max(least, one.interval.low), one.interval.high)});
     lags.push_back(static_cast<double>(one.lag));
-    values.insert(values.end(), {one.interval.low, one.interval.high});
+    values.insert(values.end(), {std::max(least, one.interval.low), one.interval.high});
   }
   const std::vector<Shown> drawn = shown(results, choices);
   for (const auto& [length, lines] : panels) {
