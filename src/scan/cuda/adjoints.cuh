@@ -81,12 +81,9 @@ __device__ inline void make_adjoints(const AdjointArguments<T>& in, Shared& shar
     const Chunk chunk = in.chunk[item.chunk];
     const std::int64_t index = in.sizes.entry(item.chunk, item.head);
     GateTerms& terms = in.terms[index * Shared::parts + Shared::part()];
-    // Without delta one warpgroup has both products of the chunk to make, the last one nothing else to do.
-    constexpr int kMaker = has_delta ? 0 : kGroups - 1;
-    if (group == kMaker) {
+    if (group == 0) {
       wait(&shared.gates_full, item.parity);
-      coefficients(shared.gamma, shared.coefficients, in.look_ahead, thread,
-                   [] { sync(2 + kMaker, kWarpgroup); });
+      coefficients(shared.gamma, shared.coefficients, in.look_ahead, thread, [] { sync(2, kWarpgroup); });
     }
     Scale scale;
     if (group == 0) {
