@@ -1,14 +1,10 @@
 // Evaluation from the command line.
 #include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
 #include <csignal>
-#include <fstream>
-#include <nlohmann/json.hpp>
 #include <thread>
 
-#include "../unit/temporary_folder.h"
-#include "process.h"
+#include "trained_model.h"
 
 namespace mdnlab {
 namespace {
@@ -18,13 +14,10 @@ using testing::HasSubstr;
 using testing::StartsWith;
 
 // A run with an `eval:` list, and files to ask about.
-class Eval : public testing::Test {
+class Eval : public TrainedModel {
  protected:
   static void SetUpTestSuite() {
-    folder_ = new TemporaryFolder;
-    std::ofstream text(*folder_ / "text.txt");
-    for (int line = 0; line < 100; ++line) text << "the cat sat on the mat. ";
-    text.close();
+    TrainedModel::SetUpTestSuite();
     std::ofstream choices(*folder_ / "choice.jsonl"), prompts(*folder_ / "prompts.jsonl");
     for (int i = 0; i < 200; ++i)
       choices << R"({"context":"number )" << i << R"( is","choices":["odd","even"],"answer":)" << 1 - i % 2
@@ -35,34 +28,14 @@ class Eval : public testing::Test {
             << "\n";
     choices.close();
     prompts.close();
-    std::ofstream(*folder_ / "one.yaml")
-        << "schema: 1\nrule: gated_deltanet\nmodel: {hidden_size: 32, num_hidden_layers: 2, num_heads: 2}\n"
-           "data: {path: text.txt}\ntask: {name: text, length_factors: [1]}\n"
-           "train: {batch_size: 8, seq_len: 32, steps: 60, lr: 0.02}\n"
-           "eval: [{task: text, length_factors: [1]}, {task: contains, path: prompts.jsonl, generated: 8}]\n";
-    const Finished run = mdnlab({"run", "one.yaml"});
-    if (run.code != 0) throw std::runtime_error(run.err);
-    const auto status = nlohmann::json::parse(mdnlab({"status", "--json"}).out);
-    model_ = "run:" + status["runs"][0]["key"].get<std::string>();
+    train("the cat sat on the mat. ", 100,
+          "[{task: text, length_factors: [1]}, {task: contains, path: prompts.jsonl, generated: 8}]");
   }
-  static void TearDownTestSuite() { delete folder_; }
-  static Finished mdnlab(const std::vector<std::string>& words) {
-    return run_mdnlab(words, {.folder = folder_->path()});
-  }
-  static Finished eval(std::vector<std::string> more) {
-    more.insert(more.begin(), {"eval", model_});
-    return mdnlab(more);
-  }
+  static Finished eval(const std::vector<std::string>& more) { return ask("eval", more); }
   static nlohmann::json query(const std::string& sql) {
     return nlohmann::json::parse(mdnlab({"query", sql, "--json"}).out);
   }
-
-  static TemporaryFolder* folder_;
-  static std::string model_;
 };
-
-TemporaryFolder* Eval::folder_ = nullptr;
-std::string Eval::model_;
 
 TEST_F(Eval, AListInYamlIsAskedWhenTheRunEnds) {
   const auto rows = query(

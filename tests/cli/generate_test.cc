@@ -1,12 +1,7 @@
 // What a model writes, from the command line.
 #include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
-#include <fstream>
-#include <nlohmann/json.hpp>
-
-#include "../unit/temporary_folder.h"
-#include "process.h"
+#include "trained_model.h"
 
 namespace mdnlab {
 namespace {
@@ -16,37 +11,14 @@ using testing::HasSubstr;
 using testing::StartsWith;
 
 // A model trained on one line until it knows it.
-class Generate : public testing::Test {
+class Generate : public TrainedModel {
  protected:
   static void SetUpTestSuite() {
-    folder_ = new TemporaryFolder;
-    std::ofstream text(*folder_ / "text.txt");
-    for (int line = 0; line < 200; ++line) text << "abcdefgh é ";
-    text.close();
-    std::ofstream(*folder_ / "one.yaml")
-        << "schema: 1\nrule: gated_deltanet\nmodel: {hidden_size: 32, num_hidden_layers: 2, num_heads: 2}\n"
-           "data: {path: text.txt}\ntask: {name: text, length_factors: [1]}\n"
-           "train: {batch_size: 8, seq_len: 32, steps: 60, lr: 0.02}\n";
-    const Finished run = mdnlab({"run", "one.yaml"});
-    if (run.code != 0) throw std::runtime_error(run.err);
-    const auto status = nlohmann::json::parse(mdnlab({"status", "--json"}).out);
-    model_ = "run:" + status["runs"][0]["key"].get<std::string>();
+    TrainedModel::SetUpTestSuite();
+    train("abcdefgh é ", 200);
   }
-  static void TearDownTestSuite() { delete folder_; }
-  static Finished mdnlab(const std::vector<std::string>& words) {
-    return run_mdnlab(words, {.folder = folder_->path()});
-  }
-  static Finished generate(std::vector<std::string> more) {
-    more.insert(more.begin(), {"generate", model_});
-    return mdnlab(more);
-  }
-
-  static TemporaryFolder* folder_;
-  static std::string model_;
+  static Finished generate(const std::vector<std::string>& more) { return ask("generate", more); }
 };
-
-TemporaryFolder* Generate::folder_ = nullptr;
-std::string Generate::model_;
 
 TEST_F(Generate, GoesOnWithWhatItHasLearned) {
   const Finished run = generate({"--prompt", "abcd", "--max-tokens", "19"});
