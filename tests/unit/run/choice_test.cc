@@ -199,7 +199,7 @@ TEST_P(ChoiceByHand, LogProbabilitiesAgreeToTheFourthPlace) {
   constexpr std::size_t count = 20;
   std::string lines;
   std::vector<ByHand> questions;
-  Writer writer{sha256(GetParam())[0]};
+  Writer writer{static_cast<std::uint64_t>(sha256(GetParam())[0])};
   for (std::size_t i = 0; i < count; ++i) {
     questions.push_back(made(GetParam(), writer));
     lines += questions.back().line.dump() + "\n";

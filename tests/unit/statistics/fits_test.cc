@@ -58,7 +58,9 @@ TEST(FallingFit, IsTheNearest) {
     std::vector<double> curve;
     for (int rest = code, i = 0; i < 5; ++i, rest /= steps + 1)
       curve.push_back(static_cast<double>(rest % (steps + 1)) / steps);
-    if (std::is_sorted(curve.rbegin(), curve.rend())) EXPECT_GE(distance(curve), least - rounding);
+    if (std::is_sorted(curve.rbegin(), curve.rend())) {
+      EXPECT_GE(distance(curve), least - rounding);
+    }
   }
 }
 
