@@ -42,7 +42,7 @@ TEST(ExperimentsReadme, ThePlanOfEachExampleIsItsRuns) {
   const std::vector<Block> examples = blocks(readme(), "yaml");
   write_blocks(examples, folder.path());
   const std::vector<std::pair<std::string, int>> expected{
-      {"first.yaml", 2}, {"grid.yaml", 27}, {"workloads.yaml", 8}, {"ablation.yaml", 12}, {"hybrid.yaml", 8}};
+      {"first.yaml", 2}, {"grid.yaml", 27}, {"workloads.yaml", 8}, {"cells.yaml", 12}, {"hybrid.yaml", 8}};
   ASSERT_THAT(examples, SizeIs(expected.size()));
   for (const auto& [name, runs] : expected) {
     const Finished plan = run_mdnlab({"plan", name, "--csv"}, {.folder = folder.path()});

@@ -49,6 +49,8 @@ std::vector<Block> blocks(std::string_view markdown, std::string_view language) 
 void write_blocks(const std::vector<Block>& blocks, const std::filesystem::path& folder) {
   for (const Block& block : blocks) {
     if (block.name.empty()) continue;
+    if (std::filesystem::exists(folder / block.name))
+      throw std::runtime_error(block.name + " is there already, and it may be a link to a file that ships");
     std::filesystem::create_directories((folder / block.name).parent_path());
     std::ofstream(folder / block.name, std::ios::binary) << block.content;
   }

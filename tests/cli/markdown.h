@@ -17,7 +17,7 @@ struct Block {
 std::string read_text(const std::filesystem::path& file);
 std::vector<Block> blocks(std::string_view markdown, std::string_view language);
 
-// Writes each named block into `folder`, under its name.
+// Writes each named block into `folder`, under its name, which no file there may have.
 void write_blocks(const std::vector<Block>& blocks, const std::filesystem::path& folder);
 
 std::string between(std::string_view text, std::string_view begin, std::string_view end);  // marks left out
