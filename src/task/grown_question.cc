@@ -7,27 +7,15 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "task/continuation.h"
 #include "task/sequences.h"
+#include "task/written.h"
 
 namespace mdnlab {
 
 namespace {
 
 constexpr std::uint64_t purpose = 0x67726f776e;  // of the random streams
-
-char lower(char letter) {
-  return letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter - 'A' + 'a') : letter;
-}
-
-std::string lowered(std::string text) {
-  std::ranges::transform(text, text.begin(), lower);
-  return text;
-}
-
-std::vector<std::int64_t> encoded(const Tokenizer& tokenizer, std::string_view text) {
-  const std::vector<std::int32_t> tokens = tokenizer.encode(text);
-  return {tokens.begin(), tokens.end()};
-}
 
 // The largest n in [least, most] that fits, where least < most, `least` fits and so do all below one that
 // fits: steps that double from `guess` on, then halves.
@@ -66,7 +54,7 @@ class Grower {
       wanted.units = units;
       Random numbers = random;
       Grown grown{questions_.write(numbers, wanted), {}};
-      grown.tokens = encoded(*tokenizer_, grown.question.prompt);
+      grown.tokens = tokens_of(*tokenizer_, grown.question.prompt);
       return grown;
     };
     const auto tokens = [&](std::int64_t units) {
@@ -130,11 +118,13 @@ class GrownItems final : public Items {
     Wanted wanted = wanted_of(index);
     wanted.units = grower_->questions().least_units;  // the answers are the same
     Random random = random_of(index, wanted);
-    const std::vector<std::string> answers = grower_->questions().write(random, wanted).answers;
+    const GrownQuestions& questions = grower_->questions();
+    const Question question = questions.write(random, wanted);
     const std::string text = cleaned(answer.text);
-    return {join(answers, ", "),
-            text,
-            {{.metric = "accuracy", .value = contained(answers, text), .cell = grower_->questions().cell}}};
+    const double score =
+        questions.score ? questions.score(question, text) : contained(question.answers, text);
+    return {
+        join(question.answers, ", "), text, {{.metric = "accuracy", .value = score, .cell = questions.cell}}};
   }
 
   const Tokenizer* tokenizer() const override { return &grower_->tokenizer(); }
@@ -166,7 +156,7 @@ void write_training(const Grower& grower, Random& random, std::int64_t length, s
   const Wanted wanted{.split = Split::train, .length = length};
   const Question question = grower.questions().write(
       first, {.split = Split::train, .length = length, .units = grower.questions().least_units});
-  const std::vector<std::int64_t> reply = encoded(grower.tokenizer(), question.reply);
+  const std::vector<std::int64_t> reply = tokens_of(grower.tokenizer(), question.reply);
   const Grown grown = grower.grow(numbers, wanted, static_cast<std::int64_t>(reply.size()));
   std::ranges::copy(grown.tokens, tokens);
   std::ranges::copy(reply, tokens + grown.tokens.size());
@@ -178,7 +168,7 @@ void write_drill(const Grower& grower, Random& random, std::int64_t length, std:
                  std::int64_t* labels) {
   std::int64_t end = 0;
   for (const Said& said : grower.questions().drill(random, length)) {
-    const std::vector<std::int64_t> piece = encoded(grower.tokenizer(), said.text);
+    const std::vector<std::int64_t> piece = tokens_of(grower.tokenizer(), said.text);
     std::ranges::copy(piece, tokens + end);
     if (said.is_reply) std::ranges::copy(piece, labels + end - 1);
     end += std::ssize(piece);
@@ -186,19 +176,6 @@ void write_drill(const Grower& grower, Random& random, std::int64_t length, std:
 }
 
 }  // namespace
-
-std::string cleaned(std::string text) {
-  std::ranges::replace_if(
-      text, [](char letter) { return static_cast<unsigned char>(letter) < 32; }, '\n');
-  return trim(text);
-}
-
-double contained(const std::vector<std::string>& answers, const std::string& text) {
-  const std::string all = lowered(text);
-  const auto found = std::ranges::count_if(
-      answers, [&](const std::string& answer) { return all.find(lowered(answer)) != std::string::npos; });
-  return static_cast<double>(found) / static_cast<double>(answers.size());
-}
 
 std::unique_ptr<Task> grown_task(const GrownQuestions& questions, const Params& options,
                                  const TaskContext& context) {

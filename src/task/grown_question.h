@@ -1,6 +1,6 @@
 // Questions in a text that is grown to a length: RULER's tasks and their like. The prompt holds as many units
-// of haystack (lines, words) as leave tokens(prompt) + generated ≤ L; the model writes on, and the score is
-// the share of the answers that its text contains, whatever their case, control characters read as newlines.
+// of haystack (lines, words) as leave tokens(prompt) + generated ≤ L; the model writes on, and what it wrote
+// (task/written.h) is scored by the share of the answers that it contains, or as the task says.
 // To train on, the answers follow the prompt, and they alone are labelled; some sequences may be drills
 // instead.
 #pragma once
@@ -18,9 +18,10 @@
 namespace mdnlab {
 
 struct Question {
-  std::string prompt;                // the text before what the model writes
-  std::vector<std::string> answers;  // that what it writes is to contain
-  std::string reply;                 // what a model that is trained on the task shall write
+  std::string prompt;                    // the text before what the model writes
+  std::vector<std::string> answers;      // that what it writes is to contain
+  std::string reply;                     // what a model that is trained on the task shall write
+  std::vector<std::string> others = {};  // that what it writes is not to name, where `score` asks
 };
 
 struct Wanted {
@@ -41,6 +42,8 @@ struct GrownQuestions {
   std::string cell = "{}";  // what tells its scores from others, a JSON object
   // The same numbers give the same answers whatever `units`, and a prompt that grows with them.
   std::function<Question(Random& random, const Wanted& wanted)> write;
+  // Of what the model wrote, cleaned (task/written.h); empty: the share of the answers that it contains.
+  std::function<double(const Question& question, const std::string& text)> score = {};
   std::int64_t least_units = 0;
   // Units that the haystack has for a split, where it ends; `hint` for an error.
   std::function<std::int64_t(Split split)> most_units;
@@ -56,12 +59,6 @@ struct GrownQuestions {
 // or too long for the haystack: Code::usage, said at once for the lengths that are asked.
 std::unique_ptr<Task> grown_task(const GrownQuestions& questions, const Params& options,
                                  const TaskContext& context);
-
-// The share of the answers that `text` contains.
-double contained(const std::vector<std::string>& answers, const std::string& text);
-
-// What the model wrote, as it is scored: control characters to newlines, then trimmed.
-std::string cleaned(std::string text);
 
 inline constexpr Field context_lengths_field{.name = "lengths",
                                              .type = Type::integers,

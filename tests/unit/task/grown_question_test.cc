@@ -11,6 +11,7 @@
 #include "../error_of.h"
 #include "asking.h"
 #include "base/text.h"
+#include "task/written.h"
 #include "text_questions.h"
 
 namespace mdnlab {

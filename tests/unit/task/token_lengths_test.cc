@@ -114,7 +114,7 @@ INSTANTIATE_TEST_SUITE_P(Tasks, TokenLengths,
                                          Case{"needle", "mk-niah-2", 128}, Case{"needle", "mk-niah-3", 128},
                                          Case{"needle", "mv-niah", 128}, Case{"needle", "mq-niah", 128},
                                          Case{"variable_tracking", "", 30}, Case{"common_words", "", 120},
-                                         Case{"frequent_words", "", 50}, Case{"babi_long", "", 20}),
+                                         Case{"frequent_words", "", 50}, Case{"babi_long", "", 32}),
                          [](const auto& info) {
                            std::string name = std::string(info.param.task) + info.param.variant;
                            std::erase(name, '-');
