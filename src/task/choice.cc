@@ -25,57 +25,48 @@ constexpr Field fields[] = {
     path_field,
     first_samples_field};
 
-// Where contexts differ by choice, what they share is the prompt, and the rest of each stands before its
-// continuation, not counted.
-struct Encoded {
-  Item item;
-  std::vector<std::size_t> counted;  // tokens at each continuation's end
-};
-
-Encoded encode(const ChoiceQuestion& question, const Tokenizer& tokenizer) {
+std::vector<Continued> ways_of(const ChoiceQuestion& question, const Tokenizer& tokenizer) {
   std::vector<Continued> ways;
   for (std::size_t c = 0; c < question.continuations.size(); ++c)
     ways.push_back(continued(tokenizer, question.context(c), question.continuations[c]));
-  std::size_t shared = ways[0].context.size();
-  for (const Continued& way : ways) {
-    const auto same = std::ranges::mismatch(ways[0].context, way.context).in1 - ways[0].context.begin();
-    shared = std::min(shared, static_cast<std::size_t>(same));
-  }
-  Encoded encoded;
-  std::vector<std::int64_t>& prompt = encoded.item.prompt;
-  prompt.assign(ways[0].context.begin(), ways[0].context.begin() + static_cast<std::ptrdiff_t>(shared));
-  if (prompt.empty()) prompt.push_back(token_before_text(tokenizer));
-  for (Continued& way : ways) {
-    std::vector<std::int64_t> tokens(way.context.begin() + static_cast<std::ptrdiff_t>(shared),
-                                     way.context.end());
-    tokens.insert(tokens.end(), way.continuation.begin(), way.continuation.end());
-    encoded.item.continuations.push_back(std::move(tokens));
-    encoded.counted.push_back(way.continuation.size());
-  }
-  return encoded;
+  return ways;
 }
 
-class ChoiceItems final : public Items {
+class ChoiceItems final : public GivenItems<ChoiceQuestion> {
  public:
   ChoiceItems(std::shared_ptr<const std::vector<ChoiceQuestion>> questions, std::int64_t count,
               std::shared_ptr<const Tokenizer> tokenizer)
-      : questions_(std::move(questions)), count_(count), tokenizer_(std::move(tokenizer)) {
+      : GivenItems(std::move(questions), count), tokenizer_(std::move(tokenizer)) {
     double chance = 0;
     for (std::int64_t i = 0; i < count; ++i) chance += 1.0 / static_cast<double>(at(i).choices.size());
     cell_ = fmt::format(R"({{"chance":{}}})", chance / static_cast<double>(count));
   }
 
-  std::int64_t count() const override { return count_; }
-  Item item(std::int64_t index) const override { return encode(at(index), *tokenizer_).item; }
+  // Where contexts differ by choice, what they share is the prompt, and the rest of each stands before its
+  // continuation, not counted.
+  Item item(std::int64_t index) const override {
+    const std::vector<Continued> ways = ways_of(at(index), *tokenizer_);
+    std::ptrdiff_t shared = std::ssize(ways[0].context);
+    for (const Continued& way : ways) {
+      const auto same = std::ranges::mismatch(ways[0].context, way.context).in1 - ways[0].context.begin();
+      shared = std::min(shared, same);
+    }
+    Item item{.prompt = {ways[0].context.begin(), ways[0].context.begin() + shared}};
+    if (item.prompt.empty()) item.prompt.push_back(token_before_text(*tokenizer_));
+    for (const Continued& way : ways) {
+      item.continuations.emplace_back(way.context.begin() + shared, way.context.end());
+      item.continuations.back().insert(item.continuations.back().end(), way.continuation.begin(),
+                                       way.continuation.end());
+    }
+    return item;
+  }
 
   Mark mark(std::int64_t index, const Item&, const Answer& answer) const override {
     const ChoiceQuestion& question = at(index);
-    const Encoded encoded = encode(question, *tokenizer_);
     std::vector<double> sums, shares;
     for (std::size_t c = 0; c < question.choices.size(); ++c) {
       const std::vector<double>& ln_p = answer.log_probabilities[c];
-      sums.push_back(
-          std::accumulate(ln_p.end() - static_cast<std::ptrdiff_t>(encoded.counted[c]), ln_p.end(), 0.0));
+      sums.push_back(std::accumulate(ln_p.end() - counted(question, c, std::ssize(ln_p)), ln_p.end(), 0.0));
       const std::size_t characters = std::max<std::size_t>(1, code_points(question.choices[c]));
       shares.push_back(sums.back() / static_cast<double>(characters));
     }
@@ -95,12 +86,13 @@ class ChoiceItems final : public Items {
   }
 
  private:
-  const ChoiceQuestion& at(std::int64_t index) const {
-    return (*questions_)[static_cast<std::size_t>(index)];
+  // Of `tokens` after the prompt, those of the choice's own continuation.
+  std::ptrdiff_t counted(const ChoiceQuestion& question, std::size_t choice, std::ptrdiff_t tokens) const {
+    if (question.contexts.size() == 1) return tokens;
+    return std::ssize(
+        continued(*tokenizer_, question.context(choice), question.continuations[choice]).continuation);
   }
 
-  std::shared_ptr<const std::vector<ChoiceQuestion>> questions_;
-  std::int64_t count_;
   std::shared_ptr<const Tokenizer> tokenizer_;
   std::string cell_;
 };

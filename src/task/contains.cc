@@ -2,7 +2,6 @@
 // of the answers, whatever the case. Of sets with a passage, the prompt holds as much of the passage as
 // `length` leaves beside the question and what is written, centred on the first answer.
 #include <algorithm>
-#include <cctype>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -10,6 +9,7 @@
 #include "task/continuation.h"
 #include "task/given_lines.h"
 #include "task/tasks.h"
+#include "task/written.h"
 
 namespace mdnlab {
 
@@ -63,23 +63,16 @@ Asked asked_of(const std::string& set, const nlohmann::json& line) {
   return {"", text_of(line, "prompt"), texts_of(line, "answers")};
 }
 
-std::string lower(std::string text) {
-  std::ranges::transform(text, text.begin(), [](unsigned char c) { return std::tolower(c); });
-  return text;
-}
-
-class ContainsItems final : public Items {
+class ContainsItems final : public GivenItems<Asked> {
  public:
-  ContainsItems(std::shared_ptr<const std::vector<Asked>> questions, const Params& options,
+  ContainsItems(const std::shared_ptr<const std::vector<Asked>>& questions, const Params& options,
                 std::shared_ptr<const Tokenizer> tokenizer)
-      : questions_(std::move(questions)),
-        count_(samples_of(options, questions_->size())),
+      : GivenItems(questions, samples_of(options, questions->size())),
         generated_(options.integer("generated")),
         tokenizer_(std::move(tokenizer)) {
     if (options.is_set("length")) length_ = options.integer("length");
   }
 
-  std::int64_t count() const override { return count_; }
   const Tokenizer* tokenizer() const override { return tokenizer_.get(); }
 
   Item item(std::int64_t index) const override {
@@ -96,21 +89,17 @@ class ContainsItems final : public Items {
 
   Mark mark(std::int64_t index, const Item&, const Answer& answer) const override {
     const std::vector<std::string>& answers = at(index).answers;
-    const std::string written = lower(answer.text);
-    const bool is_right = std::ranges::any_of(
-        answers, [&](const std::string& one) { return written.find(lower(one)) != std::string::npos; });
+    const bool is_right = contained(answers, answer.text) > 0;
     return {answers[0], trim(answer.text), {{.metric = "accuracy", .value = is_right ? 1.0 : 0.0}}};
   }
 
  private:
-  const Asked& at(std::int64_t index) const { return (*questions_)[static_cast<std::size_t>(index)]; }
-
   std::vector<std::int64_t> windowed(const Asked& asked) const {
     std::vector<std::int64_t> passage = tokens_of(*tokenizer_, asked.passage);
     const std::vector<std::int64_t> question = tokens_of(*tokenizer_, asked.question);
     const std::int64_t room = std::max<std::int64_t>(0, *length_ - generated_ - std::ssize(question));
     if (std::ssize(passage) > room) {
-      const std::size_t found = lower(asked.passage).find(lower(asked.answers[0]));
+      const std::size_t found = lowered(asked.passage).find(lowered(asked.answers[0]));
       const std::size_t before = found == std::string::npos ? 0 : found;
       const std::int64_t centre = std::ssize(tokens_of(*tokenizer_, asked.passage.substr(0, before)));
       const std::int64_t first = std::clamp<std::int64_t>(centre - room / 2, 0, std::ssize(passage) - room);
@@ -120,8 +109,7 @@ class ContainsItems final : public Items {
     return passage;
   }
 
-  std::shared_ptr<const std::vector<Asked>> questions_;
-  std::int64_t count_, generated_;
+  std::int64_t generated_;
   std::optional<std::int64_t> length_;
   std::shared_ptr<const Tokenizer> tokenizer_;
 };

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
@@ -31,6 +32,22 @@ std::filesystem::path given_file(const Params& options, const TaskContext& conte
 // A task that only asks about a file: its digest is of the file and of the model's tokenizer.
 std::unique_ptr<Task> asking_task(const std::filesystem::path& file, const TaskContext& context,
                                   std::function<std::unique_ptr<const Items>()> items);
+
+// Questions of which the first `count` are asked.
+template <class Question>
+class GivenItems : public Items {
+ public:
+  GivenItems(std::shared_ptr<const std::vector<Question>> questions, std::int64_t count)
+      : questions_(std::move(questions)), count_(count) {}
+  std::int64_t count() const override { return count_; }
+
+ protected:
+  const Question& at(std::int64_t index) const { return (*questions_)[static_cast<std::size_t>(index)]; }
+
+ private:
+  std::shared_ptr<const std::vector<Question>> questions_;
+  std::int64_t count_;
+};
 
 inline constexpr Field path_field{.name = "path",
                                   .type = Type::text,

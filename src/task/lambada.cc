@@ -26,13 +26,11 @@ Passage passage_of(const nlohmann::json& line) {
   return {text.substr(0, space), text.substr(space + 1)};
 }
 
-class LambadaItems final : public Items {
+class LambadaItems final : public GivenItems<Passage> {
  public:
   LambadaItems(std::shared_ptr<const std::vector<Passage>> passages, std::int64_t count,
                std::shared_ptr<const Tokenizer> tokenizer)
-      : passages_(std::move(passages)), count_(count), tokenizer_(std::move(tokenizer)) {}
-
-  std::int64_t count() const override { return count_; }
+      : GivenItems(std::move(passages), count), tokenizer_(std::move(tokenizer)) {}
 
   Item item(std::int64_t index) const override {
     const Passage& passage = at(index);
@@ -53,10 +51,6 @@ class LambadaItems final : public Items {
   }
 
  private:
-  const Passage& at(std::int64_t index) const { return (*passages_)[static_cast<std::size_t>(index)]; }
-
-  std::shared_ptr<const std::vector<Passage>> passages_;
-  std::int64_t count_;
   std::shared_ptr<const Tokenizer> tokenizer_;
 };
 

@@ -76,20 +76,18 @@ void add_windows(const std::string& page, std::int64_t length, const Tokenizer& 
   }
 }
 
-class WikitextItems final : public Items {
+class WikitextItems final : public GivenItems<Window> {
  public:
   WikitextItems(std::shared_ptr<const std::vector<Window>> windows, std::int64_t count, std::int64_t length)
-      : windows_(std::move(windows)), count_(count), length_(length) {}
-
-  std::int64_t count() const override { return count_; }
+      : GivenItems(std::move(windows), count), length_(length) {}
 
   Item item(std::int64_t index) const override {
-    const Window& window = (*windows_)[static_cast<std::size_t>(index)];
+    const Window& window = at(index);
     return {.prompt = {window.before}, .continuations = {window.tokens}, .length = length_};
   }
 
   Mark mark(std::int64_t index, const Item&, const Answer& answer) const override {
-    const Window& window = (*windows_)[static_cast<std::size_t>(index)];
+    const Window& window = at(index);
     const std::vector<double>& ln_p = answer.log_probabilities[0];
     const double nll = -std::accumulate(ln_p.begin(), ln_p.end(), 0.0);
     const auto per = [&](const char* metric, double units) {
@@ -99,8 +97,7 @@ class WikitextItems final : public Items {
   }
 
  private:
-  std::shared_ptr<const std::vector<Window>> windows_;
-  std::int64_t count_, length_;
+  std::int64_t length_;
 };
 
 std::unique_ptr<Task> make(const Params& options, const TaskContext& context) {
