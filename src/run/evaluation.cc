@@ -6,7 +6,6 @@
 #include <set>
 
 #include "eval/ask.h"
-#include "eval/evaluate.h"
 #include "eval/marks.h"
 #include "store/askings.h"
 
@@ -94,17 +93,6 @@ std::optional<std::vector<Score>> evaluate_and_store(Store& store, const Evaluat
                                                      const EvaluationHooks& hooks) {
   const std::unique_ptr<const Items> items = task.items(Split::test);
   const json around = circumstances(choice, task, dtype, model.device());
-  if (!items) {
-    std::vector<Score> scores = evaluate(model, task, Split::test, batch_tokens, hooks.should_stop);
-    if (scores.empty()) return std::nullopt;
-    for (Score& score : scores) {
-      json settings = json::parse(score.settings_json);
-      settings.update(around);
-      score.settings_json = settings.dump();
-      add_evaluation(store, identity, score);
-    }
-    return scores;
-  }
   const json settings = asking_settings(choice, *items, around);
   const std::int64_t asking = ensure_asking(store, identity, choice.kind->name, settings.dump());
   if (auto scores = ended_scores(store, asking)) return scores;

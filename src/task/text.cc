@@ -73,11 +73,16 @@ class Text final : public Task {
   }
 
   std::unique_ptr<Evaluation> evaluation(Split split) const override;
+  std::unique_ptr<const Items> items(Split split) const override;
 
   const Corpus& corpus() const { return *corpus_; }
   std::int64_t seq_len() const { return seq_len_; }
-  std::int64_t most_tokens() const { return most_tokens_; }
   const std::vector<std::int64_t>& factors() const { return factors_; }
+  // Of one evaluation.
+  std::int64_t windows_of(const Windows& windows) const {
+    if (most_tokens_ == 0) return windows.count();
+    return std::min(windows.count(), std::max<std::int64_t>(1, most_tokens_ / windows.seq_len()));
+  }
 
  private:
   std::shared_ptr<const Corpus> corpus_;
@@ -87,116 +92,158 @@ class Text final : public Task {
   mutable Windows training_;  // keeps the order of one epoch
 };
 
-struct Sums {
-  double nll = 0, bytes = 0;
-  std::int64_t tokens = 0;
+std::string cell_of(std::int64_t factor, Split split, const std::string& more = "") {
+  return fmt::format(R"({{"length_factor":{},"split":"{}"{}}})", factor, split_name(split), more);
+}
 
-  void add(double token_nll, double token_bytes) {
-    nll += token_nll;
-    bytes += token_bytes;
-    ++tokens;
-  }
-};
-
-class TextEvaluation final : public Evaluation {
+// While training, one number at the training length.
+class Validation final : public Evaluation {
  public:
-  TextEvaluation(const Text& task, Split split, std::vector<std::int64_t> factors, bool by_position)
-      : task_(task), split_(split), by_position_(by_position) {
-    for (const std::int64_t factor : factors) {
-      passes_.push_back({factor,
-                         Windows(task.corpus(), split, factor * task.seq_len()),
-                         {},
-                         std::vector<Sums>(static_cast<std::size_t>(factor))});
-    }
-  }
+  Validation(const Text& task, Split split)
+      : task_(task), split_(split), windows_(task.corpus(), split, task.seq_len()) {}
 
   std::optional<Batch> next(std::int64_t most_tokens) override {
-    while (pass_ < passes_.size()) {
-      const Windows& windows = passes_[pass_].windows;
-      const std::int64_t length = windows.seq_len();
-      const std::int64_t wanted =
-          task_.most_tokens() == 0
-              ? windows.count()
-              : std::min(windows.count(), std::max<std::int64_t>(1, task_.most_tokens() / length));
-      const std::int64_t rows = std::min(std::max<std::int64_t>(1, most_tokens / length), wanted - done_);
-      if (rows > 0) {
-        const std::int64_t first = done_;
-        done_ += rows;
-        return windows_batch(length, rows,
-                             [&](std::int64_t row, std::int64_t* tokens, std::vector<std::int32_t>& starts) {
-                               windows.sequential(first + row, tokens, starts);
-                             });
-      }
-      ++pass_;
-      done_ = 0;
-    }
-    return std::nullopt;
+    const std::int64_t rows = std::min(std::max<std::int64_t>(1, most_tokens / windows_.seq_len()),
+                                       task_.windows_of(windows_) - done_);
+    if (rows == 0) return std::nullopt;
+    const std::int64_t first = done_;
+    done_ += rows;
+    return windows_batch(windows_.seq_len(), rows,
+                         [&](std::int64_t row, std::int64_t* tokens, std::vector<std::int32_t>& starts) {
+                           windows_.sequential(first + row, tokens, starts);
+                         });
   }
 
   void add(const Batch& batch, const Predictions& predictions) override {
-    Pass& pass = passes_[pass_];
     const at::Tensor labels = batch.labels_BT.contiguous();
-    const std::int64_t length = labels.size(1);
     const double* nll = predictions.nll.data_ptr<double>();
     for (std::int64_t i = 0; i < labels.numel(); ++i) {
       const std::int64_t label = labels.data_ptr<std::int64_t>()[i];
       if (label == no_label) continue;
-      const double bytes = task_.corpus().token_bytes(static_cast<std::int32_t>(label));
-      pass.all.add(*nll, bytes);
-      pass.buckets[static_cast<std::size_t>(i % length / task_.seq_len())].add(*nll++, bytes);
+      nll_ += *nll++;
+      bytes_ += task_.corpus().token_bytes(static_cast<std::int32_t>(label));
+      ++tokens_;
     }
   }
 
   std::vector<Score> scores() const override {
+    const double loss = nll_ / static_cast<double>(tokens_);
     std::vector<Score> list;
-    for (const Pass& pass : passes_) {
-      const auto score = [&](const char* metric, const Sums& sums, double value, std::string settings) {
-        list.push_back({.task = "text",
-                        .metric = metric,
-                        .length = pass.factor * task_.seq_len(),
-                        .n = sums.tokens,
-                        .value = value,
-                        .settings_json = std::move(settings)});
-      };
-      const std::string whole =
-          fmt::format(R"({{"length_factor":{},"split":"{}"}})", pass.factor, split_name(split_));
-      const double loss = pass.all.nll / static_cast<double>(pass.all.tokens);
-      score("loss", pass.all, loss, whole);
-      score("bits_per_byte", pass.all, pass.all.nll / std::numbers::ln2 / pass.all.bytes, whole);
-      score("perplexity", pass.all, std::exp(loss), whole);
-      for (std::size_t b = 0; by_position_ && b < pass.buckets.size(); ++b) {
-        const Sums& bucket = pass.buckets[b];
-        if (bucket.tokens == 0) continue;
-        score("perplexity", bucket, std::exp(bucket.nll / static_cast<double>(bucket.tokens)),
-              fmt::format(R"({{"length_factor":{},"split":"{}","position_from":{},"position_to":{}}})",
-                          pass.factor, split_name(split_), static_cast<std::int64_t>(b) * task_.seq_len(),
-                          static_cast<std::int64_t>(b + 1) * task_.seq_len()));
-      }
+    for (const auto& [metric, value] : {std::pair{"loss", loss},
+                                        {"bits_per_byte", nll_ / std::numbers::ln2 / bytes_},
+                                        {"perplexity", std::exp(loss)}}) {
+      list.push_back({.task = "text",
+                      .metric = metric,
+                      .length = task_.seq_len(),
+                      .n = tokens_,
+                      .value = value,
+                      .settings_json = cell_of(1, split_)});
     }
     return list;
+  }
+
+ private:
+  const Text& task_;
+  Split split_;
+  Windows windows_;
+  double nll_ = 0, bytes_ = 0;
+  std::int64_t tokens_ = 0, done_ = 0;  // windows
+};
+
+// Afterwards, all lengths. An item is a window, or what stands of one document in it.
+class TextItems final : public Items {
+ public:
+  TextItems(const Text& task, Split split) : task_(task), split_(split) {
+    for (const std::int64_t factor : task.factors()) {
+      passes_.push_back({factor, Windows(task.corpus(), split, factor * task.seq_len())});
+      add_pieces(passes_.size() - 1);
+    }
+  }
+
+  std::int64_t count() const override { return std::ssize(pieces_); }
+
+  Item item(std::int64_t index) const override {
+    const Piece& piece = pieces_[static_cast<std::size_t>(index)];
+    const Windows& windows = passes_[piece.pass].windows;
+    std::vector<std::int64_t> window(static_cast<std::size_t>(windows.seq_len()) + 1);
+    std::vector<std::int32_t> unused;
+    windows.sequential(piece.window, window.data(), unused);
+    const auto first = window.begin() + piece.first;
+    Item item{.prompt = {first, first + piece.labels}, .length = windows.seq_len()};
+    for (std::int64_t t = 0; t < piece.labels; ++t) item.labels.push_back({t, first[t + 1]});
+    return item;
+  }
+
+  Mark mark(std::int64_t index, const Item& item, const Answer& answer) const override {
+    const Piece& piece = pieces_[static_cast<std::size_t>(index)];
+    const std::int64_t factor = passes_[piece.pass].factor, bucket = task_.seq_len();
+    const std::vector<double>& ln_p = answer.log_probabilities[0];
+    Mark mark;
+    const auto add = [&](const char* metric, double sum, double units, Mean mean, std::string cell) {
+      mark.values.push_back(
+          {.metric = metric, .value = sum / units, .weight = units, .mean = mean, .cell = std::move(cell)});
+    };
+    double nll = 0, bytes = 0;
+    for (std::int64_t t = 0; t < piece.labels;) {
+      const std::int64_t from = (piece.first + t) / bucket * bucket;
+      double of_bucket = 0, tokens = 0;
+      for (; t < piece.labels && piece.first + t < from + bucket; ++t, ++tokens) {
+        of_bucket -= ln_p[static_cast<std::size_t>(t)];
+        bytes += task_.corpus().token_bytes(
+            static_cast<std::int32_t>(item.labels[static_cast<std::size_t>(t)].token));
+      }
+      nll += of_bucket;
+      add("perplexity", of_bucket, tokens, Mean::exponential,
+          cell_of(factor, split_,
+                  fmt::format(R"(,"position_from":{},"position_to":{})", from, from + bucket)));
+    }
+    const auto tokens = static_cast<double>(piece.labels);
+    add("loss", nll, tokens, Mean::plain, cell_of(factor, split_));
+    add("perplexity", nll, tokens, Mean::exponential, cell_of(factor, split_));
+    // What has no bytes (the end of a text alone) adds its nats all the same.
+    add("bits_per_byte", nll / std::numbers::ln2, std::max(bytes, 1e-9), Mean::plain,
+        cell_of(factor, split_));
+    return mark;
   }
 
  private:
   struct Pass {
     std::int64_t factor;
     Windows windows;
-    Sums all;
-    std::vector<Sums> buckets;  // one training length each
   };
+  struct Piece {
+    std::size_t pass;
+    std::int64_t window, first, labels;  // tokens first … first+labels−1 are read, the next ones wanted
+  };
+
+  void add_pieces(std::size_t pass) {
+    const Windows& windows = passes_[pass].windows;
+    std::vector<std::int64_t> unused(static_cast<std::size_t>(windows.seq_len()) + 1);
+    std::vector<std::int32_t> starts;
+    for (std::int64_t window = 0; window < task_.windows_of(windows); ++window) {
+      windows.sequential(window, unused.data(), starts);
+      starts.push_back(static_cast<std::int32_t>(windows.seq_len()) + 1);
+      for (std::size_t i = 0; i + 1 < starts.size(); ++i) {
+        const std::int64_t first = starts[i], labels = starts[i + 1] - first - 1;
+        if (labels > 0) pieces_.push_back({pass, window, first, labels});
+      }
+    }
+  }
 
   const Text& task_;
   Split split_;
-  bool by_position_;
   std::vector<Pass> passes_;
-  std::size_t pass_ = 0;
-  std::int64_t done_ = 0;  // windows of the pass
+  std::vector<Piece> pieces_;
 };
 
-// While training, one number at the training length; afterwards, all of it.
 std::unique_ptr<Evaluation> Text::evaluation(Split split) const {
-  const bool is_test = split == Split::test;
-  return std::make_unique<TextEvaluation>(*this, split, is_test ? factors_ : std::vector<std::int64_t>{1},
-                                          is_test);
+  if (split == Split::test) return nullptr;
+  return std::make_unique<Validation>(*this, split);
+}
+
+std::unique_ptr<const Items> Text::items(Split split) const {
+  if (split != Split::test) return nullptr;
+  return std::make_unique<const TextItems>(*this, split);
 }
 
 std::unique_ptr<Task> make(const Params& options, const TaskContext& context) {

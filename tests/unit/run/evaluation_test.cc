@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "data/fields.h"
 #include "experiment.h"
 #include "store/askings.h"
 
@@ -107,6 +108,45 @@ TEST_F(Evaluations, GoOnWithWhatIsLeftAndAskNoItemTwice) {
   EXPECT_EQ(asked, 40 - 14);
   EXPECT_EQ((*rest)[0].n, 40);
   EXPECT_EQ((*rest)[0].value, (*whole)[0].value);
+}
+
+// A text is items too: its windows.
+TEST_F(Evaluations, ATextGoesOnWithTheWindowsThatAreLeft) {
+  std::string text;
+  for (int i = 0; i < 6000; ++i) text += "sentence " + std::to_string(i * i % 977) + ". ";
+  experiments.put("text.txt", text);
+  const Params data = read_settings(
+      std::vector{"path=" + (experiments / "text.txt").string(), std::string("split=[0.6, 0.1, 0.3]")},
+      "data", data_fields());
+  choice.kind = &find_task("text", {});
+  choice.options = read_settings(std::vector<std::string>{"length_factors=1,2"}, "text", choice.kind->fields);
+  task =
+      choice.kind->make(choice.options, {.corpus = std::make_shared<const Corpus>(data, "."), .seq_len = 64});
+  const std::int64_t windows = task->items(Split::test)->count();
+
+  const auto in_parts = [&](std::int64_t stop_after) {
+    asked = 0;
+    return evaluate_and_store(store, identity, model, "f64", choice, *task,
+                              {.should_stop = [&] { return asked >= stop_after; },
+                               .progress = [&](std::int64_t, std::int64_t) { ++asked; }});
+  };
+  EXPECT_FALSE(in_parts(1));
+  const std::int64_t first = asked;
+  EXPECT_GT(first, 0);
+  EXPECT_LT(first, windows);
+  EXPECT_EQ(count("asking_item"), first);
+  const auto parts = in_parts(windows);
+  ASSERT_TRUE(parts);
+  EXPECT_EQ(asked, windows - first) << "none twice";
+
+  store.sql().script("delete from evaluation; delete from asking");
+  const auto whole = in_parts(windows + 1);
+  ASSERT_TRUE(whole);
+  ASSERT_EQ(whole->size(), parts->size());
+  for (std::size_t i = 0; i < whole->size(); ++i) {
+    EXPECT_EQ((*whole)[i].n, (*parts)[i].n);
+    EXPECT_NEAR((*whole)[i].value, (*parts)[i].value, 1e-12 * (*whole)[i].value) << (*whole)[i].metric;
+  }
 }
 
 }  // namespace

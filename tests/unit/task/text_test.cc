@@ -15,6 +15,7 @@
 #include "../error_of.h"
 #include "../temporary_folder.h"
 #include "data/fields.h"
+#include "eval/marks.h"
 #include "making.h"
 
 namespace mdnlab {
@@ -112,17 +113,18 @@ TEST_F(TextTask, NoLabelCrossesADocumentsStartAndStatesResetThere) {
   EXPECT_FALSE((flowing.labels_BT == no_label).any().item<bool>());
 }
 
-// Predictions whose nll is the position in the window: every mean is known.
-std::vector<Score> scores_by_position(const Task& task, Split split, std::int64_t most_tokens) {
-  const auto evaluation = task.evaluation(split);
-  while (const std::optional<Batch> batch = evaluation->next(most_tokens)) {
-    const at::Tensor labels = batch->labels_BT.flatten();
-    const at::Tensor position =
-        at::arange(batch->labels_BT.size(1), at::kDouble).expand(batch->labels_BT.sizes()).flatten();
-    const at::Tensor nll = position.index_select(0, (labels != no_label).nonzero().squeeze(1));
-    evaluation->add(*batch, {nll, at::full(nll.sizes(), true, at::kBool)});
+// Scores of a test whose items are answered with the position in the window for −ln p: every mean is known.
+std::vector<Score> scores_by_position(const Task& task) {
+  const auto items = task.items(Split::test);
+  std::vector<MarkedItem> marks;
+  for (std::int64_t i = 0; i < items->count(); ++i) {
+    const Item item = items->item(i);
+    Answer answer{.log_probabilities = {{}}};
+    for (const Label& label : item.labels)
+      answer.log_probabilities[0].push_back(-static_cast<double>(label.position));
+    marks.push_back(marked(i, item, items->mark(i, item, answer)));
   }
-  return evaluation->scores();
+  return scores_of("text", "{}", marks);
 }
 
 const Score& find(const std::vector<Score>& scores, const std::string& metric, std::int64_t length,
@@ -138,30 +140,67 @@ const Score& find(const std::vector<Score>& scores, const std::string& metric, s
 
 TEST_F(TextTask, ScoresAreMeansAtEachLengthAndByPosition) {
   const auto task = make_task("text", {"length_factors=[1, 4]"}, {.corpus = alphabet(), .seq_len = 8});
-  for (const std::int64_t most_tokens : {1, 20, 4096}) {  // however the evaluation is cut
-    const auto scores = scores_by_position(*task, Split::test, most_tokens);
-    // 100 test tokens: 12 windows of 8, 3 windows of 32.
-    EXPECT_EQ(find(scores, "loss", 8).n, 96);
-    EXPECT_DOUBLE_EQ(find(scores, "loss", 8).value, 3.5);
-    EXPECT_DOUBLE_EQ(find(scores, "bits_per_byte", 8).value, 3.5 / std::numbers::ln2);
-    EXPECT_DOUBLE_EQ(find(scores, "perplexity", 8).value, std::exp(3.5));
-    EXPECT_EQ(find(scores, "loss", 32).n, 96);
-    EXPECT_DOUBLE_EQ(find(scores, "loss", 32).value, 15.5);
-    for (std::int64_t bucket = 0; bucket < 4; ++bucket) {
-      const Score& score = find(scores, "perplexity", 32, 8 * bucket);
-      EXPECT_EQ(score.n, 24);
-      EXPECT_DOUBLE_EQ(score.value, std::exp(8.0 * static_cast<double>(bucket) + 3.5));
-    }
-    EXPECT_THAT(scores, SizeIs(3 + 1 + 3 + 4));
+  const auto scores = scores_by_position(*task);
+  // 100 test tokens: 12 windows of 8, 3 windows of 32.
+  EXPECT_EQ(task->items(Split::test)->count(), 15);
+  EXPECT_EQ(find(scores, "loss", 8).n, 96);
+  EXPECT_DOUBLE_EQ(find(scores, "loss", 8).value, 3.5);
+  EXPECT_DOUBLE_EQ(find(scores, "bits_per_byte", 8).value, 3.5 / std::numbers::ln2);
+  EXPECT_DOUBLE_EQ(find(scores, "perplexity", 8).value, std::exp(3.5));
+  EXPECT_EQ(find(scores, "loss", 32).n, 96);
+  EXPECT_DOUBLE_EQ(find(scores, "loss", 32).value, 15.5);
+  for (std::int64_t bucket = 0; bucket < 4; ++bucket) {
+    const Score& score = find(scores, "perplexity", 32, 8 * bucket);
+    EXPECT_EQ(score.n, 24);
+    EXPECT_DOUBLE_EQ(score.value, std::exp(8.0 * static_cast<double>(bucket) + 3.5));
   }
+  EXPECT_THAT(scores, SizeIs(3 + 1 + 3 + 4));
+}
+
+TEST_F(TextTask, AnItemOfTheTestIsWhatStandsOfOneDocumentInAWindow) {
+  // Documents of 3 to 9 tokens, one letter each: windows of 8 hold parts of several.
+  std::string lines;
+  for (int i = 0; i < 60; ++i)
+    lines += R"({"text": ")" + std::string(3 + i % 7, static_cast<char>('a' + i % 26)) + "\"}\n";
+  const auto documents = corpus("lines.jsonl", lines, {"split=[0.6, 0.2, 0.2]"});
+  const auto task = make_task("text", {"length_factors=[1, 2]"}, {.corpus = documents, .seq_len = 8});
+  const auto items = task->items(Split::test);
+  std::int64_t tokens = 0, labels = 0;
+  for (std::int64_t i = 0; i < items->count(); ++i) {
+    const Item item = items->item(i);
+    if (item.length != 8) continue;
+    ASSERT_EQ(item.labels.size(), item.prompt.size());
+    for (std::size_t t = 0; t < item.prompt.size(); ++t) {
+      EXPECT_EQ(item.prompt[t], item.prompt[0]) << "of one document";
+      EXPECT_EQ(item.labels[t].token, item.prompt[0]) << "none across";
+      EXPECT_EQ(item.labels[t].position, static_cast<std::int64_t>(t));
+    }
+    ++tokens;
+    labels += std::ssize(item.labels);
+  }
+  EXPECT_EQ(find(scores_by_position(*task), "loss", 8).n, labels);
+  EXPECT_GT(tokens, documents->token_count(Split::test) / 8);
 }
 
 TEST_F(TextTask, ValidationWhileTrainingIsOneLengthAndThreeNumbers) {
   const auto task = make_task("text", {"length_factors=[1, 4]"}, {.corpus = alphabet(), .seq_len = 8});
-  const auto scores = scores_by_position(*task, Split::valid, 4096);
-  std::vector<std::string> metrics;
-  for (const Score& score : scores) metrics.push_back(score.metric);
-  EXPECT_THAT(metrics, ElementsAre("loss", "bits_per_byte", "perplexity"));
+  EXPECT_EQ(task->items(Split::valid), nullptr);
+  EXPECT_EQ(task->evaluation(Split::test), nullptr);
+  for (const std::int64_t most_tokens : {1, 20, 4096}) {  // however the evaluation is cut
+    const auto evaluation = task->evaluation(Split::valid);
+    while (const std::optional<Batch> batch = evaluation->next(most_tokens)) {
+      const at::Tensor nll = at::arange(8, at::kDouble).expand(batch->labels_BT.sizes()).flatten();
+      evaluation->add(*batch, {nll, at::full(nll.sizes(), true, at::kBool)});
+    }
+    const auto scores = evaluation->scores();
+    std::vector<std::string> metrics;
+    for (const Score& score : scores) metrics.push_back(score.metric);
+    EXPECT_THAT(metrics, ElementsAre("loss", "bits_per_byte", "perplexity"));
+    EXPECT_EQ(scores[0].n, 96);
+    EXPECT_DOUBLE_EQ(scores[0].value, 3.5);
+    EXPECT_DOUBLE_EQ(scores[1].value, 3.5 / std::numbers::ln2);
+    EXPECT_DOUBLE_EQ(scores[2].value, std::exp(3.5));
+  }
 }
 
 TEST_F(TextTask, BitsPerByteDivideByTheBytesOfTheTextNotTheTokens) {
@@ -172,7 +211,7 @@ TEST_F(TextTask, BitsPerByteDivideByTheBytesOfTheTextNotTheTokens) {
   const auto words =
       corpus("words.txt", text, {std::string("tokenizer=gpt2:") + source + "/experiments/data/gpt2"});
   const auto task = make_task("text", {"length_factors=1"}, {.corpus = words, .seq_len = 9});
-  const auto scores = scores_by_position(*task, Split::test, 4096);
+  const auto scores = scores_by_position(*task);
   const Score &loss = find(scores, "loss", 9), &bits = find(scores, "bits_per_byte", 9);
   // Windows of 9 tokens over a sentence of 9 tokens (8 words and a stop): each label once a sentence of 43
   // bytes.
@@ -182,7 +221,7 @@ TEST_F(TextTask, BitsPerByteDivideByTheBytesOfTheTextNotTheTokens) {
 TEST_F(TextTask, MostTokensBoundsAnEvaluation) {
   const auto task =
       make_task("text", {"length_factors=[1, 4]", "most_tokens=40"}, {.corpus = alphabet(), .seq_len = 8});
-  const auto scores = scores_by_position(*task, Split::test, 4096);
+  const auto scores = scores_by_position(*task);
   EXPECT_EQ(find(scores, "loss", 8).n, 40);
   EXPECT_EQ(find(scores, "loss", 32).n, 32);
 }
