@@ -128,10 +128,12 @@ class Mamba2 final : public Rule {
     return ops::linear(remade_reshape(y, {batch, tokens, inner_}), weights["out_proj.weight"]);
   }
 
-  // Of the memory, without D x.
+  // Of y, skip and all: D x_t is what y_t holds of x_t past the memory.
   std::optional<at::Tensor> influence(const at::Tensor& x_BTD, const Weights& weights, std::int64_t first,
                                       std::int64_t count) const override {
-    return scan_influence(projected(x_BTD, weights, {}, nullptr).inputs, first, count);
+    at::Tensor c_BTHi = scan_influence(projected(x_BTD, weights, {}, nullptr).inputs, first, count);
+    c_BTHi.narrow(1, first, count).diagonal(0, 1, 3).add_(weights["D"].detach().unsqueeze(-1));
+    return c_BTHi;
   }
 
  private:

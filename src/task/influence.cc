@@ -180,7 +180,7 @@ std::unique_ptr<Task> make(const Params& options, const TaskContext& context) {
 }  // namespace
 
 const TaskKind influence_task{
-    "influence", 1,    "how much an output holds of the values of earlier tokens, by lag", false, fields,
+    "influence", 2,    "how much an output holds of the values of earlier tokens, by lag", false, fields,
     make,        false};
 
 }  // namespace mdnlab

@@ -174,22 +174,41 @@ TEST(LayerInfluence, OfAttentionIsItsSoftmax) {
   }
 }
 
-TEST(LayerInfluence, OfMamba2IsDecayTimesWhatIsWrittenAndRead) {
+class Mamba2Influence : public testing::Test {
+ protected:
+  Mamba2Influence() {
+    w["D"].copy_(uniform({4}, -1, 2, 9));  // its start is 1 for every head
+    const auto parts = x[0].matmul(w["in_proj.weight"].t()).split_with_sizes({16, 22, 4}, 1);
+    const auto streams =
+        convolved(parts[1], w["conv1d.weight"], w["conv1d.bias"]).split_with_sizes({16, 3, 3}, 1);
+    z = parts[0], v = streams[0], B = streams[1], C = streams[2];
+    step = (1 + (parts[2] + w["dt_bias"]).exp()).log();
+  }
+
   const at::NoGradGuard no_grad;
-  const Layer layer({"mamba2", {"head_width=4", "state_size=3"}, 1});
+  const Layer layer{{"mamba2", {"head_width=4", "state_size=3"}, 1}};
   const Weights& w = layer.weights();
   const Tensor x = random_input(1, 20);
+  Tensor z, v, B, C, step;
+};
+
+TEST_F(Mamba2Influence, IsDecayTimesWhatIsWrittenAndReadAndTheSkip) {
   const Tensor c = *layer.rule().influence(x, w, 4, 3);
   ASSERT_EQ(c.sizes(), at::IntArrayRef({1, 20, 4, 3}));
-  const auto parts = x[0].matmul(w["in_proj.weight"].t()).split_with_sizes({16, 22, 4}, 1);
-  const auto streams =
-      convolved(parts[1], w["conv1d.weight"], w["conv1d.bias"]).split_with_sizes({16, 3, 3}, 1);
-  const Tensor step = (1 + (parts[2] + w["dt_bias"]).exp()).log(), decay = -w["A_log"].exp() * step;
-  const Tensor sums = decay.cumsum(0);
-  for (const auto& [t, i] : {std::pair{4, 4}, {19, 6}, {9, 5}}) {
-    const Tensor expected = (sums[t] - sums[i]).exp() * step[i] * streams[2][t].dot(streams[1][i]);
+  const Tensor sums = (-w["A_log"].exp() * step).cumsum(0);
+  for (const auto& [t, i] : {std::pair{4, 4}, {19, 6}, {9, 5}, {6, 6}}) {
+    const Tensor skip = t == i ? w["D"] : at::zeros({4}, at::kDouble);
+    const Tensor expected = (sums[t] - sums[i]).exp() * step[i] * C[t].dot(B[i]) + skip;
     EXPECT_LT(relative_error(c[0][t].select(1, i - 4), expected), 1e-12);
   }
+}
+
+// out_proj( RMSNorm( Σ_i c(t,i) x_i · silu(z) ) )
+TEST_F(Mamba2Influence, PutsTheLayersOutputTogether) {
+  const Tensor c = *layer.rule().influence(x, w, 0, 20);
+  const Tensor y = at::einsum("thi,ihv->thv", {c[0], v.view({20, 4, 4})}).reshape({20, 16});
+  const Tensor normed = root_mean_norm(y * swish(z), w["norm.weight"], 1e-5);
+  EXPECT_LT(relative_error(layer.whole(x)[0], normed.matmul(w["out_proj.weight"].t())), 1e-12);
 }
 
 }  // namespace
