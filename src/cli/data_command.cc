@@ -111,7 +111,7 @@ Json training_items(const Task& task, std::int64_t count) {
   return items;
 }
 
-// The first items of a task that only asks.
+// The first items that a task asks, and of those answered in words what they say and want.
 Json asked_items(const Items& items, std::int64_t count) {
   Json list = Json::array();
   for (std::int64_t i = 0; i < std::min(count, items.count()); ++i) {
@@ -120,20 +120,27 @@ Json asked_items(const Items& items, std::int64_t count) {
     for (const Label& label : item.labels) labels.push_back({label.position, label.token});
     list.push_back({{"tokens", item.prompt}, {"labels", labels}});
     if (!item.continuations.empty()) list.back()["continuations"] = item.continuations;
-    if (item.most_tokens > 0) list.back()["most_tokens"] = item.most_tokens;
+    if (item.most_tokens == 0) continue;
+    list.back()["most_tokens"] = item.most_tokens;
+    list.back()["prompt"] =
+        items.tokenizer()->decode(std::vector<std::int32_t>(item.prompt.begin(), item.prompt.end()));
+    list.back()["answer"] = items.mark(i, item, {}).answer;
   }
   return list;
 }
 
 // Items as a model meets them.
 int sample(std::span<const std::string> words) {
-  Arguments arguments({.usage = "mdnlab data sample --task TASK [options]",
-                       .about = "Prints items that a task makes: token ids, and [position, label] pairs.",
-                       .examples =
-                           "  mdnlab data sample --task mqar --set pairs=4 --seq-len 32 --count 2\n"
-                           "  mdnlab data sample --task text --path experiments/data/tinyshakespeare.txt\n"});
+  Arguments arguments(
+      {.usage = "mdnlab data sample --task TASK [options]",
+       .about = "Prints items that a task makes: token ids, and [position, label] pairs; with "
+                "--asked also the text of questions that are answered in words.",
+       .examples = "  mdnlab data sample --task mqar --set pairs=4 --seq-len 32 --count 2\n"
+                   "  mdnlab data sample --task text --path experiments/data/tinyshakespeare.txt\n"
+                   "  mdnlab data sample --task needle --set words=experiments/data/words --asked --json\n"});
   arguments.option("task TASK", "the task");
   arguments.list("set KEY=VALUE", "a setting of the task");
+  arguments.flag("asked", "items of the test, not sequences to train on");
   arguments.option("count N", "items", "1");
   arguments.option("seed N", "of the task", "0");
   arguments.option("seq-len N", "tokens of an item", "64");
@@ -158,8 +165,8 @@ int sample(std::span<const std::string> words) {
   const std::unique_ptr<Task> task =
       kind.make(read_settings(arguments.texts("set"), "task", kind.fields), context);
   const std::int64_t count = arguments.integer("count", 1);
-  const Json items =
-      kind.trains ? training_items(*task, count) : asked_items(*task->items(Split::test), count);
+  const Json items = kind.trains && !arguments.has("asked") ? training_items(*task, count)
+                                                            : asked_items(*task->items(Split::test), count);
   if (arguments.has("json")) {
     print(nlohmann::ordered_json{{"task", kind.name}, {"items", items}}.dump() + "\n");
   } else {
