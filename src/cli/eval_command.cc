@@ -6,6 +6,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <tuple>
 
 #include "base/log.h"
 #include "base/text.h"
@@ -66,20 +67,29 @@ std::string json_text(const std::string& model, const std::vector<Score>& scores
   return nlohmann::ordered_json{{"model", model}, {"scores", std::move(list)}}.dump() + "\n";
 }
 
-// The settings in which scores of one task and metric differ, as key=value.
+// The settings in which scores differ that are alike in all other columns, as key=value.
 std::vector<std::string> differences(const std::vector<Score>& scores) {
-  std::map<std::pair<std::string, std::string>, std::map<std::string, std::set<std::string>>> values;
+  struct Alike {
+    std::size_t scores = 0;
+    std::map<std::string, std::multiset<std::string>> values;
+  };
+  const auto columns = [](const Score& score) {
+    return std::tuple(score.task, score.metric, score.length, score.depth);
+  };
+  std::map<decltype(columns(scores[0])), Alike> groups;
   for (const Score& score : scores) {
+    Alike& alike = groups[columns(score)];
+    ++alike.scores;
     const auto settings = nlohmann::json::parse(score.settings_json);
-    for (const auto& [key, value] : settings.items())
-      values[{score.task, score.metric}][key].insert(value.dump());
+    for (const auto& [key, value] : settings.items()) alike.values[key].insert(value.dump());
   }
   std::vector<std::string> texts;
   for (const Score& score : scores) {
+    const Alike& alike = groups[columns(score)];
     std::vector<std::string> words;
     const auto settings = nlohmann::json::parse(score.settings_json);
     for (const auto& [key, value] : settings.items()) {
-      if (values[{score.task, score.metric}][key].size() > 1)
+      if (alike.values.at(key).count(value.dump()) < alike.scores)
         words.push_back(key + "=" + (value.is_string() ? value.get<std::string>() : value.dump()));
     }
     texts.push_back(join(words, " "));
