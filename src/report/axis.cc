@@ -79,6 +79,11 @@ std::string Axis::text(double tick) const {
       if (std::abs(tick) >= large.size) return fmt::format("{:.4g}{}", tick / large.size, large.letter);
     }
   }
+  // Small powers as such: 1e-4.
+  if (scale == Scale::log10 && tick < 0.01) {
+    const double power = std::floor(std::log10(tick) + 1e-9);
+    return fmt::format("{:.3g}e{:.0f}", tick / std::pow(10, power), power);
+  }
   return fmt::format("{:.6g}", std::abs(tick) < 1e-12 ? 0.0 : tick);
 }
 

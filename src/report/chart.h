@@ -48,12 +48,13 @@ struct HeatMap {
 
 std::string heat_map(const HeatMap& map);
 
-// Times by row, each by its style, on one logarithmic axis.
+// Values by row, each by its style, on one axis.
 struct DotChart {
   struct Dot {
     std::string name;
     std::size_t style = 0;
     double value = 0;
+    std::optional<std::pair<double, double>> range = {};  // its 95 % interval
   };
   struct Row {
     std::string label;
@@ -61,6 +62,7 @@ struct DotChart {
   };
   std::string x_label;
   std::vector<Row> rows;
+  Scale scale = Scale::log10;
 };
 
 std::string dot_chart(const DotChart& chart);

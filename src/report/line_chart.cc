@@ -9,7 +9,7 @@ namespace mdnlab {
 namespace {
 
 constexpr double width = 480, height = 320;
-constexpr Box plot{62, 12, 404, 256};
+constexpr Box plot{68, 12, 398, 256};
 constexpr std::size_t colours = 7, marks = 5;
 constexpr std::size_t marks_of_a_line = 6;  // where a line has no mark at each point
 

@@ -1,10 +1,11 @@
-// Every score that has no figure of its own: one table a task.
+// Every score that no other section draws: one figure and table a task.
 #include <algorithm>
 #include <array>
 #include <map>
 #include <string_view>
 
 #include "base/text.h"
+#include "report/chart.h"
 #include "report/sections.h"
 #include "report/shown.h"
 
@@ -20,14 +21,18 @@ bool has_a_figure(const Question& question) {
          !question.setting("position_from").is_null();
 }
 
+using Settings = std::map<std::string, std::string>;
+
 // One row to be.
 struct Told {
   const Choice& choice;
   const Question& question;
   const Answer& answer;
+  Interval interval;
+  Settings settings;
 };
 
-using Settings = std::map<std::string, std::string>;
+constexpr std::size_t most_rows = 24;  // of a panel; the table has all
 
 // Without what says where and by which program it was asked, and `chance`, a column of its own.
 Settings settings_of(const Question& question) {
@@ -50,22 +55,70 @@ std::string text_of(const Settings& settings) {
 
 // Those that every score of a task has alike.
 Settings common_settings(const std::vector<Told>& scores) {
-  Settings common = settings_of(scores[0].question);
+  Settings common = scores[0].settings;
   for (const Told& score : scores) {
-    const Settings other = settings_of(score.question);
     std::erase_if(common, [&](const auto& setting) {
-      const auto found = other.find(setting.first);
-      return found == other.end() || found->second != setting.second;
+      const auto found = score.settings.find(setting.first);
+      return found == score.settings.end() || found->second != setting.second;
     });
   }
   return common;
 }
 
 // In one row, what tells it from others.
-std::string own_settings(const Question& question, const Settings& common) {
-  Settings own = settings_of(question);
+std::string own_settings(const Told& score, const Settings& common) {
+  Settings own = score.settings;
   std::erase_if(own, [&](const auto& setting) { return common.contains(setting.first); });
   return text_of(own);
+}
+
+// Digits by the number that they make: pairs=4 stands before pairs=16.
+std::string in_order(const std::string& text) {
+  std::string padded, digits;
+  for (const char letter : text + " ") {
+    if (letter >= '0' && letter <= '9') {
+      digits += letter;
+      continue;
+    }
+    if (!digits.empty()) padded += std::string(20 - std::min<std::size_t>(20, digits.size()), '0') + digits;
+    digits.clear();
+    padded += letter;
+  }
+  return padded;
+}
+
+// A panel for each sweep and metric: a row for each length and setting, a mark for each rule.
+void draw(const Results& results, const std::vector<Told>& scores, const Settings& common, Figure& figure) {
+  const std::vector<std::vector<const Choice*>> sweeps = by_sweep(results);
+  for (const std::vector<const Choice*>& sweep : sweeps) {
+    std::map<std::string, std::map<std::pair<std::int64_t, std::string>, DotChart::Row>> panels;  // by metric
+    for (const Shown& one : shown(results, sweep)) {
+      for (const Told& score : scores) {
+        if (&score.choice != one.choice) continue;
+        const std::int64_t length = score.question.length.value_or(0);
+        const std::string settings = own_settings(score, common);
+        DotChart::Row& row = panels[score.question.metric][{length, in_order(settings)}];
+        row.label = (length > 0 ? grouped(length) + " tokens" : "") +
+                    (length > 0 && !settings.empty() ? ", " : "") + settings;
+        row.dots.push_back({.name = one.name,
+                            .style = one.style,
+                            .value = score.interval.value,
+                            .range = std::pair(score.interval.low, score.interval.high)});
+        if (std::ranges::find(figure.legend, one.name, &LegendEntry::name) == figure.legend.end())
+          figure.legend.push_back({one.name, one.style});
+      }
+    }
+    for (const auto& [metric, rows] : panels) {
+      DotChart chart{.x_label = metric, .scale = Scale::linear};
+      if (metric.find("perplexity") != std::string::npos) chart.scale = Scale::log10;
+      for (const auto& [place, row] : rows) {
+        if (chart.rows.size() < most_rows) chart.rows.push_back(row);
+      }
+      const bool is_one_of_several = std::ranges::any_of(
+          scores, [&](const Told& score) { return score.choice.sweep != sweep[0]->sweep; });
+      figure.panels.push_back({is_one_of_several ? sweep_name(*sweep[0]) : "", dot_chart(chart)});
+    }
+  }
 }
 
 }  // namespace
@@ -75,16 +128,19 @@ Section scores_section(const Results& results) {
   std::map<std::string, std::vector<Told>> tasks;
   for (const Choice& choice : results.choices) {
     for (const auto& [question, answer] : choice.answers) {
-      if (!has_a_figure(question) && interval_of(answer))
-        tasks[question.task].push_back({choice, question, answer});
+      const std::optional<Interval> interval = interval_of(answer);
+      if (!has_a_figure(question) && interval)
+        tasks[question.task].push_back({choice, question, answer, *interval, settings_of(question)});
     }
   }
   for (const auto& [task, scores] : tasks) {
     const Settings common = common_settings(scores);
-    Figure figure{.file = "scores_" + std::to_string(section.figures.size() + 1),
-                  .title = task,
-                  .about = "Means over seeds with 95 % intervals; chance is what guessing scores.",
-                  .queries = {"runs", "scores"}};
+    Figure figure{
+        .file = "scores_" + std::to_string(section.figures.size() + 1),
+        .title = task,
+        .about = std::string("Means over seeds with 95 % intervals; chance is what guessing scores. ") +
+                 shown_words,
+        .queries = {"runs", "scores"}};
     if (!common.empty()) figure.about += " All with " + text_of(common) + ".";
     figure.table.columns = {{"rule"},
                             {"options"},
@@ -97,13 +153,14 @@ Section scores_section(const Results& results) {
                             {"seeds", Kind::number},
                             {"items", Kind::number},
                             {"sweep"}};
-    for (const auto& [choice, question, answer] : scores) {
+    draw(results, scores, common, figure);
+    for (const Told& score : scores) {
+      const auto& [choice, question, answer, interval, settings] = score;
       const auto chance = question.setting("chance");
       figure.table.rows.push_back(
-          {words(choice.rule), words(choice.options), words(question.metric),
-           estimate(interval_of(answer), 4),
+          {words(choice.rule), words(choice.options), words(question.metric), estimate(interval, 4),
            real(chance.is_number() ? std::optional(chance.get<double>()) : std::nullopt, 3),
-           question.length ? count(*question.length) : words(""), words(own_settings(question, common)),
+           question.length ? count(*question.length) : words(""), words(own_settings(score, common)),
            words(question.settings), count(static_cast<std::int64_t>(answer.seeds.size())),
            count(answer.items), words(choice.sweep)});
     }

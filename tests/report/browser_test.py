@@ -32,6 +32,14 @@ WORDS_OUTSIDE = """[...document.querySelectorAll('.panel svg')].flatMap(svg => {
   }).map(t => t.textContent);
 }).slice(0, 5).join(' | ')"""
 
+# Words of a figure that lie over one another.
+WORDS_OVER_WORDS = """[...document.querySelectorAll('.panel svg')].flatMap(svg => {
+  const words = [...svg.querySelectorAll('text')].map(t => [t.textContent, t.getBoundingClientRect()]);
+  return words.flatMap(([a, r], i) => words.slice(i + 1).filter(([, s]) =>
+    Math.min(r.right, s.right) > Math.max(r.left, s.left) + 1 && Math.min(r.bottom, s.bottom) > Math.max(r.top, s.top) + 2)
+    .map(([b]) => a + ' over ' + b));
+}).slice(0, 5).join(' | ')"""
+
 
 class Report(unittest.TestCase):
     @classmethod
@@ -64,6 +72,7 @@ class Report(unittest.TestCase):
         self.assertEqual(self.browser.value(TOO_WIDE), '')
         self.assertLessEqual(self.browser.value('document.documentElement.scrollWidth'), SIZES[size][0])
         self.assertEqual(self.browser.value(WORDS_OUTSIDE), '')
+        self.assertEqual(self.browser.value(WORDS_OVER_WORDS), '')
 
     def test_every_size_and_scheme(self):
         page = self.page('results', '--runs', '90')

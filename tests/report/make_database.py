@@ -106,7 +106,7 @@ class Filler:
             self.score(run, 'retention', 'overwrite_bits', [self.random.gauss(entropy * skill / 2, 1) for _ in range(self.items)],
                        context, lag=lag, values=VALUES, seed=1)
             if rule != 'attention':
-                self.score(run, 'influence', 'influence', [math.exp(-lag / 400 / (1 + skill)) * self.random.uniform(.8, 1.2)],
+                self.score(run, 'influence', 'influence', [math.exp(-lag / 90 / (1 + skill)) * self.random.uniform(.8, 1.2)],
                            context, lag=lag)
         for pairs in [4, 8, 16, 32, 64]:
             self.score(run, 'retention', 'recall', self.coins(1 / (1 + (pairs / (8 + 60 * skill)) ** 3)), context,

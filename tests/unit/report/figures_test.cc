@@ -64,6 +64,9 @@ TEST(Axis, HasRoundTicksWithinIt) {
     EXPECT_LE(times.share(tick), 1);
   }
   EXPECT_GE(times.ticks().size(), 3u);
+  const Axis small = axis_over(std::vector{3e-6, 0.5}, "c", Scale::log10);
+  EXPECT_EQ(small.text(1e-5), "1e-5") << "short";
+  EXPECT_EQ(small.text(0.1), "0.1");
 }
 
 TEST(Axis, StandsWhateverTheValues) {
@@ -117,6 +120,11 @@ TEST(DotChart, PutsOthersBesideOurs) {
   EXPECT_EQ(times(svg, "class=\"c0 d0\""), 1u);
   EXPECT_EQ(times(svg, "class=\"c3 d0\""), 1u);
   EXPECT_THAT(svg, HasSubstr("&lt;them&gt;: 2"));
+  const std::string shares = dot_chart({.x_label = "accuracy",
+                                        .rows = {{"8 pairs", {{"mdn", 0, 0, std::pair(0.0, 0.1)}}}},
+                                        .scale = Scale::linear});
+  EXPECT_EQ(times(shares, "class=\"whisker\""), 1u);
+  EXPECT_THAT(shares, HasSubstr("mdn: 0, 95 % 0 to 0.1"));
 }
 
 }  // namespace

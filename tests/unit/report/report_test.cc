@@ -195,7 +195,7 @@ TEST_F(ReportOf, DifferencesAreToTheBestAndCorrected) {
   }
 }
 
-TEST_F(ReportOf, AScoreWithoutAFigureStandsInATable) {
+TEST_F(ReportOf, AScoreOfNoOtherSectionIsDrawnAndStandsInATable) {
   const std::int64_t run = add({});
   for (const char* set : {"piqa", "copa"}) {
     add_evaluation(store, {.run_id = run, .step = 100},
@@ -215,6 +215,10 @@ TEST_F(ReportOf, AScoreWithoutAFigureStandsInATable) {
   EXPECT_THAT(column(table, "settings"), ElementsAre("set=copa", "set=piqa"));
   EXPECT_THAT(column(table, "seeds"), ElementsAre("1", "1"));
   EXPECT_LT(std::stod(column(table, "value_low")[0]), 0.75);
+  ASSERT_EQ(scores.figures[0].panels.size(), 1u);
+  EXPECT_THAT(scores.figures[0].panels[0].svg,
+              AllOf(HasSubstr(", set=copa<"), HasSubstr(", set=piqa<"), HasSubstr(">acc<")));
+  EXPECT_EQ(scores.figures[0].legend.size(), 1u);
 }
 
 TEST_F(ReportOf, InfluenceIsShownByLagAndByHead) {
