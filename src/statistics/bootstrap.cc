@@ -49,16 +49,33 @@ std::vector<double> redraw_items(Random& random, std::span<const Measured> seeds
     drawn[i] = static_cast<std::size_t>((bits & 0xffffffff) * count >> 32);
     if (i + 1 < count) drawn[i + 1] = static_cast<std::size_t>((bits >> 32) * count >> 32);
   }
-  std::vector<double> values;
-  for (const Measured& seed : seeds) {
-    if (seed.items.empty()) {
-      values.push_back(seed.standard_error > 0 ? seed.value + seed.standard_error * standard_normal(random)
-                                               : seed.value);
-      continue;
+  std::vector<double> values(seeds.size());
+  std::vector<std::size_t> with_items;
+  for (std::size_t i = 0; i < seeds.size(); ++i) {
+    if (!seeds[i].items.empty()) with_items.push_back(i);
+  }
+  // Four seeds at a time, whose sums do not wait for one another.
+  for (std::size_t first = 0; first < with_items.size(); first += 4) {
+    const auto place = [&](std::size_t i) { return with_items[std::min(first + i, with_items.size() - 1)]; };
+    const double *a = seeds[place(0)].items.data(), *b = seeds[place(1)].items.data(),
+                 *c = seeds[place(2)].items.data(), *d = seeds[place(3)].items.data();
+    double sum_a = 0, sum_b = 0, sum_c = 0, sum_d = 0;
+    for (const std::size_t item : drawn) {
+      sum_a += a[item];
+      sum_b += b[item];
+      sum_c += c[item];
+      sum_d += d[item];
     }
-    double sum = 0;
-    for (const std::size_t item : drawn) sum += seed.items[item];
-    values.push_back(sum / static_cast<double>(count));
+    values[place(0)] = sum_a, values[place(1)] = sum_b, values[place(2)] = sum_c, values[place(3)] = sum_d;
+  }
+  for (std::size_t i = 0; i < seeds.size(); ++i) {
+    const Measured& seed = seeds[i];
+    if (!seed.items.empty()) {
+      values[i] /= static_cast<double>(count);
+    } else {
+      values[i] = seed.value;
+      if (seed.standard_error > 0) values[i] += seed.standard_error * standard_normal(random);
+    }
   }
   return values;
 }
