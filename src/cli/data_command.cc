@@ -137,7 +137,7 @@ int sample(std::span<const std::string> words) {
                 "--asked also the text of questions that are answered in words.",
        .examples = "  mdnlab data sample --task mqar --set pairs=4 --seq-len 32 --count 2\n"
                    "  mdnlab data sample --task text --path experiments/data/tinyshakespeare.txt\n"
-                   "  mdnlab data sample --task needle --set words=experiments/data/words --asked --json\n"});
+                   "  mdnlab data sample --task needle --set words=experiments/data/words --asked\n"});
   arguments.option("task TASK", "the task");
   arguments.list("set KEY=VALUE", "a setting of the task");
   arguments.flag("asked", "items of the test, not sequences to train on");

@@ -224,5 +224,17 @@ TEST(Output, JsonIsOneObjectWhateverTheCommand) {
   }
 }
 
+TEST(DataSample, ShowsWhatATestAsksInWords) {
+  const std::string words = "words=" + (source_folder() / "experiments/data/words").string();
+  const Finished done = run_mdnlab(
+      {"data", "sample", "--task", "needle", "--set", words, "--set", "lengths=1024", "--asked", "--json"});
+  ASSERT_EQ(done.code, 0) << done.err;
+  const nlohmann::json item = nlohmann::json::parse(done.out)["items"][0];
+  EXPECT_THAT(item["prompt"].get<std::string>(), HasSubstr("What is the special magic number for "));
+  EXPECT_THAT(item["prompt"].get<std::string>(),
+              HasSubstr(" is: " + item["answer"].get<std::string>() + "."));
+  EXPECT_EQ(item["most_tokens"], 128);
+}
+
 }  // namespace
 }  // namespace mdnlab
