@@ -33,12 +33,14 @@ class Bar {
     const bool is_due = Clock::now() - shown_ > std::chrono::milliseconds(200) || done == count;
     if (!stderr_is_terminal() || !is_due) return;
     shown_ = Clock::now();
-    constexpr std::int64_t width = 30;
+    // Of a line of 80 columns, what a long name leaves.
+    const std::int64_t width = 30 - std::clamp<std::int64_t>(std::ssize(name_) - 8, 0, 20);
     const auto filled = static_cast<std::size_t>(width * done / count);
     const double seconds = std::chrono::duration<double>(shown_ - begun_).count();
     const double left = seconds / static_cast<double>(done - first_) * static_cast<double>(count - done);
     progress(fmt::format("{}  [{}{}]  {} of {} items  ETA {}", name_, std::string(filled, '#'),
-                         std::string(width - filled, '.'), done, count, duration(left)));
+                         std::string(static_cast<std::size_t>(width) - filled, '.'), done, count,
+                         duration(left)));
   }
 
  private:

@@ -11,6 +11,7 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 using testing::StartsWith;
 
 // A run with an `eval:` list, and files to ask about.
@@ -73,6 +74,18 @@ TEST_F(Eval, PrintsScoresAndStoresThemWithTheirItems) {
   EXPECT_EQ(warned.code, 0);
   EXPECT_THAT(warned.err, AllOf(HasSubstr("prompts.jsonl:2: this line is no JSON"),
                                 HasSubstr("1 of 3 lines are left out")));
+}
+
+TEST_F(Eval, TellsScoresApartByWhatNoOtherColumnSays) {
+  const Finished table = eval({"--task", "text", "--set", "length_factors=1,2"});
+  EXPECT_EQ(table.code, 0) << table.err;
+  EXPECT_THAT(table.out,
+              AllOf(HasSubstr("position_from=32 position_to=64"), Not(HasSubstr("length_factor="))));
+  for (std::istringstream lines(table.out); !lines.eof();) {
+    std::string line;
+    std::getline(lines, line);
+    EXPECT_LE(line.size(), 80u) << line;
+  }
 }
 
 TEST_F(Eval, HelpNamesEveryTask) {
