@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
+#include <future>
 
 #include "base/log.h"
 #include "base/text.h"
@@ -71,11 +73,22 @@ Report make_report(const std::filesystem::path& database, const Plugins& plugins
         newest.text(0).empty() ? "" : "; the newest run ended " + newest.text(0).substr(0, 16) + " UTC");
   }
   const Results results = load_results(store);
-  report.sections = {
-      leaderboard_section(results), retention_section(results),        influence_section(results),
-      needle_section(results),      scores_section(results),           loss_section(store, results),
-      position_section(results),    stability_section(store, plugins), kernel_section(store, peers),
-      failure_section(store),       configuration_section(store)};
+  // Sections of the results alone are made side by side: their intervals are most of the work.
+  const auto start = [&](Section (*make)(const Results&)) {
+    return std::async(std::launch::async, make, std::cref(results));
+  };
+  std::future<Section> leaderboard = start(leaderboard_section), retention = start(retention_section),
+                       influence = start(influence_section), needles = start(needle_section),
+                       scores = start(scores_section), position = start(position_section);
+  Section loss = loss_section(store, results), stability = stability_section(store, plugins),
+          kernels = kernel_section(store, peers), failures = failure_section(store),
+          configurations = configuration_section(store);
+  const auto add = [&](Section&& section) { report.sections.push_back(std::move(section)); };
+  for (std::future<Section>* made : {&leaderboard, &retention, &influence, &needles, &scores})
+    add(made->get());
+  add(std::move(loss));
+  add(position.get());
+  for (Section* made : {&stability, &kernels, &failures, &configurations}) add(std::move(*made));
   return report;
 }
 
