@@ -75,7 +75,7 @@ at::Tensor Trainer::work(const StepBatches& batches) {
 Trainer::Queued Trainer::queue(std::int64_t step) {
   const auto read = [&](std::int64_t which) {
     const bool is_repeatable = repeated_.records() && model_.device().is_cuda();
-    return read_step(task_, options_, which, model_.device(), is_repeatable ? &documents_in_a_row_ : nullptr);
+    return read_step(task_, options_, which, model_.device(), is_repeatable ? &room_ : nullptr);
   };
   Queued queued{.batches = upcoming_ ? *std::exchange(upcoming_, {}) : read(step),
                 .learning_rate = learning_rate(options_, step)};

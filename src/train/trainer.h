@@ -100,7 +100,7 @@ class Trainer {
   AdamW optimizer_;
   at::Tensor learning_rate_;
   RepeatedStep repeated_;
-  std::int64_t documents_in_a_row_ = 0;  // of the batches so far (read_step())
+  StepRoom room_;
   std::optional<StepBatches> upcoming_;  // of the next step to queue, where they were read already
   std::optional<Queued> ahead_;
   TrainingState state_;

@@ -149,6 +149,21 @@ TEST_F(TrainingOnAGpu, IsTheSameByRecordedSteps) {
   }
 }
 
+// Eight rows have 29 to 35 labels: the step is recorded once there is room for all.
+TEST_F(TrainingOnAGpu, IsTheSameByRecordedStepsWithUnevenLabels) {
+  const TemporaryFolder folder;
+  Losses launched, recorded;
+  const std::string train = "{batch_size: 8, seq_len: 12, steps: 40, lr: 1e-2, cuda_graph: ";
+  Training(folder.path(), kGpu, "bf16", (train + "false}").c_str()).trainer.train(launched, {});
+  testing::internal::CaptureStderr();
+  Training(folder.path(), kGpu, "bf16", (train + "true}").c_str()).trainer.train(recorded, {});
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "") << "it can be recorded";
+  ASSERT_EQ(launched.list.size(), 40U);
+  ASSERT_EQ(recorded.list.size(), 40U);
+  for (std::size_t step = 0; step < 40; ++step)
+    EXPECT_NEAR(recorded.list[step], launched.list[step], 5e-3) << "at step " << step;
+}
+
 // Rows come to have more documents: the step is recorded twice.
 TEST_F(TrainingOnAGpu, IsTheSameByRecordedStepsWithDocuments) {
   const TemporaryFolder folder;
