@@ -1,7 +1,7 @@
 // Perplexity of a word, over a text in pages (`= Title =` begins one, as in WikiText): exp(−Σ ln p / words),
-// words parted by white space, the text as it stands in the file. Each page is read in disjoint windows of
-// `length` tokens, each after one token of context: the last before it, or what ends a text before a page. So
-// the number depends on `length`.
+// words parted by white space as the file has them. Each page, its spacing undone unless told otherwise
+// (task/wikitext_spacing.h), is read in disjoint windows of `length` tokens, each after one token of context:
+// the last before it, or what ends a text before a page. So the number depends on `length`.
 #include <cctype>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -11,6 +11,7 @@
 #include "task/continuation.h"
 #include "task/given_lines.h"
 #include "task/tasks.h"
+#include "task/wikitext_spacing.h"
 
 namespace mdnlab {
 
@@ -19,13 +20,17 @@ namespace {
 constexpr Field fields[] = {
     path_field,
     {.name = "length", .type = Type::integer, .preset = "2048", .doc = "tokens of a window", .least = 1},
+    {.name = "detokenized",
+     .type = Type::boolean,
+     .preset = "true",
+     .doc = "WikiText's spaces around punctuation and its @-@ are taken back first, as lm-eval does"},
     first_samples_field};
 
 struct Window {
   std::int64_t before;  // the token that it goes on from
   std::vector<std::int64_t> tokens;
   double words;  // of the page, by the window's share of its bytes
-  double bytes;
+  double bytes;  // likewise
 };
 
 bool begins_page(std::string_view line) {
@@ -56,9 +61,9 @@ double words_of(std::string_view text) {
   return words;
 }
 
-void add_windows(const std::string& page, std::int64_t length, const Tokenizer& tokenizer,
-                 std::vector<Window>& windows) {
-  const std::vector<std::int64_t> tokens = tokens_of(tokenizer, page);
+void add_windows(const std::string& page, const std::string& read, std::int64_t length,
+                 const Tokenizer& tokenizer, std::vector<Window>& windows) {
+  const std::vector<std::int64_t> tokens = tokens_of(tokenizer, read);
   const double words = words_of(page);
   std::int64_t before = token_before_text(tokenizer);
   for (std::size_t first = 0; first < tokens.size(); first += static_cast<std::size_t>(length)) {
@@ -68,9 +73,12 @@ void add_windows(const std::string& page, std::int64_t length, const Tokenizer& 
                    tokens.begin() + static_cast<std::ptrdiff_t>(end)},
                   0,
                   0};
+    double bytes = 0;
     for (const std::int64_t token : window.tokens)
-      window.bytes += tokenizer.token_bytes(static_cast<std::int32_t>(token));
-    window.words = words * window.bytes / static_cast<double>(page.size());
+      bytes += tokenizer.token_bytes(static_cast<std::int32_t>(token));
+    const double share = bytes / static_cast<double>(read.size());
+    window.words = words * share;
+    window.bytes = static_cast<double>(page.size()) * share;
     before = window.tokens.back();
     if (window.words > 0) windows.push_back(std::move(window));
   }
@@ -107,7 +115,10 @@ std::unique_ptr<Task> make(const Params& options, const TaskContext& context) {
     throw options.error("path", "the text is not UTF-8, from byte " + std::to_string(at) + " on");
   const auto windows = std::make_shared<std::vector<Window>>();
   const std::int64_t length = options.integer("length");
-  for (const std::string& page : pages_of(text)) add_windows(page, length, *context.tokenizer, *windows);
+  for (const std::string& page : pages_of(text)) {
+    const std::string read = options.boolean("detokenized") ? without_wikitext_spacing(page) : page;
+    add_windows(page, read, length, *context.tokenizer, *windows);
+  }
   if (windows->empty()) throw options.error("path", "the text has no words");
   const std::int64_t count = samples_of(options, windows->size());
   return asking_task(file, context,
@@ -117,6 +128,6 @@ std::unique_ptr<Task> make(const Params& options, const TaskContext& context) {
 }  // namespace
 
 const TaskKind wikitext_task{
-    "wikitext", 1, "perplexity of a word in a text of pages, window by window", false, fields, make, false};
+    "wikitext", 2, "perplexity of a word in a text of pages, window by window", false, fields, make, false};
 
 }  // namespace mdnlab

@@ -67,7 +67,7 @@ const std::vector<Case>& cases() {
        {{"accuracy", {0}}, {"perplexity", {std::pow(bytes, 5), 1}}},
        {{"perplexity", {1}}}},
       {"wikitext",
-       {"path=FOLDER/pages.txt", "length=9"},
+       {"path=FOLDER/pages.txt", "length=9", "detokenized=false"},
        // 29 bytes, 10 words, each equals sign one
        {{"word_perplexity", {std::pow(bytes, 2.9), 1e-3}}, {"byte_perplexity", {bytes, 1e-9}}},
        {{"word_perplexity", {1}}, {"byte_perplexity", {1}}}},

@@ -321,18 +321,29 @@ TEST_F(GivenData, OtherQuestionSetsAreReadAsTheyAreWritten) {
 TEST_F(GivenData, WikitextCountsWordsOverWindowsOfPages) {
   const std::string content = " = One = \n\n a b c d\n = = Part = = \n e\n = Two = \n f g\n";
   for (const char* length : {"length=1000", "length=7"}) {
-    const auto made = task("wikitext", content, {length}, "pages.txt");
+    const auto made = task("wikitext", content, {length, "detokenized=false"}, "pages.txt");
     const auto sums = totals(*made, uniform);
     const auto bytes = static_cast<double>(content.size()), words = 18.0;
     EXPECT_NEAR(sums.at("word_perplexity").weight, words, 1e-9) << length;
     EXPECT_NEAR(sums.at("word_perplexity").mean(), bytes * std::log(256.0) / words, 1e-9) << length;
     EXPECT_NEAR(sums.at("byte_perplexity").mean(), std::log(256.0), 1e-12);
   }
-  const auto items = task("wikitext", content, {"length=7"}, "pages.txt")->items(Split::test);
+  const auto items =
+      task("wikitext", content, {"length=7", "detokenized=false"}, "pages.txt")->items(Split::test);
   EXPECT_EQ(text(items->item(0).prompt), "\n");  // what stands before a page
   EXPECT_EQ(text(items->item(0).continuations[0]), content.substr(0, 7));
   EXPECT_EQ(text(items->item(1).prompt), content.substr(6, 1));
   EXPECT_EQ(task("wikitext", content, {"length=1000"}, "pages.txt")->items(Split::test)->count(), 2);
+}
+
+TEST_F(GivenData, WikitextIsReadWithoutItsSpacingAndCountedWithIt) {
+  const std::string content = " = One = \n About 1 @,@ 200 men ( of \" two @-@ way \" fame ) ; it 's so . \n";
+  const auto made = task("wikitext", content, {}, "pages.txt");
+  EXPECT_EQ(text(made->items(Split::test)->item(0).continuations[0]),
+            " = One =\nAbout 1,200 men (of \"two-way\" fame); it's so.\n");
+  const auto sums = totals(*made, uniform);
+  EXPECT_EQ(sums.at("word_perplexity").weight, 22);
+  EXPECT_NEAR(sums.at("byte_perplexity").weight, static_cast<double>(content.size()), 1e-9);
 }
 
 TEST_F(GivenData, PerplexityByPositionHasABucketForEachPartOfABlock) {
