@@ -1,6 +1,5 @@
 // Mamba2's recurrence, shared layer: S_t = exp(−exp(A_log)·Δt_t) S_{t−1} + Δt_t k_t v_tᵀ. README.md
 // derives it.
-#include "ops/gates.h"
 #include "rule/abi.h"
 #include "rule/linear_mixer.h"
 #include "rule/published.h"
@@ -25,10 +24,8 @@ class ScalarSsd final : public CoefficientRule {
     return list;
   }
 
-  Coefficients coefficients(const GateInputs& in) const override {
-    const ops::GateTensors gates =
-        ops::gates({.discretised = true}, in.together, {in.weights["A_log"], in.weights["dt_bias"]});
-    return {.log_alpha = gates[ops::kLogAlpha], .beta = gates[ops::kBeta]};
+  std::optional<GateFormula> formula(const Weights& weights) const override {
+    return GateFormula{.rule = {.discretised = true}, .learned = {weights["A_log"], weights["dt_bias"]}};
   }
 
  private:

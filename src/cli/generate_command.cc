@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "cli/arguments.h"
 #include "cli/command.h"
+#include "cli/generate_bench.h"
 #include "cli/model_words.h"
 #include "data/text_stream.h"
 #include "model/decode.h"
@@ -75,19 +76,34 @@ Generated generate(const LanguageModel& model, const Tokenizer& tokenizer,
   return generated;
 }
 
+int bench(const Arguments& arguments) {
+  for (const char* word : {"prompt", "prompt-file"}) {
+    if (arguments.has(word))
+      throw Error(Code::usage, {.what = "--bench reads random tokens", .found = "--" + std::string(word)});
+  }
+  const GenerateBench order{
+      .model = arguments.text("MODEL"),
+      .sequences = arguments.has("sequences") ? arguments.integer("sequences", 1) : 1,
+      .prompt_tokens = arguments.has("prompt-tokens") ? arguments.integer("prompt-tokens", 1) : 16384,
+      .step_tokens = arguments.integer("max-tokens", 1),
+      .json = arguments.has("json")};
+  generate_bench(read_model_words(arguments).build(), order);
+  return 0;
+}
+
 int run(std::span<const std::string> words) {
   Arguments arguments(
-      {.usage = "mdnlab generate MODEL (--prompt TEXT | --prompt-file FILE) [options]",
+      {.usage = "mdnlab generate MODEL (--prompt TEXT | --prompt-file FILE | --bench) [options]",
        .about =
            "Goes on from a prompt and prints what the model writes, token by token, until it ends its text "
            "or has written --max-tokens. Without --temperature it takes the likeliest token each time. "
            "MODEL is a checkpoint, a model folder of another project, or run:KEYPREFIX.",
-       .examples =
-           "  mdnlab generate run:3f2a --prompt 'To be, or not'\n"
-           "  mdnlab generate run:3f2a --prompt-file scene.txt \\\n"
-           "      --temperature 0.8 --top-p 0.95 --seed 7\n"
-           "  mdnlab generate mdn-400M --prompt Once \\\n"
-           "      --tokenizer gpt2:experiments/data/gpt2 --json\n"});
+       .examples = "  mdnlab generate run:3f2a --prompt 'To be, or not'\n"
+                   "  mdnlab generate run:3f2a --prompt-file scene.txt \\\n"
+                   "      --temperature 0.8 --top-p 0.95 --seed 7\n"
+                   "  mdnlab generate mdn-400M --prompt Once \\\n"
+                   "      --tokenizer gpt2:experiments/data/gpt2 --json\n"
+                   "  mdnlab generate mdn-400M --bench --sequences 64 --dtype bf16\n"});
   arguments.option("prompt TEXT", "to go on from");
   arguments.option("prompt-file FILE", "the same, the whole of a UTF-8 file");
   arguments.option("max-tokens N", "to write at most", "256");
@@ -95,8 +111,16 @@ int run(std::span<const std::string> words) {
   arguments.option("top-p P", "draw from the likeliest tokens that together have this probability", "1");
   arguments.option("seed N", "of what is drawn", "0");
   arguments.flag("json", "print JSON when all is written");
+  arguments.flag("bench", "instead: how fast, on random tokens");
+  arguments.option("sequences N", "side by side, of --bench; 1 when not given");
+  arguments.option("prompt-tokens N", "to read, of --bench; 16384 when not given");
   add_model_words(arguments);
   if (!arguments.parse(words)) return 0;
+  if (arguments.has("bench")) return bench(arguments);
+  for (const char* word : {"sequences", "prompt-tokens"}) {
+    if (arguments.has(word))
+      throw Error(Code::usage, {.what = "a word of --bench", .found = "--" + std::string(word)});
+  }
   const Order order{.most_tokens = arguments.integer("max-tokens", 0),
                     .sampling = {.temperature = arguments.real("temperature", 0, 1000),
                                  .top_p = arguments.real("top-p", 1e-9, 1)},

@@ -92,8 +92,9 @@ Made make_items(const Items& items, std::span<const std::int64_t> indices, std::
 
 }  // namespace
 
-void ask(const LanguageModel& model, const Items& items, std::span<const std::int64_t> indices,
+void ask(const LanguageModel& given, const Items& items, std::span<const std::int64_t> indices,
          const AskHooks& hooks, std::int64_t batch_tokens) {
+  const LanguageModel model = given.without_gradients();
   while (!indices.empty()) {
     const Made made = make_items(items, indices, model.vocab_size());
     indices = indices.subspan(made.items.size());

@@ -18,9 +18,10 @@ constexpr std::int64_t logits_bytes = std::int64_t{64} << 20;  // at once
 
 }  // namespace
 
-std::vector<double> log_probabilities(const LanguageModel& model, std::span<const std::int64_t> tokens) {
+std::vector<double> log_probabilities(const LanguageModel& given, std::span<const std::int64_t> tokens) {
   std::vector<double> result;
   if (tokens.size() < 2) return result;
+  const LanguageModel model = given.without_gradients();
   const at::NoGradGuard no_grad;
   const at::Tensor all = upload(at::from_blob(const_cast<std::int64_t*>(tokens.data()),
                                               {1, static_cast<std::int64_t>(tokens.size())}, at::kLong),

@@ -1,12 +1,14 @@
 #include "model/language_model.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
 
 #include <stdexcept>
 #include <utility>
 
+#include "ops/decode.h"
 #include "ops/layer.h"
 #include "scan/remade.h"
 
@@ -105,6 +107,89 @@ at::Tensor LanguageModel::hidden(const at::Tensor& tokens_BT, const ops::Documen
   const at::Tensor normed = next_norm(norm_);
   if (observer.output) observer.output("model.norm", normed);
   return normed;
+}
+
+LanguageModel LanguageModel::without_gradients() const {
+  LanguageModel copy = *this;
+  copy.parameters_.clear();
+  const auto cast = [&](at::Tensor& tensor) {
+    if (tensor.defined()) tensor = tensor.dim() == 2 ? tensor.detach().to(dtype_) : tensor.detach();
+  };
+  cast(copy.head_);
+  for (Block& block : copy.blocks_) {
+    for (at::Tensor* matrix : {&block.gate, &block.up, &block.down}) cast(*matrix);
+    Weights weights;
+    for (auto [name, tensor] : block.weights.all()) {
+      cast(tensor);
+      weights.add(name, tensor);
+    }
+    block.weights = std::move(weights);
+  }
+  return copy;
+}
+
+ModelState LanguageModel::decoding_state(const ModelState& state, std::int64_t tokens) const {
+  ModelState own;
+  for (std::size_t i = 0; i < blocks_.size(); ++i)
+    own.layers.push_back(blocks_[i].rule->decoding_state(state.layers[i], tokens));
+  return own;
+}
+
+std::int64_t LanguageModel::step_bytes(std::int64_t rows, std::int64_t context_tokens) const {
+  std::int64_t bytes = 0;
+  const auto read = [&](const at::Tensor& weight) {
+    if (weight.defined()) bytes += static_cast<std::int64_t>(weight.nbytes());
+  };
+  const auto state_bytes = [&](const Block& block, std::int64_t tokens) {
+    std::int64_t sum = 0;
+    for (const StateSpec& part : block.rule->state(tokens, dtype_)) sum += part.bytes();
+    return sum;
+  };
+  read(head_);
+  read(norm_);
+  for (const Block& block : blocks_) {
+    for (const at::Tensor* weight : {&block.attn_norm, &block.mlp_norm, &block.gate, &block.up, &block.down})
+      read(*weight);
+    for (const auto& [name, weight] : block.weights.all()) read(weight);
+    // A state that grows with the text is read, and a token of it written; any other is written whole.
+    const bool grows = state_bytes(block, 1) < state_bytes(block, 2);
+    bytes += rows * state_bytes(block, context_tokens) * (grows ? 1 : 2);
+  }
+  return bytes;
+}
+
+void LanguageModel::step_mlp(const Block& block, const at::Tensor& x) const {
+  const ops::FusedDecoding* const kernels = ops::fused_decoding(x.device(), dtype_);
+  const std::int64_t width = block.up.size(0);
+  if (kernels && block.up.scalar_type() == dtype_ && kernels->takes_product(x.size(1)) &&
+      kernels->takes_product(width)) {
+    const at::Tensor inner = at::empty({x.size(0), width}, x.options().dtype(dtype_));
+    kernels->product({x, block.mlp_norm, norm_eps_},
+                     {{.output = ops::RowsOutput::swiglu, .weight = block.gate, .y = inner, .up = block.up}});
+    kernels->product({}, {{.output = ops::RowsOutput::add, .weight = block.down, .y = x, .x = inner}});
+    return;
+  }
+  const at::Tensor normed = ops::add_rms_norm(x, {}, block.mlp_norm, norm_eps_, dtype_).normed;
+  x.add_(
+      ops::linear(ops::swiglu(ops::linear(normed, block.gate), ops::linear(normed, block.up)), block.down));
+}
+
+at::Tensor LanguageModel::step(const at::Tensor& tokens_R, ModelState& state) const {
+  const at::NoGradGuard no_grad;
+  const at::Tensor x = at::embedding(embedding_, tokens_R);
+  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+    const Block& block = blocks_[i];
+    block.rule->step(x, {block.attn_norm, norm_eps_, dtype_}, block.weights, state.layers[i]);
+    if (block.mlp_norm.defined()) step_mlp(block, x);
+  }
+  const ops::FusedDecoding* const kernels = ops::fused_decoding(x.device(), dtype_);
+  if (kernels && head_.scalar_type() == dtype_ && kernels->takes_product(x.size(1))) {
+    const at::Tensor logits = at::empty({x.size(0), vocab_size_}, x.options());
+    kernels->product({x, norm_, norm_eps_},
+                     {{.output = ops::RowsOutput::widen, .weight = head_, .y = logits}});
+    return logits;
+  }
+  return logits(ops::add_rms_norm(x, {}, norm_, norm_eps_, dtype_).normed);
 }
 
 at::Tensor LanguageModel::logits(const at::Tensor& hidden) const {

@@ -51,6 +51,20 @@ class LanguageModel {
   at::Tensor hidden(const at::Tensor& tokens_BT, const ops::Documents& documents = {},
                     ModelState* state = nullptr, const ForwardObserver& observer = {}) const;
 
+  // The same model for what needs no gradients: without parameters(), its matrices in the compute dtype, so
+  // that no call casts them again. What is in that dtype already is shared.
+  LanguageModel without_gradients() const;
+
+  // One token of each of R sequences, (R) int64, for decoding: goes on from `state` in place (Rule::step) and
+  // gives the next ones' logits (R,vocabulary). Without gradients.
+  at::Tensor step(const at::Tensor& tokens_R, ModelState& state) const;
+
+  // A state that hidden() or step() left, with room for `tokens` more, as step() wants it.
+  ModelState decoding_state(const ModelState& state, std::int64_t tokens) const;
+
+  // What step() reads of weights and reads and writes of R sequences' states behind `context_tokens`.
+  std::int64_t step_bytes(std::int64_t rows, std::int64_t context_tokens) const;
+
   // hidden (…,D) → logits (…,vocabulary) in float32 (float64 for f64).
   at::Tensor logits(const at::Tensor& hidden) const;
 
@@ -67,10 +81,11 @@ class LanguageModel {
                 const Fill& fill, at::Device device);
 
   struct Block {
-    std::unique_ptr<Rule> rule;
+    std::shared_ptr<const Rule> rule;
     Weights weights;
     at::Tensor attn_norm, mlp_norm, gate, up, down;  // mlp_norm undefined: no MLP
   };
+  void step_mlp(const Block& block, const at::Tensor& x_RD) const;
 
   std::vector<Parameter> parameters_;
   std::vector<Block> blocks_;

@@ -87,4 +87,9 @@ at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::
   return outputs.size() == 1 ? outputs[0] : at::cat(outputs, 2);
 }
 
+at::Tensor attention_over(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                          const at::Tensor& mask) {
+  return attend(q, k, v, mask, false);
+}
+
 }  // namespace mdnlab::ops

@@ -17,4 +17,8 @@ namespace mdnlab::ops {
 at::Tensor causal_attention(const at::Tensor& q_BHTK, const at::Tensor& k_BGSK, const at::Tensor& v_BGSK,
                             const Documents& documents, std::optional<std::int64_t> window);
 
+// One query a head, q (B,H,1,K), over those of the S keys where `mask` (1,1,1,S) is true: o (B,H,1,K).
+at::Tensor attention_over(const at::Tensor& q_BH1K, const at::Tensor& k_BGSK, const at::Tensor& v_BGSK,
+                          const at::Tensor& mask_111S);
+
 }  // namespace mdnlab::ops

@@ -25,4 +25,9 @@ const Fused* fused(at::Device device) {
   return found;
 }
 
+const FusedDecoding* fused_decoding(at::Device device, at::ScalarType dtype) {
+  const Fused* const module = device.is_cuda() ? fused(device) : nullptr;
+  return module && module->decoding.takes(device, dtype) ? &module->decoding : nullptr;
+}
+
 }  // namespace mdnlab::ops

@@ -10,6 +10,7 @@
 
 #include <vector>
 
+#include "ops/decode.h"
 #include "ops/gates.h"
 #include "ops/layer.h"
 #include "ops/recording.h"
@@ -139,6 +140,7 @@ struct Fused {
   FusedRotary rotary;
   FusedCrossEntropy cross_entropy;
   FusedScaling scaling;
+  FusedDecoding decoding;
   std::unique_ptr<Recording> (*record)(at::Device device, const std::function<void()>& work);
 };
 

@@ -18,7 +18,7 @@
 #include "config/params.h"
 #include "rule/rule.h"
 
-#define MDNLAB_INTERFACE_VERSION 5
+#define MDNLAB_INTERFACE_VERSION 6
 
 // C++ types cross the entry, so both sides must agree on the library, the compiler's ABI and the standard
 // library's.

@@ -4,10 +4,12 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "ops/gates.h"
 #include "rule/rule.h"
 #include "rule/shell.h"
 
@@ -38,12 +40,26 @@ struct GateInputs {
   at::Tensor operator[](std::string_view name) const;
 };
 
+// Gates that are those of ops/gates.h on LayerNeeds::gates, and with a channel-wise decay on the first of
+// channel_gates.
+struct GateFormula {
+  ops::GateRule rule;
+  ops::GateParameters learned;
+  at::Tensor rate_log, bias;  // of channel_decay(); undefined: no channels
+  double look_ahead = 0;
+
+  // Whether escrow asks for the largest α of a head's channels: there is no delta.
+  bool keeps_largest_alpha() const { return rate_log.defined() && rule.is_escrow() && !rule.has_delta; }
+};
+
+// Gives its formula, by which decoding is one kernel, or its coefficients.
 class CoefficientRule {
  public:
   virtual ~CoefficientRule();
   virtual LayerNeeds needs() const = 0;
   virtual std::vector<ParameterSpec> gate_parameters() const = 0;  // without the projections
-  virtual Coefficients coefficients(const GateInputs& inputs) const = 0;
+  virtual std::optional<GateFormula> formula(const Weights& weights) const;
+  virtual Coefficients coefficients(const GateInputs& inputs) const;  // those of the formula
 };
 
 }  // namespace mdnlab

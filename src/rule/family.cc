@@ -1,8 +1,5 @@
 #include "rule/family.h"
 
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/amax.h>
-
 #include <cmath>
 #include <utility>
 
@@ -82,26 +79,13 @@ class FamilyRule final : public CoefficientRule {
     return list;
   }
 
-  Coefficients coefficients(const GateInputs& in) const override {
-    at::Tensor of_channels, kept;
-    if (has_channels_) {
-      of_channels = ops::channel_decay(in.of_channels[0], in.weights["A_log"], in.weights["dt_bias"]);
-      if (gates_.is_escrow() && !gates_.has_delta) kept = at::amax(of_channels, -1);
-    }
-    ops::GateParameters learned;
+  std::optional<GateFormula> formula(const Weights& weights) const override {
+    GateFormula formula{.rule = gates_, .look_ahead = look_ahead_};
     for (const auto& [which, name] : parameters) {
-      if (gates_.uses(which)) learned[which] = in.weights[name];
+      if (gates_.uses(which)) formula.learned[which] = weights[name];
     }
-    const ops::GateTensors gates = ops::gates(gates_, in.together, learned, kept);
-    const at::Tensor& log_alpha = gates[ops::kLogAlpha];
-    if (has_channels_ && log_alpha.defined()) of_channels = of_channels + log_alpha.unsqueeze(-1);
-    return {.log_alpha = has_channels_ ? of_channels : log_alpha,
-            .log_mu = gates[ops::kLogMu],
-            .mu_shares_alpha = has_channels_ && gates_.has_momentum,
-            .beta = gates[ops::kBeta],
-            .eta = gates[ops::kEta],
-            .erase_share = gates[ops::kEraseShare],
-            .look_ahead = look_ahead_};
+    if (has_channels_) formula.rate_log = weights["A_log"], formula.bias = weights["dt_bias"];
+    return formula;
   }
 
  private:

@@ -3,12 +3,14 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
 
 #include <array>
 #include <utility>
 
 #include "base/error.h"
 #include "base/text.h"
+#include "ops/decode.h"
 #include "ops/layer.h"
 #include "rule/influence.h"
 #include "scan/chunk.h"
@@ -139,6 +141,81 @@ class LinearMixer final : public Rule {
                   needs_.shell.output_gate == OutputGate::silu ? ops::NormGate::silu : ops::NormGate::sigmoid,
                   weight, shape_.norm_eps);
     return ops::linear(remade_reshape(o, {batch, tokens, heads_ * value_width_}), weights["o_proj.weight"]);
+  }
+
+  void step(const at::Tensor& x_RD, const StreamNorm& norm, const Weights& weights,
+            LayerState& state) const override {
+    const ops::FusedDecoding* const kernels = ops::fused_decoding(x_RD.device(), norm.dtype);
+    const std::optional<GateFormula> formula = rule_->formula(weights);
+    if (!kernels || !formula || !kernels->takes_taps(taps_) || formula->keeps_largest_alpha() ||
+        !kernels->takes_mixer(key_width_, value_width_) || !kernels->takes_product(shape_.hidden_size) ||
+        weights["o_proj.weight"].scalar_type() != norm.dtype)
+      return Rule::step(x_RD, norm, weights, state);
+
+    using ops::RowsOutput;
+    const std::int64_t keys = key_heads_ * key_width_, values = heads_ * value_width_;
+    std::vector<ops::RowsPart> parts, behind;  // of x, and of the narrow side of low ranks
+    const auto made = [&](std::int64_t width, at::ScalarType dtype) {
+      return at::empty({x_RD.size(0), width}, x_RD.options().dtype(dtype));
+    };
+    const auto convolved = [&](const std::string& name, std::int64_t width, std::size_t i) {
+      parts.push_back(
+          {.output = RowsOutput::convolve,
+           .weight = weights[name + "_proj.weight"],
+           .y = made(width, at::kFloat),
+           .taps = taps_ > 0 ? weights[name + "_conv1d.weight"] : at::Tensor(),
+           .carried = taps_ > 1 ? state.tensors[(needs_.has_momentum ? 2 : 1) + i] : at::Tensor()});
+      return parts.back().y;
+    };
+    const auto low_rank = [&](const std::string& name, std::int64_t width, const at::Tensor& bias = {}) {
+      const at::Tensor narrow = made(value_width_, norm.dtype);
+      parts.push_back({.output = RowsOutput::store, .weight = weights[name + "_proj.0.weight"], .y = narrow});
+      behind.push_back({.output = RowsOutput::store,
+                        .weight = weights[name + "_proj.1.weight"],
+                        .y = made(width, norm.dtype),
+                        .x = narrow,
+                        .bias = bias});
+      return behind.back().y;
+    };
+    ops::MixerStep mixer{
+        .q_RC = convolved("q", keys, 0),
+        .k_RC = convolved("k", keys, 1),
+        .v_RC = convolved("v", values, 2),
+        .D_log = needs_.shell.output_correction ? weights["D_log"] : at::Tensor(),
+        .key_heads = key_heads_,
+        .heads = heads_,
+        .key_width = key_width_,
+        .rule = formula->rule,
+        .gates_RP = made(static_cast<std::int64_t>(needs_.gates.size()) * heads_, norm.dtype),
+        .learned = formula->learned,
+        .rate_log = formula->rate_log,
+        .bias = formula->bias,
+        .has_delta = needs_.has_delta,
+        .look_ahead = formula->look_ahead,
+        .S = state.tensors[0],
+        .M = needs_.has_momentum ? state.tensors[1] : at::Tensor(),
+        .gate_is_silu = needs_.shell.output_gate == OutputGate::silu,
+        .norm_weight = weights["o_norm.weight"],
+        .eps = shape_.norm_eps};
+    for (std::size_t i = 0; i < needs_.gates.size(); ++i) {
+      parts.push_back({.output = RowsOutput::store,
+                       .weight = weights[needs_.gates[i] + "_proj.weight"],
+                       .y = mixer.gates_RP.narrow(1, static_cast<std::int64_t>(i) * heads_, heads_)});
+    }
+    if (formula->rate_log.defined())
+      mixer.channels_RC = low_rank(needs_.channel_gates[0], heads_ * key_width_);
+    if (needs_.shell.output_gate != OutputGate::none && needs_.shell.low_rank_output_gate) {
+      mixer.gate_RC = low_rank("g", values, weights["g_proj.1.bias"]);
+    } else if (needs_.shell.output_gate != OutputGate::none) {
+      mixer.gate_RC = made(values, norm.dtype);
+      parts.push_back({.output = RowsOutput::store, .weight = weights["g_proj.weight"], .y = mixer.gate_RC});
+    }
+    kernels->product({x_RD, norm.weight, norm.eps}, parts);
+    if (!behind.empty()) kernels->product({}, behind);
+    const at::Tensor o = kernels->mixer(mixer);
+    kernels->product({},
+                     {{.output = RowsOutput::add, .weight = weights["o_proj.weight"], .y = x_RD, .x = o}});
+    ++state.position;
   }
 
   std::optional<Coefficients> coefficients(const at::Tensor& x_BTD, const Weights& weights) const override {

@@ -1,11 +1,13 @@
 #include "rule/rule.h"
 
+#include <ATen/TensorOperators.h>
+
 #include <functional>
 #include <numeric>
 #include <stdexcept>
+#include <utility>
 
 #include "ops/layer.h"
-#include "rule/coefficients.h"
 
 namespace mdnlab {
 
@@ -18,18 +20,23 @@ std::int64_t product(const std::vector<std::int64_t>& shape) {
 }  // namespace
 
 Rule::~Rule() = default;
-CoefficientRule::~CoefficientRule() = default;
 
-at::Tensor GateInputs::operator[](std::string_view name) const {
-  const auto widened = [](const at::Tensor& gate) { return gate.to(ops::statistics_dtype(gate)); };
-  for (std::size_t i = 0; i < needs.gates.size(); ++i) {
-    if (needs.gates[i] == name)
-      return widened(together.narrow(-1, static_cast<std::int64_t>(i) * heads, heads));
+void Rule::step(const at::Tensor& x_RD, const StreamNorm& norm, const Weights& weights,
+                LayerState& state) const {
+  const at::Tensor normed = ops::add_rms_norm(x_RD, {}, norm.weight, norm.eps, norm.dtype).normed;
+  LayerState next = state;
+  x_RD.add_(forward(normed.unsqueeze(1), weights, {}, &next).squeeze(1));
+  if (x_RD.is_cuda()) {
+    for (std::size_t i = 0; i < next.tensors.size(); ++i) state.tensors[i].copy_(next.tensors[i]);
+    next.tensors = state.tensors;
   }
-  for (std::size_t i = 0; i < needs.channel_gates.size(); ++i) {
-    if (needs.channel_gates[i] == name) return widened(of_channels[i]).unflatten(-1, {heads, -1});
-  }
-  throw std::logic_error("no gate is named " + std::string(name));
+  state = std::move(next);
+}
+
+LayerState Rule::decoding_state(const LayerState& state, std::int64_t) const {
+  LayerState own = state;
+  for (at::Tensor& tensor : own.tensors) tensor = tensor.clone(at::MemoryFormat::Contiguous);
+  return own;
 }
 
 std::optional<Coefficients> Rule::coefficients(const at::Tensor&, const Weights&) const {

@@ -68,6 +68,13 @@ struct LayerState {
   std::int64_t position = 0;  // tokens seen
 };
 
+// The norm in front of a layer: rms_norm of ops/layer.h, its result in `dtype`.
+struct StreamNorm {
+  at::Tensor weight;
+  double eps;
+  at::ScalarType dtype;
+};
+
 // Of the scan (scan/chunk.h), per token and value head, in float32 (float64 in a float64 model). Undefined
 // ones are neutral.
 struct Coefficients {
@@ -98,6 +105,16 @@ class Rule {
   // any T, one token included; without, starts from nothing. Documents and a state do not come together.
   virtual at::Tensor forward(const at::Tensor& x_BTD, const Weights& weights, const ops::Documents& documents,
                              LayerState* state) const = 0;
+
+  // Decoding, one token of each of R sequences, without gradients: x ← x + forward(norm(x)) in place, with
+  // x (R,D) the residual stream, and the state, which decoding_state() gave, goes on. Its tensors stay where
+  // they are, for a recording (ops/recording.h) plays on them; on the CPU others may come in their place.
+  virtual void step(const at::Tensor& x_RD, const StreamNorm& norm, const Weights& weights,
+                    LayerState& state) const;
+
+  // A copy of a state that forward() or step() left, with room for `tokens` more, as step() wants it; forward()
+  // takes it too.
+  virtual LayerState decoding_state(const LayerState& state, std::int64_t tokens) const;
 
   // What the rule tells the scan about these inputs, as `forward` would from nothing: for reports on gates.
   // No coefficient rule: nullopt.

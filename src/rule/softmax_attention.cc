@@ -5,6 +5,8 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 
@@ -73,7 +75,8 @@ class SoftmaxAttention final : public Rule {
   at::Tensor forward(const at::Tensor& x_BTD, const Weights& weights, const ops::Documents& documents,
                      LayerState* state) const override {
     const std::int64_t batch = x_BTD.size(0), tokens = x_BTD.size(1), past = state ? state->position : 0;
-    auto [q, k, v] = projected(x_BTD, weights, documents, past);
+    if (state) in_order(*state);
+    auto [q, k, v] = projected(x_BTD, weights, positions(x_BTD, documents, past));
     if (past > 0) {
       k = at::cat({state->tensors[0], k}, 2);
       v = at::cat({state->tensors[1], v}, 2);
@@ -88,11 +91,45 @@ class SoftmaxAttention final : public Rule {
     return ops::linear(o.transpose(1, 2).reshape({batch, tokens, heads_ * width_}), weights["o_proj.weight"]);
   }
 
+  // In a ring of slots: token i's keys and values are in slot i modulo their number. Beside them, by
+  // sequence, how many tokens it has seen, for a recording has no other way to know.
+  LayerState decoding_state(const LayerState& state, std::int64_t tokens) const override {
+    LayerState ordered = state;
+    in_order(ordered);
+    const std::int64_t slots = std::min(state.position + tokens, window_.value_or(state.position + tokens));
+    LayerState ring{.position = state.position};
+    for (const at::Tensor& kept : ordered.tensors) {
+      at::Tensor slot = at::zeros({kept.size(0), key_heads_, slots, width_}, kept.options());
+      slot.index_copy_(2, slots_of(state.position - kept.size(2), state.position, slots, kept), kept);
+      ring.tensors.push_back(slot);
+    }
+    const at::Tensor& keys = ring.tensors[0];
+    ring.tensors.push_back(at::full({keys.size(0)}, state.position, keys.options().dtype(at::kLong)));
+    return ring;
+  }
+
+  void step(const at::Tensor& x_RD, const StreamNorm& norm, const Weights& weights,
+            LayerState& state) const override {
+    const at::Tensor &keys = state.tensors.at(0), &values = state.tensors.at(1), &seen = state.tensors.at(2);
+    const std::int64_t slots = keys.size(2);
+    const at::Tensor normed =
+        ops::add_rms_norm(x_RD, {}, norm.weight, norm.eps, norm.dtype).normed.unsqueeze(1);
+    const auto [q, k, v] = projected(normed, weights, seen.unsqueeze(1));
+    const at::Tensor slot = seen.narrow(0, 0, 1).remainder(slots);  // all have seen as many
+    keys.index_copy_(2, slot, k);
+    values.index_copy_(2, slot, v);
+    const at::Tensor mask = at::arange(slots, seen.options()) <= seen.narrow(0, 0, 1);
+    const at::Tensor o = ops::attention_over(q, keys, values, mask.view({1, 1, 1, slots}));
+    x_RD.add_(ops::linear(o.reshape({x_RD.size(0), heads_ * width_}), weights["o_proj.weight"]));
+    seen.add_(1);
+    ++state.position;
+  }
+
   // The softmax itself.
   std::optional<at::Tensor> influence(const at::Tensor& x_BTD, const Weights& weights, std::int64_t first,
                                       std::int64_t count) const override {
     const at::NoGradGuard no_grad;
-    const auto [q, k, v] = projected(x_BTD, weights, {}, 0);
+    const auto [q, k, v] = projected(x_BTD, weights, positions(x_BTD, {}, 0));
     const at::Tensor one_hot = one_hot_values(v.transpose(1, 2), first, count).transpose(1, 2);
     const auto widened = [&](const at::Tensor& x) { return x.to(one_hot.scalar_type()); };
     return ops::causal_attention(widened(q), widened(k), one_hot, {}, window_).transpose(1, 2);
@@ -103,13 +140,27 @@ class SoftmaxAttention final : public Rule {
     at::Tensor q_BHTK, k_BGTK, v_BGTK;
   };
 
-  // q and k rotated, the first token at position `past`.
-  Projected projected(const at::Tensor& x_BTD, const Weights& weights, const ops::Documents& documents,
-                      std::int64_t past) const {
+  // (B,T) or (1,T); without documents the first token is at `past`.
+  static at::Tensor positions(const at::Tensor& x_BTD, const ops::Documents& documents, std::int64_t past) {
+    if (documents.exist()) return documents.position_BT;
+    return at::arange(past, past + x_BTD.size(1), x_BTD.options().dtype(at::kLong)).unsqueeze(0);
+  }
+
+  static at::Tensor slots_of(std::int64_t first, std::int64_t end, std::int64_t slots, const at::Tensor& on) {
+    return at::arange(first, end, on.options().dtype(at::kLong)).remainder(slots);
+  }
+
+  // From a decoding state back to the keys and values of the last tokens, oldest first.
+  static void in_order(LayerState& state) {
+    if (state.tensors.size() != 3) return;
+    const std::int64_t slots = state.tensors[0].size(2), kept = std::min(slots, state.position);
+    const at::Tensor order = slots_of(state.position - kept, state.position, slots, state.tensors[0]);
+    state.tensors = {state.tensors[0].index_select(2, order), state.tensors[1].index_select(2, order)};
+  }
+
+  // q and k rotated.
+  Projected projected(const at::Tensor& x_BTD, const Weights& weights, const at::Tensor& position) const {
     const std::int64_t batch = x_BTD.size(0), tokens = x_BTD.size(1);
-    const at::Tensor position =
-        documents.exist() ? documents.position_BT
-                          : at::arange(past, past + tokens, x_BTD.options().dtype(at::kLong)).unsqueeze(0);
     const auto stream = [&](const std::string& name, std::int64_t heads) {
       at::Tensor y = ops::linear(x_BTD, weights[name + "_proj.weight"]);
       if (has_bias_) y = y + weights[name + "_proj.bias"].to(y.scalar_type());

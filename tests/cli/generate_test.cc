@@ -49,6 +49,18 @@ TEST_F(Generate, DrawsTheSameForTheSameSeed) {
       "efgh\n");
 }
 
+TEST_F(Generate, TellsHowFastItReadsAndWrites) {
+  const auto json = nlohmann::json::parse(
+      generate({"--bench", "--sequences", "3", "--prompt-tokens", "20", "--max-tokens", "2", "--json"}).out);
+  EXPECT_EQ(json["sequences"], 3);
+  EXPECT_EQ(json["prompt_tokens"], 20);
+  EXPECT_NEAR(json["tokens_per_second"].get<double>() * json["step_ms"].get<double>(), 3000, 1);
+  EXPECT_NEAR(json["prompt_tokens_per_second"].get<double>() * json["prompt_ms"].get<double>(), 20000, 1);
+  EXPECT_GT(json["step_bytes"], 0);
+  EXPECT_THAT(generate({"--bench", "--prompt-tokens", "20", "--max-tokens", "2"}).out,
+              AllOf(HasSubstr("prompt of 20 tokens"), HasSubstr("a token of 1 sequence  ")));
+}
+
 TEST_F(Generate, SaysWhatIsWrongWithItsWords) {
   const auto refused = [&](std::vector<std::string> words, const char* message) {
     const Finished run = generate(std::move(words));
@@ -56,6 +68,8 @@ TEST_F(Generate, SaysWhatIsWrongWithItsWords) {
     EXPECT_EQ(run.out, "");
     EXPECT_THAT(run.err, AllOf(StartsWith("mdnlab: "), HasSubstr(message)));
   };
+  refused({"--bench", "--prompt", "ab"}, "--bench reads random tokens; found --prompt");
+  refused({"--prompt", "ab", "--sequences", "2"}, "a word of --bench; found --sequences");
   refused({}, "one of --prompt TEXT and --prompt-file FILE; found neither");
   refused({"--prompt", ""}, "the prompt is empty");
   refused({"--prompt", "\xff"}, "the prompt is not UTF-8; found byte 0");

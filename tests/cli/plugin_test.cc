@@ -26,8 +26,8 @@ TEST(BrokenPlugin, OfAnotherBuildIsRefusedWithBothStamps) {
   EXPECT_EQ(list.code, 3);
   EXPECT_EQ(list.out, "");
   EXPECT_THAT(list.err, AllOf(HasSubstr("another_stamp.so: the plugin was built for another program"),
-                              HasSubstr("found 'mdnlab interface 5, libtorch 1.13.0'"),
-                              HasSubstr("expected 'mdnlab interface 5, libtorch 2.11")));
+                              HasSubstr("found 'mdnlab interface 6, libtorch 1.13.0'"),
+                              HasSubstr("expected 'mdnlab interface 6, libtorch 2.11")));
 }
 
 TEST(BrokenPlugin, WithoutTheSymbolIsNoPlugin) {
@@ -55,8 +55,8 @@ TEST(BrokenPlugin, WhoseFactoryThrowsEndsThePlanBeforeAnythingIsMade) {
                  {.folder = folder.path()});
   EXPECT_EQ(run.code, 3);
   EXPECT_THAT(run.err, AllOf(HasSubstr("rule throwing: the factory broke"),
-                             HasSubstr("throwing.so, built as 'mdnlab interface 5"),
-                             HasSubstr("program 'mdnlab interface 5")));
+                             HasSubstr("throwing.so, built as 'mdnlab interface 6"),
+                             HasSubstr("program 'mdnlab interface 6")));
   EXPECT_FALSE(std::filesystem::exists(folder / "results.db"));
 }
 

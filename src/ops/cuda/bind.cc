@@ -53,5 +53,6 @@ const mdnlab::ops::Fused mdnlab_cuda_operations{.convolution = mdnlab::ops::cuda
                                                 .rotary = mdnlab::ops::cuda::fused_rotary,
                                                 .cross_entropy = mdnlab::ops::cuda::fused_cross_entropy,
                                                 .scaling = mdnlab::ops::cuda::fused_scaling,
+                                                .decoding = mdnlab::ops::cuda::fused_decoding,
                                                 .record = mdnlab::ops::cuda::record};
 }

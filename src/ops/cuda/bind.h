@@ -40,5 +40,6 @@ extern const FusedSwiglu fused_swiglu;
 extern const FusedRotary fused_rotary;
 extern const FusedCrossEntropy fused_cross_entropy;
 extern const FusedScaling fused_scaling;
+extern const FusedDecoding fused_decoding;
 
 }  // namespace mdnlab::ops::cuda

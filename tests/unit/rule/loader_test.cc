@@ -64,7 +64,7 @@ TEST(Loader, AnotherStampIsRefusedWithBoth) {
   const Error error = error_of([] { Plugin plugin(broken("another_stamp")); });
   EXPECT_EQ(error.code(), Code::machine);
   EXPECT_THAT(error.what(), AllOf(HasSubstr("another_stamp.so: the plugin was built for another program"),
-                                  HasSubstr("'mdnlab interface 5, libtorch 1.13.0'"),
+                                  HasSubstr("'mdnlab interface 6, libtorch 1.13.0'"),
                                   HasSubstr("'" MDNLAB_BUILD_STAMP "'")));
 }
 

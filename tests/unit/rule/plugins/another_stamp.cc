@@ -7,4 +7,4 @@ extern "C" struct Head {
 };
 
 extern "C" __attribute__((visibility("default"))) constexpr Head mdnlab_plugin = {
-    5, "mdnlab interface 5, libtorch 1.13.0"};
+    6, "mdnlab interface 6, libtorch 1.13.0"};

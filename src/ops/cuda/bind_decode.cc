@@ -1,0 +1,130 @@
+#include <ATen/ops/empty.h>
+#include <c10/cuda/CUDAGuard.h>
+#include <c10/cuda/CUDAStream.h>
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "ops/cuda/bind.h"
+#include "ops/cuda/decode.h"
+#include "scan/cuda/device.h"
+
+namespace mdnlab::ops::cuda {
+
+namespace {
+
+constexpr std::int64_t kWidest = 8192;  // of a product: eight rows of it are half of a block's shared memory
+
+// Its memory as it is, or a std::logic_error: a copy would not be written in place, nor outlive the call.
+template <class T>
+T* memory(const at::Tensor& x) {
+  if (!x.defined()) return nullptr;
+  const bool fits = x.is_cuda() && x.scalar_type() == c10::CppTypeToScalarType<std::remove_const_t<T>>::value;
+  if (!fits || !x.is_contiguous() || !is_aligned(x))
+    throw std::logic_error("a tensor that decoding does not take");
+  return static_cast<T*>(x.data_ptr());
+}
+
+const __nv_bfloat16* halves(const at::Tensor& x) {
+  return reinterpret_cast<const __nv_bfloat16*>(memory<c10::BFloat16>(x));
+}
+__nv_bfloat16* written_halves(const at::Tensor& x) {
+  return reinterpret_cast<__nv_bfloat16*>(memory<c10::BFloat16>(x));
+}
+
+bool takes(at::Device device, at::ScalarType dtype) {
+  return dtype == at::kBFloat16 && scan::refusal_of_gpu(scan::gpu_properties(device)).empty();
+}
+
+bool takes_taps(std::int64_t taps) { return taps <= kTaps; }
+
+bool takes_product(std::int64_t width) { return width % 32 == 0 && width <= kWidest; }
+
+RowsPart part_of(const ops::RowsPart& from) {
+  RowsPart part{.output = from.output,
+                .N = static_cast<int>(from.weight.size(0)),
+                .weight = halves(from.weight),
+                .up = halves(from.up),
+                .x = halves(from.x),
+                .bias = memory<float>(from.bias),
+                .y = from.y.data_ptr(),
+                .y_stride = from.y.stride(0),
+                .taps = from.taps.defined() ? static_cast<int>(from.taps.size(2)) : 0,
+                .taps_NW = memory<float>(from.taps),
+                .carried_RWN = written_halves(from.carried)};
+  return part;
+}
+
+// With many rows their norm is a kernel of its own: every block would do it again. Nor has a block threads
+// enough for a wider row.
+constexpr std::int64_t kMostNormed = 8, kWidestNormed = 2048;
+
+void product(const RowsNorm& norm, const std::vector<ops::RowsPart>& parts) {
+  const at::Tensor& first = parts.at(0).weight;
+  if (norm.x.defined() && (norm.x.size(0) > kMostNormed || norm.x.size(1) > kWidestNormed)) {
+    const at::Tensor normed = add_rms_norm(norm.x, {}, norm.weight, norm.eps, first.scalar_type()).normed;
+    std::vector<ops::RowsPart> of_it = parts;
+    for (ops::RowsPart& part : of_it) part.x = normed;
+    return product({}, of_it);
+  }
+  const c10::cuda::CUDAGuard guard(first.device());
+  RowsProduct problem{.R = static_cast<int>(parts[0].y.size(0)),
+                      .K = static_cast<int>(first.size(1)),
+                      .parts = static_cast<int>(parts.size()),
+                      .normed_RK = memory<float>(norm.x),
+                      .norm_weight_K = memory<float>(norm.weight),
+                      .eps = static_cast<float>(norm.eps)};
+  if (parts.size() > kMostParts) throw std::logic_error("more weights than a product of decoding takes");
+  std::ranges::transform(parts, problem.part, part_of);
+  scan::check_cuda(rows_product(problem, scan::gpu_properties(first.device()).multiprocessors,
+                                c10::cuda::getCurrentCUDAStream()),
+                   "a product of decoding");
+}
+
+bool takes_mixer(std::int64_t key_width, std::int64_t value_width) {
+  return (key_width == 64 || key_width == 128 || key_width == 256) && value_width % 32 == 0 &&
+         value_width <= 512;
+}
+
+at::Tensor mixer(const ops::MixerStep& step) {
+  const c10::cuda::CUDAGuard guard(step.S.device());
+  const std::int64_t rows = step.S.size(0), values = step.heads * step.S.size(3);
+  const at::Tensor y = at::empty({rows, values}, step.gates_RP.options());
+  MixerStep problem{.R = static_cast<int>(rows),
+                    .H = static_cast<int>(step.heads),
+                    .G = static_cast<int>(step.key_heads),
+                    .K = static_cast<int>(step.key_width),
+                    .V = static_cast<int>(step.S.size(3)),
+                    .q_RGK = memory<float>(step.q_RC),
+                    .k_RGK = memory<float>(step.k_RC),
+                    .v_RHV = memory<float>(step.v_RC),
+                    .D_log_G = memory<float>(step.D_log),
+                    .rule = step.rule,
+                    .gates_RPH = halves(step.gates_RP),
+                    .channels_RHK = halves(step.channels_RC),
+                    .rate_log_H = memory<float>(step.rate_log),
+                    .bias_HK = memory<float>(step.bias),
+                    .has_delta = step.has_delta,
+                    .look_ahead = static_cast<float>(step.look_ahead),
+                    .S_RHKV = memory<float>(step.S),
+                    .M_RHKV = memory<float>(step.M),
+                    .gate_RHV = halves(step.gate_RC),
+                    .gate_is_silu = step.gate_is_silu,
+                    .norm_weight_V = memory<float>(step.norm_weight),
+                    .eps = static_cast<float>(step.eps),
+                    .y_RHV = written_halves(y)};
+  for (std::size_t i = 0; i < kGateParameters; ++i) problem.w_H[i] = memory<float>(step.learned[i]);
+  scan::check_cuda(mixer_step(problem, c10::cuda::getCurrentCUDAStream()), "a layer's step of decoding");
+  return y;
+}
+
+}  // namespace
+
+const FusedDecoding fused_decoding{.takes = takes,
+                                   .takes_taps = takes_taps,
+                                   .takes_product = takes_product,
+                                   .product = product,
+                                   .takes_mixer = takes_mixer,
+                                   .mixer = mixer};
+
+}  // namespace mdnlab::ops::cuda
