@@ -93,7 +93,7 @@ int bench(const Arguments& arguments) {
 
 int run(std::span<const std::string> words) {
   Arguments arguments(
-      {.usage = "mdnlab generate MODEL (--prompt TEXT | --prompt-file FILE | --bench) [options]",
+      {.usage = "mdnlab generate MODEL (--prompt TEXT | --prompt-file FILE | --bench)",
        .about =
            "Goes on from a prompt and prints what the model writes, token by token, until it ends its text "
            "or has written --max-tokens. Without --temperature it takes the likeliest token each time. "

@@ -18,7 +18,10 @@ struct Sampling {
 // The token with the highest logit of each row of (R,vocabulary), the first of equal ones.
 std::vector<std::int64_t> highest_tokens(const at::Tensor& logits_RV);
 
-// A token drawn for one row, logits (vocabulary), by `random`: with temperature 0 none is drawn.
-std::int64_t sample_token(const at::Tensor& logits_V, const Sampling& sampling, Random& random);
+// A token drawn for one row, logits (vocabulary), by `random`: with temperature 0 none is drawn. Drawn from
+// the likeliest on, of equal ones the first, so that the few likeliest, which alone are brought from a GPU,
+// decide nearly always: `few` of them, or all where these do not.
+std::int64_t sample_token(const at::Tensor& logits_V, const Sampling& sampling, Random& random,
+                          std::int64_t few = 256);
 
 }  // namespace mdnlab

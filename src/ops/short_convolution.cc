@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "ops/convolution.h"
+#include "ops/cuda/problem.h"
 #include "ops/fused.h"
 #include "ops/layer.h"
 #include "scan/rehearsal.h"
@@ -69,7 +70,7 @@ Tensors by_kernel(const FusedConvolution& kernel, const at::Tensor& x_BTC, const
 
 // Whether the gradients of views are what backward takes (FusedConvolution::Adjoint).
 bool are_taken(const std::vector<ChannelView>& views) {
-  if (views.size() > 4) return false;
+  if (views.size() > cuda::kAdjoints) return false;
   for (const ChannelView& view : views) {
     const auto meets = [&](const ChannelView& other) {
       return view.first < other.first + c10::multiply_integers(other.sizes) &&

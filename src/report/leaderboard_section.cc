@@ -15,17 +15,19 @@ namespace {
 constexpr const char* how_numbers_are_made =
     "Means over seeds; below them the 95 % interval of a bootstrap over seeds and items, and n, the items of one seed. "
     "A diverged seed counts as 0 where more is better, is left out where less is better, and is listed under Failures. "
-    "Of several learning rates the one of least validation loss stands, here and everywhere below. Attention's "
+    "Of several learning rates the one of least validation loss stands, here and everywhere below. retention "
+    "is RET with the fewest writes in between, retention_over_writes its mean over all numbers of them. Attention's "
     "retention is a ceiling at the state of its cache and is not ranked.";
 
 // What the choices of one sweep can be ranked by.
 std::vector<Composite> composites_of(const std::vector<const Choice*>& choices) {
   std::vector<Composite> composites;
   for (const Choice* choice : choices) {
-    if (const auto setting = retention_setting(*choice)) {
-      composites.push_back(retention_composite(*setting));
-      break;
-    }
+    const std::vector<RetentionSetting> settings = retention_settings(*choice);
+    if (settings.empty()) continue;
+    if (settings.size() > 1) composites.push_back(crossed_retention_composite(settings));
+    composites.push_back(retention_composite(settings[0]));
+    break;
   }
   for (const Composite& composite : headlines()) {
     if (std::ranges::any_of(choices,
@@ -37,7 +39,7 @@ std::vector<Composite> composites_of(const std::vector<const Choice*>& choices) 
 
 // Attention's retention is told as the ceiling, and not ranked.
 bool is_ceiling(std::span<const Composite> composites, const Choice& choice) {
-  return choice.rule == ceiling_rule && !composites.empty() && composites[0].name == "retention";
+  return choice.rule == ceiling_rule && !composites.empty() && composites[0].name.starts_with("retention");
 }
 
 std::optional<double> mean_speed(const Choice& choice) {

@@ -84,15 +84,24 @@ std::vector<RetentionSetting> retention_settings(const Choice& choice) {
 }
 
 Composite retention_composite(const RetentionSetting& setting) {
-  return {.name = "retention",
+  Composite composite = crossed_retention_composite({setting});
+  composite.name = "retention";
+  return composite;
+}
+
+Composite crossed_retention_composite(const std::vector<RetentionSetting>& settings) {
+  return {.name = "retention_over_writes",
           .takes =
-              [setting](const Question& question) {
-                std::optional<Recovered> point = point_of(question);
-                if (point && setting.length == 0) point->length = 0;
-                return point && setting.counts(*point);
+              [settings](const Question& question) {
+                const std::optional<Recovered> point = point_of(question);
+                return point && std::ranges::any_of(settings, [&](const RetentionSetting& setting) {
+                         Recovered asked = *point;
+                         if (setting.length == 0) asked.length = 0;
+                         return setting.counts(asked);
+                       });
               },
-          .part = [values = setting.values](const Question&,
-                                            double bits) { return retained_share(bits, values); }};
+          .part = [values = settings.at(0).values](const Question&,
+                                                   double bits) { return retained_share(bits, values); }};
 }
 
 Composite overwrite_composite() {

@@ -42,6 +42,10 @@ std::vector<RetentionSetting> retention_settings(const Choice& choice);
 // RET under a setting of `choice`: of each seed the mean over lags of max(0, I) / log2 n_v.
 Composite retention_composite(const RetentionSetting& setting);
 
+// The mean over lags and numbers of writes at once, each setting's lags those of its RET: by it rules are
+// ranked, for with the fewest writes nearly all of those that learned retain everything.
+Composite crossed_retention_composite(const std::vector<RetentionSetting>& settings);
+
 // Overwrite fidelity: of each seed the mean over lags of I(new) − I(old), bits.
 Composite overwrite_composite();
 

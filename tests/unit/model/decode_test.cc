@@ -155,5 +155,26 @@ TEST(Sampling, DrawsByTheProbabilitiesAtATemperature) {
   EXPECT_THAT(shares({.temperature = 1, .top_p = 0.01}), ElementsAre(0, 0, 0, DoubleNear(1, 1e-9)));
 }
 
+// A few words of which some are equally likely, where the few likeliest are cut in the middle of them or not.
+TEST(Sampling, TheFewLikeliestDrawWhatAllWould) {
+  const at::Tensor logits = at::tensor({1.0, 0.5, 2.0, 0.5, 1.0, -1.0, 0.5, 1.0, 3.0, -4.0});
+  for (const double top_p : {0.1, 0.6, 0.9, 0.97, 1.0}) {
+    for (const double temperature : {0.3, 1.0, 5.0}) {
+      Random of_all{7};
+      std::vector<std::int64_t> expected;
+      for (int i = 0; i < 300; ++i)
+        expected.push_back(sample_token(logits, {.temperature = temperature, .top_p = top_p}, of_all, 10));
+      for (const std::int64_t few : {1, 2, 4, 5, 7, 9}) {
+        Random random{7};
+        for (int i = 0; i < 300; ++i) {
+          ASSERT_EQ(sample_token(logits, {.temperature = temperature, .top_p = top_p}, random, few),
+                    expected[i])
+              << few << " of 10, top_p " << top_p << ", temperature " << temperature << ", draw " << i;
+        }
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace mdnlab

@@ -176,6 +176,19 @@ TEST_F(ReportOf, TheLearningRateIsChosenOnValidation) {
   EXPECT_THAT(column(leaderboard.figures[0].table, "lr"), ElementsAre("0.001"));
 }
 
+TEST_F(ReportOf, RetentionIsRankedOverTheWritesInBetween) {
+  const std::int64_t fragile = add({.rule = "fragile", .seed = 1}),
+                     robust = add({.rule = "robust", .seed = 1});
+  add_retention(fragile, {4, 4, 4});
+  add_retention(fragile, {2, 0, 0}, 8);
+  add_retention(robust, {4, 4, 3});
+  add_retention(robust, {4, 3, 3}, 8);
+  const Grid grid = section(report(), "leaderboard").figures[0].table;
+  EXPECT_THAT(column(grid, "rule"), ElementsAre("robust", "fragile"));
+  EXPECT_THAT(column(grid, "retention_over_writes"), ElementsAre("0.875", HasSubstr("0.58333")));
+  EXPECT_THAT(column(grid, "retention"), ElementsAre(HasSubstr("0.91"), "1"));
+}
+
 TEST_F(ReportOf, DifferencesAreToTheBestAndCorrected) {
   for (const std::int64_t seed : {1, 2, 3}) {
     const auto shift = 0.1 * static_cast<double>(seed);
