@@ -28,14 +28,15 @@ constexpr int kMostShares = 8;  // of K: blocks of a cluster
 __device__ float rounded(float x) { return __bfloat162float(__float2bfloat16_rn(x)); }
 __device__ float silu(float x) { return x / (1.f + __expf(-x)); }
 
+// Ahead of the wait: what no kernel of this step writes but this one. (Never as .nc: the assembler moves such
+// loads behind the wait, where they would rather not wait for registers.)
 __device__ uint4 fetch_once(const __nv_bfloat16* p) {
   uint4 value;
-  asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
+  asm volatile("ld.global.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
                : "=r"(value.x), "=r"(value.y), "=r"(value.z), "=r"(value.w)
                : "l"(p));
   return value;
 }
-// Ahead of the wait: what no kernel of this step writes but this one.
 __device__ float fetch_early(const float* p) {
   float value;
   asm volatile("ld.global.f32 %0, [%1];" : "=f"(value) : "l"(p));
@@ -94,12 +95,11 @@ struct Rows {
   const int width = min(in.blocks_of_share * kBlock, kRound), x_stride = width + kPad;
   __nv_bfloat16* const s_x;  // [kRows][x_stride]
   float* const s_sums;       // [kShares][kTile][kSumStride]
-  float* const s_scale;      // [kRows]
   uint4 w[kDepth][kIsHalf ? 1 : 2];
 
   static int bytes(int blocks_of_share) {
     const int K = blocks_of_share * kBlock, width = K < kRound ? K : kRound;
-    return kRows * (width + kPad) * 2 + (kShares * kTile * kSumStride + kRows) * 4;
+    return kRows * (width + kPad) * 2 + kShares * kTile * kSumStride * 4;
   }
   static constexpr int kTileRows = kIsPair ? kTile / 2 : kTile;  // of the weight
   __host__ __device__ static constexpr int tiles_of(const RowsPart& part) {
@@ -109,8 +109,19 @@ struct Rows {
   __device__ Rows(const RowsProduct& problem, unsigned char* shared)
       : in(problem),
         s_x(reinterpret_cast<__nv_bfloat16*>(shared)),
-        s_sums(reinterpret_cast<float*>(shared + kRows * x_stride * 2)),
-        s_scale(s_sums + kShares * kTile * kSumStride) {}
+        s_sums(reinterpret_cast<float*>(shared + kRows * x_stride * 2)) {}
+
+  // Zeros: rows of the tile that x does not have, and what is read instead of blocks past K's end, the pad.
+  __device__ void clear_missing_x() {
+    const int eights = x_stride / 8;
+#pragma unroll 1
+    for (int i = rows_of_x * eights + static_cast<int>(threadIdx.x); i < kRows * eights; i += kThreads)
+      reinterpret_cast<uint4*>(s_x)[i] = make_uint4(0, 0, 0, 0);
+#pragma unroll 1
+    for (int i = threadIdx.x; i < rows_of_x * kPad / 8; i += kThreads)
+      reinterpret_cast<uint4*>(s_x + i / (kPad / 8) * x_stride + width)[i % (kPad / 8)] =
+          make_uint4(0, 0, 0, 0);
+  }
 
   __device__ Place place(int tile) const {
     int part = 0;
@@ -119,23 +130,23 @@ struct Rows {
     return {part, tile * kTileRows};
   }
 
-  // Rows past the weight's last are read as the last, and not written. Of swiglu a group has eight rows of
-  // either weight.
+  // Rows past the weight's last are read as the last, and not written; blocks past K's end likewise, and
+  // count nothing. A condition on a load would be a branch of its own for each. Of swiglu a group has eight
+  // rows of either weight.
   __device__ void fetch(const Place& at, int round) {
     const RowsPart& part = in.part[at.part];
     const auto line = [&](const __nv_bfloat16* weight, int n) {
-      return weight + static_cast<std::int64_t>(min(n, part.N - 1)) * in.K + first_block * kBlock + eight;
+      return weight + static_cast<std::int64_t>(min(n, part.N - 1)) * in.K + eight;
     };
     const int n = at.first + group * (kIsPair ? 8 : kOfGroup) + row;
     const __nv_bfloat16* const upper = line(part.weight, n);
     const __nv_bfloat16* const lower = kIsPair ? line(part.up, n) : line(part.weight, n + 8);
 #pragma unroll
     for (int i = 0; i < kDepth; ++i) {
-      const int block = (round * kDepth + i) * kShares + share;
-      const bool is_there = block < blocks;
-      w[i][0] = is_there ? fetch_once(upper + block * kBlock) : make_uint4(0, 0, 0, 0);
-      if constexpr (!kIsHalf)
-        w[i][1] = is_there ? fetch_once(lower + block * kBlock) : make_uint4(0, 0, 0, 0);
+      const int block = first_block + (round * kDepth + i) * kShares + share,
+                k = min(block, in.K / kBlock - 1) * kBlock;
+      w[i][0] = fetch_once(upper + k);
+      if constexpr (!kIsHalf) w[i][1] = fetch_once(lower + k);
     }
   }
 
@@ -237,16 +248,15 @@ struct Rows {
   __device__ void multiply_round(float (&sums)[kColumns][4], int round) const {
 #pragma unroll
     for (int i = 0; i < kDepth; ++i) {
-      const int block = i * kShares + share, k = block * kBlock + eight;
-      if (round * kDepth * kShares + block >= blocks) break;
+      const int block = i * kShares + share;
+      const bool is_there = round * kDepth * kShares + block < blocks;
+      const int k = (is_there ? block * kBlock : width) + eight;
+      const uint4 upper = w[i][0], lower = kIsHalf ? make_uint4(0, 0, 0, 0) : w[i][kIsHalf ? 0 : 1];
 #pragma unroll
       for (int column = 0; column < kColumns; ++column) {
-        const int r = 8 * column + row;
-        uint4 x = make_uint4(0, 0, 0, 0);
-        if (r < rows_of_x) x = *reinterpret_cast<const uint4*>(s_x + r * x_stride + k);
-        const uint4 lower = kIsHalf ? make_uint4(0, 0, 0, 0) : w[i][kIsHalf ? 0 : 1];
-        multiply(sums[column], w[i][0].x, lower.x, w[i][0].y, lower.y, x.x, x.y);
-        multiply(sums[column], w[i][0].z, lower.z, w[i][0].w, lower.w, x.z, x.w);
+        const uint4 x = *reinterpret_cast<const uint4*>(s_x + (8 * column + row) * x_stride + k);
+        multiply(sums[column], upper.x, lower.x, upper.y, lower.y, x.x, x.y);
+        multiply(sums[column], upper.z, lower.z, upper.w, lower.w, x.z, x.w);
       }
     }
   }
@@ -392,6 +402,7 @@ __global__ void __launch_bounds__(Of::kThreads, kHasRounds ? 1 : kBlocks)
     of_weight = of.fetch_of_weight(begun, n);
     of.fetch_carried(begun, n, r, of_both);
   }
+  of.clear_missing_x();
   typename Of::NormWeight norm_weight{};
   if constexpr (Of::kIsAlone) norm_weight = of.fetch_norm();
   wait_for_previous();
