@@ -11,9 +11,12 @@
 --   n           items or tokens that value is a mean over
 --   value
 --   stderr      standard error of value
+--   low         of its 95 % interval over items
+--   high        of the same
 select
   evaluation.id as evaluation, evaluation.run_id, iif(run_id is null, substr(model_digest, 1, 12), null) as model,
-  evaluation.task, metric, length, depth, json_remove(settings_json, '$.seed') as settings, n, value, stderr
+  evaluation.task, metric, length, depth, json_remove(settings_json, '$.seed') as settings, n, value, stderr,
+  low, high
 from evaluation left join run on run.id = evaluation.run_id
 where run.id is null or (evaluation.step = run.step and run.state = 'done')
 order by evaluation.task, metric, length, depth, settings, evaluation.id;

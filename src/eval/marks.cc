@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "statistics/bootstrap.h"
 
 namespace mdnlab {
 
@@ -58,14 +59,31 @@ struct Cell {
 
 using Key = std::tuple<std::string, std::optional<std::int64_t>, std::optional<double>, Cell>;
 
+bool is_share(const std::string& metric) { return metric.starts_with("acc") || metric == "recall"; }
+
+// One item alone says nothing of others.
+void set_interval(Score& score, std::span<const double> parts, std::span<const double> weights, Mean mean) {
+  if (parts.size() < 2 || !std::isfinite(score.value)) return;
+  const bool is_unanimous = is_share(score.metric) && (score.value == 0 || score.value == 1);
+  Interval interval =
+      is_unanimous ? unanimous_interval(score.value, parts.size()) : ratio_interval(parts, weights);
+  if (mean == Mean::exponential) interval = {score.value, std::exp(interval.low), std::exp(interval.high)};
+  if (!std::isfinite(interval.high)) return;
+  score.low = interval.low;
+  score.high = interval.high;
+}
+
 void set_weighted_mean(Score& score, const Group& group) {
+  std::vector<double> sums, weights;
   double sum = 0, weight = 0;
   for (const Part& part : group.parts) {
-    sum += part.sum;
-    weight += part.weight;
+    sum += sums.emplace_back(part.sum);
+    weight += weights.emplace_back(part.weight);
   }
   score.n = std::llround(weight);
   score.value = sum / weight;
+  if (group.mean == Mean::exponential) score.value = std::exp(score.value);
+  set_interval(score, sums, weights, group.mean);
 }
 
 void set_mean_of_items(Score& score, const Group& group) {
@@ -86,6 +104,7 @@ void set_mean_of_items(Score& score, const Group& group) {
   double squares = 0;
   for (const ScoredItem& item : score.items) squares += std::pow(item.value - score.value, 2);
   if (score.n > 1) score.stderr_value = std::sqrt(squares / (n - 1) / n);
+  add_interval(score);
 }
 
 }  // namespace
@@ -158,13 +177,19 @@ std::vector<Score> scores_of(const std::string& task, const std::string& setting
     const bool is_weighted = std::ranges::any_of(group.parts, &Part::is_weighted);
     if (is_weighted || group.mean == Mean::exponential) {
       set_weighted_mean(score, group);
-      if (group.mean == Mean::exponential) score.value = std::exp(score.value);
     } else {
       set_mean_of_items(score, group);
     }
     scores.push_back(std::move(score));
   }
   return scores;
+}
+
+void add_interval(Score& score) {
+  if (score.low || score.items.empty()) return;
+  std::vector<double> values;
+  for (const ScoredItem& item : score.items) values.push_back(item.value);
+  set_interval(score, values, std::vector<double>(values.size(), 1.0), Mean::plain);
 }
 
 }  // namespace mdnlab

@@ -29,8 +29,12 @@ MarkedItem read_marked(std::int64_t index, const std::string& json);
 
 // A score for each metric, length, depth and cell, in this order. `settings_json` is joined with each cell.
 // An item with several values in one score counts with their mean. Plain means of weight 1 have a standard
-// error and keep their items; n is items, or Σ weight where weights differ from 1.
+// error and keep their items; n is items, or Σ weight where weights differ from 1. The interval is a
+// bootstrap's over items, each with its weight; of an exponential, the exponential of the mean's.
 std::vector<Score> scores_of(const std::string& task, const std::string& settings_json,
                              std::span<const MarkedItem> items);
+
+// The interval of a score that has its items and no interval yet: one that an older mdnlab stored.
+void add_interval(Score& score);
 
 }  // namespace mdnlab

@@ -20,8 +20,9 @@ struct ScoredItem {
   std::vector<double> log_probabilities;  // ln p of each choice, or of the text asked for; empty: not kept
 };
 
-// One evaluation result. stderr_value: standard error of `value` over its n items, where it has one.
-// README.md lists the metrics and settings that the report and the queries read.
+// One evaluation result. stderr_value: standard error of `value` over its n items, where it has one; low, high:
+// its 95 % interval over items, both or neither. README.md lists the metrics and settings that the report and
+// the queries read.
 struct Score {
   std::string task;
   std::string metric;                  // accuracy, loss, bits_per_byte, perplexity, …
@@ -30,6 +31,7 @@ struct Score {
   std::int64_t n = 0;                  // items or tokens that the value is a mean over
   double value = 0;
   std::optional<double> stderr_value;
+  std::optional<double> low, high;
   std::string settings_json = "{}";  // everything else that fixes the number: pairs, vocabulary, seed, …
   std::vector<ScoredItem> items;     // those that are kept: all n, or none
 };

@@ -95,7 +95,10 @@ std::optional<std::vector<Score>> evaluate_and_store(Store& store, const Evaluat
   const json around = circumstances(choice, task, dtype, model.device());
   const json settings = asking_settings(choice, *items, around);
   const std::int64_t asking = ensure_asking(store, identity, choice.kind->name, settings.dump());
-  if (auto scores = ended_scores(store, asking)) return scores;
+  if (auto scores = ended_scores(store, asking)) {
+    std::ranges::for_each(*scores, add_interval);
+    return scores;
+  }
 
   Waiting waiting(store, asking);
   const std::vector<std::int64_t> left = unanswered(*items, waiting.items());

@@ -108,6 +108,25 @@ Interval mean_interval(std::span<const Measured> seeds, int draws) {
       draws);
 }
 
+Interval ratio_interval(std::span<const double> parts, std::span<const double> weights, int draws) {
+  // Two that share each draw of items, as seeds do.
+  const Measured both[] = {{.items = {parts.begin(), parts.end()}},
+                           {.items = {weights.begin(), weights.end()}}};
+  const double value =
+      std::accumulate(parts.begin(), parts.end(), 0.0) / std::accumulate(weights.begin(), weights.end(), 0.0);
+  const auto draw = [&](Random& random) {
+    const std::vector<double> means = redraw_items(random, both);
+    return means[0] / means[1];
+  };
+  return bootstrap(value, draw, draws);
+}
+
+Interval unanimous_interval(double value, std::size_t items) {
+  const double least = std::pow(0.025, 1 / static_cast<double>(items));
+  return value == 0 ? Interval{.value = 0, .low = 0, .high = 1 - least}
+                    : Interval{.value = 1, .low = least, .high = 1};
+}
+
 Difference difference(double value, const std::function<double(Random&)>& draw, int draws) {
   int at_most_0 = 0, at_least_0 = 0;
   const auto counted = [&](Random& random) {

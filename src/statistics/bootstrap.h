@@ -42,6 +42,16 @@ Interval bootstrap(double value, const std::function<double(Random&)>& draw, int
 // The mean over seeds; at least one (Code::failed).
 Interval mean_interval(std::span<const Measured> seeds, int draws = usual_draws);
 
+// Σ parts / Σ weights over items of one model, which are drawn with both of theirs: the mean of items that
+// weigh differently, parts being weight times value. Weights above 0, as many as parts, one at least.
+Interval ratio_interval(std::span<const double> parts, std::span<const double> weights,
+                        int draws = usual_draws);
+
+// Of a number from 0 to 1 that was 0, or 1, on each of so many items: draws of them could not differ, so this
+// is the interval of Clopper and Pearson (Biometrika 26, 1934), up to the mean that would give as many alike
+// with a chance of 2.5 %.
+Interval unanimous_interval(double value, std::size_t items);
+
 struct Difference {
   Interval interval;  // of mean(a) − mean(b)
   double p = 1;       // two-sided; the least that `draws` can show is 2/(draws + 1)

@@ -63,7 +63,8 @@ std::optional<std::vector<Score>> ended_scores(Store& store, std::int64_t asking
   std::vector<Score> scores;
   for (const std::int64_t id : nlohmann::json::parse(ids.text(0)).get<std::vector<std::int64_t>>()) {
     Statement row = store.sql().query(
-        "select task, metric, length, depth, n, value, stderr, settings_json from evaluation where id = ?",
+        "select task, metric, length, depth, n, value, stderr, settings_json, low, high from evaluation"
+        " where id = ?",
         id);
     if (!row.step()) return std::nullopt;
     scores.push_back({.task = row.text(0),
@@ -73,7 +74,13 @@ std::optional<std::vector<Score>> ended_scores(Store& store, std::int64_t asking
                       .n = row.integer(4),
                       .value = row.real_or_null(5).value_or(std::nan("")),
                       .stderr_value = row.real_or_null(6),
+                      .low = row.real_or_null(8),
+                      .high = row.real_or_null(9),
                       .settings_json = row.text(7)});
+    if (scores.back().low) continue;
+    Statement item = store.sql().query(
+        "select item, value from evaluation_item where evaluation_id = ? order by item", id);
+    while (item.step()) scores.back().items.push_back({item.integer(0), item.real(1)});
   }
   return scores;
 }

@@ -31,8 +31,8 @@ void add_answered(Store& store, std::int64_t asking, std::span<const AnsweredIte
 void end_asking(Store& store, std::int64_t asking, const EvaluatedModel& model,
                 std::span<const Score> scores);
 
-// The scores of an asking that has ended, without their items; none while it is under way, or where one of
-// them has been replaced since.
+// The scores of an asking that has ended; none while it is under way, or where one of them has been replaced
+// since. Without their items, but for the numbers and values of those that have no interval.
 std::optional<std::vector<Score>> ended_scores(Store& store, std::int64_t asking);
 
 }  // namespace mdnlab

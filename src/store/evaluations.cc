@@ -12,10 +12,10 @@ std::int64_t add_evaluation(Store& store, const EvaluatedModel& model, const Sco
   // Replacing deletes the row of the same question first, and its items with it.
   const std::int64_t id = store.sql().integer(
       "insert or replace into evaluation (run_id, step, model_digest, task, metric, length, depth, n, value, "
-      "stderr,"
-      " settings_json, machine_id, build_id) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) returning id",
+      "stderr, low, high,"
+      " settings_json, machine_id, build_id) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) returning id",
       model.run_id, model.step, model.digest, score.task, score.metric, score.length, score.depth, score.n,
-      score.value, score.stderr_value, settings, model.machine_id, model.build_id);
+      score.value, score.stderr_value, score.low, score.high, settings, model.machine_id, model.build_id);
   const auto kept = [](const std::string& text) { return text.empty() ? std::nullopt : std::optional(text); };
   Statement insert = store.sql().query(
       "insert into evaluation_item (evaluation_id, item, value, prompt_digest, answer, prediction,"

@@ -83,10 +83,10 @@ create temp table evaluation_map as
         and ours.settings_json = theirs.settings_json)
     end;
 
-insert into main.evaluation (id, run_id, step, model_digest, task, metric, length, depth, n, value, stderr,
-    settings_json, created_at, machine_id, build_id)
+insert into main.evaluation (id, run_id, step, model_digest, task, metric, length, depth, n, value, stderr, low,
+    high, settings_json, created_at, machine_id, build_id)
   select evaluation_map.id, evaluation_map.run_id, step, model_digest, task, metric, length, depth, n, value,
-    stderr, settings_json, created_at, machine_map.id, build_map.id
+    stderr, low, high, settings_json, created_at, machine_map.id, build_map.id
   from source.evaluation theirs
   join evaluation_map on evaluation_map.source_id = theirs.id
   left join machine_map on machine_map.source_id = theirs.machine_id

@@ -14,11 +14,9 @@ constexpr std::int64_t application_id = 0x6d646e6c;
 }  // namespace
 
 std::span<const Migration> schema_migrations() {
-  static constexpr Migration steps[] = {{1, embedded::schema_sql},
-                                        {2, embedded::schema_2_sql},
-                                        {3, embedded::schema_3_sql},
-                                        {4, embedded::schema_4_sql},
-                                        {5, embedded::schema_5_sql}};
+  static constexpr Migration steps[] = {{1, embedded::schema_sql},   {2, embedded::schema_2_sql},
+                                        {3, embedded::schema_3_sql}, {4, embedded::schema_4_sql},
+                                        {5, embedded::schema_5_sql}, {6, embedded::schema_6_sql}};
   return steps;
 }
 

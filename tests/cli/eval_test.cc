@@ -11,6 +11,7 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::MatchesRegex;
 using testing::Not;
 using testing::StartsWith;
 
@@ -62,14 +63,29 @@ TEST_F(Eval, PrintsScoresAndStoresThemWithTheirItems) {
 
   const Finished table = eval({"--task", "choice", "--path", "choice.jsonl", "--samples", "20"});
   EXPECT_EQ(table.code, 0) << table.err;
-  EXPECT_THAT(table.out, AllOf(HasSubstr("acc_norm"), HasSubstr("stderr"), HasSubstr(" 20 ")));
+  EXPECT_THAT(
+      table.out,
+      AllOf(
+          HasSubstr("acc_norm"), HasSubstr("  95 % interval  stderr\n"), HasSubstr(" 20 "),
+          MatchesRegex("(.|\n)*acc +20  0[.][0-9]{4}  0[.][0-9]{4} to 0[.][0-9]{4}  0[.][0-9]{4}\n(.|\n)*")));
   for (std::istringstream lines(table.out); !lines.eof();) {
     std::string line;
     std::getline(lines, line);
     EXPECT_LE(line.size(), 80u) << line;
   }
   EXPECT_THAT(eval({"--task", "choice", "--path", "choice.jsonl", "--samples", "20", "--csv"}).out,
-              StartsWith("task,metric,length,depth,settings,n,value,stderr\nchoice,acc,,,,20,"));
+              StartsWith("task,metric,length,depth,settings,n,value,low,high,stderr\nchoice,acc,,,,20,"));
+  const auto json = nlohmann::json::parse(
+      eval({"--task", "choice", "--path", "choice.jsonl", "--samples", "20", "--json"}).out)["scores"];
+  ASSERT_EQ(json.size(), 2u);
+  for (const auto& score : json) {
+    EXPECT_GT(score["stderr"], 0);
+    EXPECT_LT(score["low"], score["value"]);
+    EXPECT_GT(score["high"], score["value"]);
+  }
+  EXPECT_EQ(query("select count(*) as n from evaluation where task = 'choice' and n = 20 and low < value"
+                  " and high > value and stderr > 0")[0]["n"],
+            2);
   const Finished warned = eval({"--task", "contains", "--path", "prompts.jsonl"});
   EXPECT_EQ(warned.code, 0);
   EXPECT_THAT(warned.err, AllOf(HasSubstr("prompts.jsonl:2: this line is no JSON"),
@@ -79,8 +95,8 @@ TEST_F(Eval, PrintsScoresAndStoresThemWithTheirItems) {
 TEST_F(Eval, TellsScoresApartByWhatNoOtherColumnSays) {
   const Finished table = eval({"--task", "text", "--set", "length_factors=1,2"});
   EXPECT_EQ(table.code, 0) << table.err;
-  EXPECT_THAT(table.out,
-              AllOf(HasSubstr("position_from=32 position_to=64"), Not(HasSubstr("length_factor="))));
+  EXPECT_THAT(table.out, AllOf(HasSubstr(" position=32..64 "), HasSubstr("  95 % interval"),
+                               Not(HasSubstr("length_factor="))));
   for (std::istringstream lines(table.out); !lines.eof();) {
     std::string line;
     std::getline(lines, line);

@@ -109,8 +109,8 @@ class Resume : public testing::Test {
     }
     std::string scores() const {
       return rows(
-          "select key, evaluation.task, metric, length, n, value, stderr, settings_json from evaluation "
-          "join run on run.id = run_id order by 1, 2, 3, 4, 8");
+          "select key, evaluation.task, metric, length, n, value, stderr, low, high, settings_json from evaluation "
+          "join run on run.id = run_id order by 1, 2, 3, 4, 10");
     }
     // What a command prints of the database.
     std::string words_of(std::vector<std::string> words) const {

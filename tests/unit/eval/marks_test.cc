@@ -30,6 +30,44 @@ TEST(Marks, PlainMeansKeepItemsAndHaveAStandardError) {
   EXPECT_EQ(scores[0].items[1].prompt_digest, "digest1");
   EXPECT_EQ(scores[0].items[1].answer, "wanted");
   EXPECT_EQ(scores[0].items[1].prediction, "given");
+  // How many of four drawn are right is binomial of ¾: at most 1 with 5.1 %, at most 0 with 0.4 %.
+  EXPECT_EQ(scores[0].low, 0.25);
+  EXPECT_EQ(scores[0].high, 1);
+}
+
+TEST(Marks, WhereItemsSayNothingOfOthersThereIsNoInterval) {
+  const auto one = scores_of("choice", "{}", std::vector{item(0, {{.metric = "acc", .value = 1}})});
+  EXPECT_FALSE(one[0].low || one[0].high || one[0].stderr_value);
+  const auto infinite = scores_of("retention", "{}",
+                                  std::vector{item(0, {{.metric = "information_bits", .value = -INFINITY}}),
+                                              item(1, {{.metric = "information_bits", .value = 1}})});
+  EXPECT_FALSE(infinite[0].low || infinite[0].high);
+}
+
+TEST(Marks, OfAShareThatAllAgreeOnTheIntervalIsExact) {
+  std::vector<MarkedItem> items;
+  for (int i = 0; i < 20; ++i)
+    items.push_back(item(i, {{.metric = "accuracy", .value = 1}, {.metric = "influence"}}));
+  const std::vector<Score> scores = scores_of("needle", "{}", items);
+  EXPECT_NEAR(*scores[0].low, 0.83157, 1e-5);  // R's binom.test(20, 20)
+  EXPECT_EQ(scores[0].high, 1);
+  EXPECT_EQ(scores[1].metric, "influence");
+  EXPECT_EQ(scores[1].low, 0) << "no share: 0 is what it is";
+  EXPECT_EQ(scores[1].high, 0);
+}
+
+TEST(Marks, AnIntervalIsFoundAgainFromTheItems) {
+  std::vector<MarkedItem> items;
+  for (int i = 0; i < 50; ++i)
+    items.push_back(item(i, {{.metric = "accuracy", .value = i % 3 == 0 ? 1.0 : 0.25}}));
+  const Score score = scores_of("mqar", "{}", items)[0];
+  Score stored = score;
+  stored.low = stored.high = std::nullopt;
+  add_interval(stored);
+  EXPECT_EQ(stored.low, score.low);
+  EXPECT_EQ(stored.high, score.high);
+  EXPECT_LT(*score.low, score.value);
+  EXPECT_GT(*score.high, score.value);
 }
 
 TEST(Marks, AScoreMayHaveAPredictionOfItsOwn) {
@@ -54,6 +92,8 @@ TEST(Marks, PerplexitiesAreExponentialsOfWeightedMeans) {
   EXPECT_EQ(scores[0].n, 40);
   EXPECT_FALSE(scores[0].stderr_value);
   EXPECT_TRUE(scores[0].items.empty());
+  EXPECT_NEAR(*scores[0].low, std::exp(1), 1e-12) << "the first item twice, a quarter of the draws";
+  EXPECT_NEAR(*scores[0].high, std::exp(2), 1e-12);
 }
 
 TEST(Marks, LengthsAndCellsAreScoresOfTheirOwnAndOneItemCountsOnce) {

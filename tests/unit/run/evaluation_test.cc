@@ -78,6 +78,15 @@ TEST_F(Evaluations, StoreScoresWithTheirSettingsAndItems) {
   ASSERT_TRUE(again);
   EXPECT_EQ(asked, 0);
   EXPECT_EQ((*again)[1].value, (*scores)[1].value);
+  EXPECT_EQ((*again)[0].low, (*scores)[0].low);
+
+  // Nor where an older version stored scores without an interval, whose items are there.
+  store.sql().script("update evaluation set low = null, high = null");
+  const auto older = evaluate();
+  EXPECT_EQ(asked, 0);
+  ASSERT_TRUE((*scores)[0].low && (*scores)[0].high);
+  EXPECT_EQ((*older)[0].low, (*scores)[0].low);
+  EXPECT_EQ((*older)[0].high, (*scores)[0].high);
 }
 
 TEST_F(Evaluations, GoOnWithWhatIsLeftAndAskNoItemTwice) {

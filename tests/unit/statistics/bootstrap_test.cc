@@ -107,6 +107,47 @@ TEST(Bootstrap, CoversTheTruthAboutAsOftenAsItSays) {
   EXPECT_LT(covered, 0.99 * trials);
 }
 
+TEST(RatioInterval, OfEqualWeightsIsThatOfTheMean) {
+  const std::vector<double> items = every(4, 400), weights(400, 7);
+  std::vector<double> parts = items;
+  for (double& part : parts) part *= 7;
+  const Interval interval = ratio_interval(parts, weights, 20'000);
+  const double half = two_sided_95 * std::sqrt(0.25 * 0.75 / 400);
+  EXPECT_EQ(interval.value, 0.25);
+  EXPECT_NEAR(interval.low, 0.25 - half, 0.003);
+  EXPECT_NEAR(interval.high, 0.25 + half, 0.003);
+}
+
+TEST(RatioInterval, DrawsAnItemWithItsWeight) {
+  // Values of a normal distribution, weights of 1 to 9: the variance of a ratio is Σ w²(x − mean)²/(Σ w)².
+  Random random{11};
+  std::vector<double> parts, weights, values;
+  double sum = 0, weight = 0, squares = 0;
+  for (int i = 0; i < 500; ++i) {
+    values.push_back(3 +
+                     std::sqrt(-2 * std::log(1 - random.uniform())) * std::cos(2 * M_PI * random.uniform()));
+    weights.push_back(1 + i % 9);
+    parts.push_back(values.back() * weights.back());
+    sum += parts.back();
+    weight += weights.back();
+  }
+  for (std::size_t i = 0; i < values.size(); ++i)
+    squares += std::pow(weights[i] * (values[i] - sum / weight), 2);
+  const double half = two_sided_95 * std::sqrt(squares) / weight;
+  const Interval interval = ratio_interval(parts, weights, 20'000);
+  EXPECT_DOUBLE_EQ(interval.value, sum / weight);
+  EXPECT_NEAR(interval.low, sum / weight - half, 0.05 * half);
+  EXPECT_NEAR(interval.high, sum / weight + half, 0.05 * half);
+}
+
+TEST(UnanimousInterval, IsExact) {
+  const Interval none = unanimous_interval(0, 10), all = unanimous_interval(1, 10);
+  EXPECT_EQ(none.low, 0);
+  EXPECT_NEAR(none.high, 0.30850, 1e-5);  // R's binom.test(0, 10)
+  EXPECT_NEAR(all.low, 1 - 0.30850, 1e-5);
+  EXPECT_EQ(all.high, 1);
+}
+
 TEST(PairedDifference, SeesPastTheItems) {
   // Items differ much, models little: b is always 0.1 below a on the same item.
   std::vector<double> a(100), b(100);

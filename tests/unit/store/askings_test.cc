@@ -40,15 +40,24 @@ TEST_F(Askings, KeepEachAnswerOnceUntilTheyEnd) {
   EXPECT_EQ(items[2].marked_json, R"({"v":1})");
   EXPECT_FALSE(ended_scores(store, asking));
 
-  const std::vector<Score> scores{with_items(score_of("needle", "accuracy", 0.5, R"({"a":1})"), {0, 1})};
+  std::vector<Score> scores(2, with_items(score_of("needle", "accuracy", 0.5, R"({"a":1})"), {0, 1}));
+  scores[0].low = 0.25;
+  scores[0].high = 0.75;
+  scores[1].settings_json = R"({"a":2})";  // as a version stored it that knew no interval
   end_asking(store, asking, model, scores);
   EXPECT_TRUE(answered_items(store, asking).empty());
-  EXPECT_EQ(count("evaluation"), 1);
-  EXPECT_EQ(count("evaluation_item"), 2);
+  EXPECT_EQ(count("evaluation"), 2);
+  EXPECT_EQ(count("evaluation_item"), 4);
   const auto ended = ended_scores(store, asking);
   ASSERT_TRUE(ended);
   EXPECT_EQ((*ended)[0].value, 0.5);
   EXPECT_EQ((*ended)[0].settings_json, R"({"a":1})");
+  EXPECT_EQ((*ended)[0].low, 0.25);
+  EXPECT_EQ((*ended)[0].high, 0.75);
+  EXPECT_TRUE((*ended)[0].items.empty());
+  EXPECT_FALSE((*ended)[1].low || (*ended)[1].high);
+  ASSERT_EQ((*ended)[1].items.size(), 2u) << "to work it out from";
+  EXPECT_EQ((*ended)[1].items[1].value, 1);
 
   // A later answer to the same question takes the score's place: the old asking no longer speaks for it.
   add_evaluation(store, model, scores[0]);

@@ -31,8 +31,10 @@ class Merge : public testing::Test {
   std::int64_t fill(Store& store, const std::string& key, RunState state, std::int64_t step, double value) {
     const std::int64_t run = ended_run(store, plan_of(key), state, step);
     add_metrics(store, run, std::vector<Metric>{{step, "train/loss", value}});
-    add_evaluation(store, {.run_id = run, .step = step},
-                   with_items(score_of("text", "loss", value, "{}"), {value, value}));
+    Score score = with_items(score_of("text", "loss", value, "{}"), {value, value});
+    score.low = value - 1;
+    score.high = value + 1;
+    add_evaluation(store, {.run_id = run, .step = step}, score);
     return run;
   }
 

@@ -121,6 +121,7 @@ TEST(Migration, OfVersion1KeepsItemsAndGivesThemWords) {
   EXPECT_EQ(row.integer(0), 7);
   EXPECT_EQ(row.real(1), 0.5);
   for (const int column : {2, 3, 4, 5}) EXPECT_TRUE(row.is_null(column));
+  EXPECT_EQ(store.sql().integer("select count(*) from evaluation where low is null and high is null"), 1);
 }
 
 // As a command does that only reads.
