@@ -1,9 +1,10 @@
 // What decoding does of a layer: one token of each of R sequences, in place, without gradients. Kernels of
-// our CUDA module, which fetch their weights or state before the kernel in front of them is done, so that
-// memory never rests (cuda/decode.h). bf16, on a GPU of compute capability 9.0.
+// our CUDA module, which fetch their weights or state before what is in front of them is done, so that memory
+// never rests (cuda/decode.h). bf16, on a GPU of compute capability 9.0.
 //
-// Between two tokens of a sequence some other operation must run on the stream: these kernels read their
-// state before those in front of them are done.
+// Of few sequences the operations are put off, to be run in a single kernel: before any other operation reads
+// or writes what they do, finish_decoding() runs them. And between two tokens of a sequence some other
+// operation must run on the stream: the state is read before the kernels in front are done.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -33,7 +34,8 @@ struct RowsNorm {
   double eps = 0;
 };
 
-// The shared layer of linear rules from its projections to what o_proj reads (rule/linear_mixer.h).
+// The shared layer of linear rules from its projections to the residual stream (rule/linear_mixer.h):
+// x ← x + o_proj(norm and gate of what the memory says).
 struct MixerStep {
   at::Tensor q_RC, k_RC, v_RC;  // float32, after convolution and silu: G·K, G·K and H·V wide
   at::Tensor D_log;             // (G); undefined: no output correction
@@ -50,6 +52,7 @@ struct MixerStep {
   bool gate_is_silu = false;  // else sigmoid
   at::Tensor norm_weight;     // (V)
   double eps = 0;
+  at::Tensor o_weight, x_RD;  // (D,H·V) bf16; float32
 };
 
 struct FusedDecoding {
@@ -59,10 +62,15 @@ struct FusedDecoding {
   void (*product)(const RowsNorm& norm, const std::vector<RowsPart>& parts);
   // Whether heads are of widths that it takes.
   bool (*takes_mixer)(std::int64_t key_width, std::int64_t value_width);
-  at::Tensor (*mixer)(const MixerStep& step);  // → (R,H·V) bf16
+  void (*mixer)(const MixerStep& step);
+  void (*begin)();   // a token: what one that failed has put off is dropped
+  void (*finish)();  // finish_decoding()
 };
 
 // Where decoding in `dtype` on this device is by our kernels; else null.
 const FusedDecoding* fused_decoding(at::Device device, at::ScalarType dtype);
+
+// Runs what was put off on this device, by this thread, if anything.
+void finish_decoding(at::Device device);
 
 }  // namespace mdnlab::ops

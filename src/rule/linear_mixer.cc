@@ -149,6 +149,7 @@ class LinearMixer final : public Rule {
     const std::optional<GateFormula> formula = rule_->formula(weights);
     if (!kernels || !formula || !kernels->takes_taps(taps_) || formula->keeps_largest_alpha() ||
         !kernels->takes_mixer(key_width_, value_width_) || !kernels->takes_product(shape_.hidden_size) ||
+        !kernels->takes_product(heads_ * value_width_) ||
         weights["o_proj.weight"].scalar_type() != norm.dtype)
       return Rule::step(x_RD, norm, weights, state);
 
@@ -196,7 +197,9 @@ class LinearMixer final : public Rule {
         .M = needs_.has_momentum ? state.tensors[1] : at::Tensor(),
         .gate_is_silu = needs_.shell.output_gate == OutputGate::silu,
         .norm_weight = weights["o_norm.weight"],
-        .eps = shape_.norm_eps};
+        .eps = shape_.norm_eps,
+        .o_weight = weights["o_proj.weight"],
+        .x_RD = x_RD};
     for (std::size_t i = 0; i < needs_.gates.size(); ++i) {
       parts.push_back({.output = RowsOutput::store,
                        .weight = weights[needs_.gates[i] + "_proj.weight"],
@@ -212,9 +215,7 @@ class LinearMixer final : public Rule {
     }
     kernels->product({x_RD, norm.weight, norm.eps}, parts);
     if (!behind.empty()) kernels->product({}, behind);
-    const at::Tensor o = kernels->mixer(mixer);
-    kernels->product({},
-                     {{.output = RowsOutput::add, .weight = weights["o_proj.weight"], .y = x_RD, .x = o}});
+    kernels->mixer(mixer);
     ++state.position;
   }
 

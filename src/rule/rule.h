@@ -108,12 +108,13 @@ class Rule {
 
   // Decoding, one token of each of R sequences, without gradients: x ← x + forward(norm(x)) in place, with
   // x (R,D) the residual stream, and the state, which decoding_state() gave, goes on. Its tensors stay where
-  // they are, for a recording (ops/recording.h) plays on them; on the CPU others may come in their place.
+  // they are, for a recording (ops/recording.h) plays on them; on the CPU others may come in their place. A
+  // step by operations other than those of ops/decode.h begins with finish_decoding().
   virtual void step(const at::Tensor& x_RD, const StreamNorm& norm, const Weights& weights,
                     LayerState& state) const;
 
-  // A copy of a state that forward() or step() left, with room for `tokens` more, as step() wants it; forward()
-  // takes it too.
+  // A copy of a state that forward() or step() left, with room for `tokens` more, as step() wants it;
+  // forward() takes it too.
   virtual LayerState decoding_state(const LayerState& state, std::int64_t tokens) const;
 
   // What the rule tells the scan about these inputs, as `forward` would from nothing: for reports on gates.

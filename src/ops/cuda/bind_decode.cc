@@ -13,7 +13,8 @@ namespace mdnlab::ops::cuda {
 
 namespace {
 
-constexpr std::int64_t kWidest = 8192;  // of a product: eight rows of it are half of a block's shared memory
+constexpr std::int64_t kWidest =
+    8192;  // of a product: eight rows of it are half of a multiprocessor's memory
 
 // Its memory as it is, or a std::logic_error: a copy would not be written in place, nor outlive the call.
 template <class T>
@@ -41,44 +42,81 @@ bool takes_taps(std::int64_t taps) { return taps <= kTaps; }
 bool takes_product(std::int64_t width) { return width % 32 == 0 && width <= kWidest; }
 
 RowsPart part_of(const ops::RowsPart& from) {
-  RowsPart part{.output = from.output,
-                .N = static_cast<int>(from.weight.size(0)),
-                .weight = halves(from.weight),
-                .up = halves(from.up),
-                .x = halves(from.x),
-                .bias = memory<float>(from.bias),
-                .y = from.y.data_ptr(),
-                .y_stride = from.y.stride(0),
-                .taps = from.taps.defined() ? static_cast<int>(from.taps.size(2)) : 0,
-                .taps_NW = memory<float>(from.taps),
-                .carried_RWN = written_halves(from.carried)};
-  return part;
+  return {.output = from.output,
+          .N = static_cast<int>(from.weight.size(0)),
+          .weight = halves(from.weight),
+          .up = halves(from.up),
+          .x = halves(from.x),
+          .bias = memory<float>(from.bias),
+          .y = from.y.data_ptr(),
+          .y_stride = from.y.stride(0),
+          .taps = from.taps.defined() ? static_cast<int>(from.taps.size(2)) : 0,
+          .taps_NW = memory<float>(from.taps),
+          .carried_RWN = written_halves(from.carried)};
 }
 
-// With many rows their norm is a kernel of its own: every block would do it again. Nor has a block threads
-// enough for a wider row.
-constexpr std::int64_t kMostNormed = 8, kWidestNormed = 2048;
-
-void product(const RowsNorm& norm, const std::vector<ops::RowsPart>& parts) {
-  const at::Tensor& first = parts.at(0).weight;
-  if (norm.x.defined() && (norm.x.size(0) > kMostNormed || norm.x.size(1) > kWidestNormed)) {
-    const at::Tensor normed = add_rms_norm(norm.x, {}, norm.weight, norm.eps, first.scalar_type()).normed;
-    std::vector<ops::RowsPart> of_it = parts;
-    for (ops::RowsPart& part : of_it) part.x = normed;
-    return product({}, of_it);
-  }
-  const c10::cuda::CUDAGuard guard(first.device());
-  RowsProduct problem{.R = static_cast<int>(parts[0].y.size(0)),
-                      .K = static_cast<int>(first.size(1)),
-                      .parts = static_cast<int>(parts.size()),
-                      .normed_RK = memory<float>(norm.x),
-                      .norm_weight_K = memory<float>(norm.weight),
-                      .eps = static_cast<float>(norm.eps)};
+RowsProduct product_of(const std::vector<ops::RowsPart>& parts) {
   if (parts.size() > kMostParts) throw std::logic_error("more weights than a product of decoding takes");
+  RowsProduct problem{.R = static_cast<int>(parts[0].y.size(0)),
+                      .K = static_cast<int>(parts[0].weight.size(1)),
+                      .parts = static_cast<int>(parts.size())};
   std::ranges::transform(parts, problem.part, part_of);
-  scan::check_cuda(rows_product(problem, scan::gpu_properties(first.device()).multiprocessors,
+  return problem;
+}
+
+// What this thread has put off.
+struct Pending {
+  at::Device device = at::kCPU;
+  Program program{};
+
+  void run() {
+    if (program.count == 0) return;
+    const c10::cuda::CUDAGuard guard(device);
+    const cudaError_t done =
+        run_program(program, scan::gpu_properties(device).multiprocessors, c10::cuda::getCurrentCUDAStream());
+    program.clear();
+    scan::check_cuda(done, "a token of decoding");
+  }
+
+  template <class Problem>
+  void add(const at::Tensor& at, const Problem& problem) {
+    if (program.count > 0 && at.device() != device) run();
+    device = at.device();
+    if (program.add(problem)) return;
+    run();
+    if (!program.add(problem)) throw std::logic_error("an operation of decoding without room");
+  }
+};
+thread_local Pending pending;
+
+void begin() { pending.program.clear(); }
+void finish() { pending.run(); }
+
+void run_product(const RowsProduct& problem, const at::Tensor& weight) {
+  if (problem.R <= kMostOfProgram) return pending.add(weight, problem);
+  finish();
+  const c10::cuda::CUDAGuard guard(weight.device());
+  scan::check_cuda(rows_product(problem, scan::gpu_properties(weight.device()).multiprocessors,
                                 c10::cuda::getCurrentCUDAStream()),
                    "a product of decoding");
+}
+
+void product(const ops::RowsNorm& norm, const std::vector<ops::RowsPart>& parts) {
+  const at::Tensor& weight = parts.at(0).weight;
+  // With many rows the norm is a kernel of its own: every block would do it again.
+  if (norm.x.defined() && norm.x.size(0) > kMostOfProgram) {
+    finish();
+    const at::Tensor normed = add_rms_norm(norm.x, {}, norm.weight, norm.eps, weight.scalar_type()).normed;
+    std::vector<ops::RowsPart> of_it = parts;
+    for (ops::RowsPart& part : of_it) part.x = normed;
+    return run_product(product_of(of_it), weight);
+  }
+  RowsProduct problem = product_of(parts);
+  problem.norm = {.x_RK = memory<float>(norm.x),
+                  .weight = memory<float>(norm.weight),
+                  .width = problem.K,
+                  .eps = static_cast<float>(norm.eps)};
+  run_product(problem, weight);
 }
 
 bool takes_mixer(std::int64_t key_width, std::int64_t value_width) {
@@ -86,10 +124,10 @@ bool takes_mixer(std::int64_t key_width, std::int64_t value_width) {
          value_width <= 512;
 }
 
-at::Tensor mixer(const ops::MixerStep& step) {
-  const c10::cuda::CUDAGuard guard(step.S.device());
+void mixer(const ops::MixerStep& step) {
   const std::int64_t rows = step.S.size(0), values = step.heads * step.S.size(3);
-  const at::Tensor y = at::empty({rows, values}, step.gates_RP.options());
+  const bool is_of_program = rows <= kMostOfProgram;
+  const at::Tensor y = at::empty({rows, values}, is_of_program ? step.S.options() : step.gates_RP.options());
   MixerStep problem{.R = static_cast<int>(rows),
                     .H = static_cast<int>(step.heads),
                     .G = static_cast<int>(step.key_heads),
@@ -111,11 +149,27 @@ at::Tensor mixer(const ops::MixerStep& step) {
                     .gate_RHV = halves(step.gate_RC),
                     .gate_is_silu = step.gate_is_silu,
                     .norm_weight_V = memory<float>(step.norm_weight),
-                    .eps = static_cast<float>(step.eps),
-                    .y_RHV = written_halves(y)};
+                    .eps = static_cast<float>(step.eps)};
   for (std::size_t i = 0; i < kGateParameters; ++i) problem.w_H[i] = memory<float>(step.learned[i]);
-  scan::check_cuda(mixer_step(problem, c10::cuda::getCurrentCUDAStream()), "a layer's step of decoding");
-  return y;
+  RowsProduct out = product_of({{.output = RowsOutput::add, .weight = step.o_weight, .y = step.x_RD}});
+  if (is_of_program) {
+    problem.o_RHV = memory<float>(y);
+    pending.add(step.S, problem);
+    out.norm = {.x_RK = problem.o_RHV,
+                .weight = problem.norm_weight_V,
+                .width = problem.V,
+                .eps = problem.eps,
+                .is_of_heads = true,
+                .gate_RK = problem.gate_RHV,
+                .gate_is_silu = problem.gate_is_silu};
+  } else {
+    finish();
+    const c10::cuda::CUDAGuard guard(step.S.device());
+    problem.y_RHV = written_halves(y);
+    scan::check_cuda(mixer_step(problem, c10::cuda::getCurrentCUDAStream()), "a layer's step of decoding");
+    out.part[0].x = problem.y_RHV;
+  }
+  run_product(out, step.o_weight);
 }
 
 }  // namespace
@@ -125,6 +179,8 @@ const FusedDecoding fused_decoding{.takes = takes,
                                    .takes_product = takes_product,
                                    .product = product,
                                    .takes_mixer = takes_mixer,
-                                   .mixer = mixer};
+                                   .mixer = mixer,
+                                   .begin = begin,
+                                   .finish = finish};
 
 }  // namespace mdnlab::ops::cuda

@@ -21,6 +21,7 @@ inline constexpr int kMostParts = 8;
 struct RowsPart {
   RowsOutput output;
   int N;                        // rows of the weight
+  int first;                    // of its eights of rows among those of all parts; the launch fills it in
   const __nv_bfloat16* weight;  // (N,K)
   const __nv_bfloat16* up;      // (N,K), of swiglu
   const __nv_bfloat16* x;       // (R,K); null: what the product's norm gives
@@ -32,16 +33,25 @@ struct RowsPart {
   __nv_bfloat16* carried_RWN;   // taps − 1 inputs, which move up by one
 };
 
-struct RowsProduct {
-  int R, K, parts;                     // K a multiple of 32
-  int tiles, shares, blocks_of_share;  // rows_product() fills them in
-  RowsPart part[kMostParts];
-  // x̂ = x·r·weight with r = (mean(x²) + eps)^−½, for parts without an x of their own.
-  const float* normed_RK;
-  const float* norm_weight_K;
+// x̂ = x·r·weight with r = (mean(x²) + eps)^−½ over each `width` numbers of a row.
+struct RowsNorm {
+  const float* x_RK;  // null: no norm
+  const float* weight;
+  int width;  // K, or V of the heads of a step, whose x is rounded to bf16 and may be gated
   float eps;
+  bool is_of_heads;
+  const __nv_bfloat16* gate_RK;  // null: none
+  bool gate_is_silu;             // else sigmoid
 };
 
+struct RowsProduct {
+  int R, K, parts;                             // K a multiple of 32
+  int eights, tiles, shares, blocks_of_share;  // the launch fills them in
+  RowsNorm norm;                               // of parts without an x of their own
+  RowsPart part[kMostParts];
+};
+
+// Without a norm.
 cudaError_t rows_product(const RowsProduct& problem, int multiprocessors, cudaStream_t stream);
 
 // One token of the shared layer of linear rules, from its projections to what o_proj reads: query_key() of
@@ -65,9 +75,38 @@ struct MixerStep {
   bool gate_is_silu;              // else sigmoid
   const float* norm_weight_V;
   float eps;
-  __nv_bfloat16* y_RHV;
+  __nv_bfloat16* y_RHV;  // of mixer_step()
+  float* o_RHV;          // of a program, whose next product has norm and gate in front
 };
 
 cudaError_t mixer_step(const MixerStep& problem, cudaStream_t stream);
+
+// Products and steps of at most kMostOfProgram sequences, one after the other in a single kernel.
+inline constexpr int kMostOfProgram = 8;
+
+struct alignas(16) Operation {
+  int is_step;
+  alignas(16) unsigned char bytes[sizeof(MixerStep) > sizeof(RowsProduct) ? sizeof(MixerStep)
+                                                                          : sizeof(RowsProduct)];
+};
+
+inline constexpr int kMostOperations = 160, kProgramBytes = 32 * 1024 - 512;  // a kernel takes 32,764 bytes
+
+// bytes + 16·at[i] is the i-th.
+struct Program {
+  int count, end, widest;  // end likewise; the widest K
+  unsigned short at[kMostOperations];
+  alignas(16) unsigned char bytes[kProgramBytes];
+
+  // False: no room, or two steps in a row; another program takes it.
+  bool add(const MixerStep& step);
+  bool add(const RowsProduct& product);
+  void clear() { count = end = widest = 0; }
+
+ private:
+  bool add(int is_step, const void* problem, int size);
+};
+
+cudaError_t run_program(const Program& program, int multiprocessors, cudaStream_t stream);
 
 }  // namespace mdnlab::ops::cuda

@@ -1,82 +1,18 @@
-// One token of a linear rule's layer. It moves 16 bytes of state for each 10 to 20 operations, so all that
-// counts is to read and write the state once, with many loads in flight: a block has all K rows of 32 columns
-// of a head's S and M in registers, asked for before it waits for what the projections give. The blocks of a
-// head are a cluster, which adds up what the norm of its output needs.
-#include <cooperative_groups.h>
-
-#include "ops/cuda/decode.h"
-#include "ops/cuda/early.cuh"
-#include "ops/cuda/quick.cuh"
+// One token of a linear rule's layer, for more sequences than a program takes (token.cu). It moves 16 bytes
+// of state for each 10 to 20 operations, so all that counts is to read and write the state once, with many
+// loads in flight: a block has all K rows of 32 columns of a head's S and M in registers, asked for before it
+// waits for what the projections give. The blocks of a head are a cluster, which adds up what the norm of its
+// output needs.
+#include "ops/cuda/mixer.cuh"
 
 namespace mdnlab::ops::cuda {
 
 namespace {
 
-namespace cg = cooperative_groups;
-
 constexpr int kThreads = 256, kWarps = kThreads / 32;
 constexpr int kColumns = 32, kLanes = kColumns / 4;  // four columns a thread
 constexpr int kGroups = kThreads / kLanes;           // rows c, c + kGroups, … are of one thread
 constexpr int kMostBlocks = 16;                      // of a head
-
-using Number = Quick;
-
-__device__ float rounded(float x) { return __bfloat162float(__float2bfloat16_rn(x)); }
-__device__ float4 operator*(float s, const float4& x) { return {s * x.x, s * x.y, s * x.z, s * x.w}; }
-__device__ void add_to(float4& sum, float s, const float4& x) {
-  sum.x += s * x.x, sum.y += s * x.y, sum.z += s * x.z, sum.w += s * x.w;
-}
-__device__ unsigned shared_address(const void* p) {
-  return static_cast<unsigned>(__cvta_generic_to_shared(p));
-}
-
-// Squares go from block to block by stores that count themselves at their goal. A barrier of the cluster
-// would also wait until the state is written.
-__device__ void begin_squares(unsigned long long* came) {
-  asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(shared_address(came)) : "memory");
-}
-__device__ void expect_squares(unsigned long long* came, int blocks) {
-  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(came)),
-               "r"(4 * blocks)
-               : "memory");
-}
-__device__ void send_square(float* slot, unsigned long long* came, int block, float square) {
-  asm volatile(
-      "{\n"
-      ".reg .b32 slot, came;\n"
-      "mapa.shared::cluster.u32 slot, %0, %2;\n"
-      "mapa.shared::cluster.u32 came, %1, %2;\n"
-      "st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.b32 [slot], %3, [came];\n"
-      "}" ::"r"(shared_address(slot)),
-      "r"(shared_address(came)), "r"(block), "r"(__float_as_uint(square))
-      : "memory");
-}
-__device__ void wait_for_squares(unsigned long long* came, unsigned phase) {
-  asm volatile(
-      "{\n"
-      ".reg .pred done;\n"
-      "again:\n"
-      "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 done, [%0], %1;\n"
-      "@!done bra again;\n"
-      "}" ::"r"(shared_address(came)),
-      "r"(phase)
-      : "memory");
-}
-
-// Every thread loads what it stores, and nobody else does.
-__device__ float fetch(const float* p) {
-  float x;
-  asm volatile("ld.global.f32 %0, [%1];" : "=f"(x) : "l"(p));
-  return x;
-}
-__device__ float4 fetch4(const float* p) {
-  float4 x;
-  asm volatile("ld.global.L1::no_allocate.v4.f32 {%0, %1, %2, %3}, [%4];"
-               : "=f"(x.x), "=f"(x.y), "=f"(x.z), "=f"(x.w)
-               : "l"(p));
-  return x;
-}
-__device__ void put(float* p, const float4& x) { *reinterpret_cast<float4*>(p) = x; }
 
 struct Shared {
   float q[256], k[256], alpha[256], mu[256];  // by row; alpha and mu of channel-wise decay
@@ -105,32 +41,6 @@ __device__ void sum_rows(float4& part, Shared& shared) {
     add_to(part, 1, *reinterpret_cast<const float4*>(&shared.sums[kWhich][warp][column]));
 }
 
-// By one thread: the gates of the head, from what is learned of it.
-__device__ void read_gates(const MixerStep& in, const float* learned, int r, int h, float* gates) {
-  Number x[kProjections], w[kGateParameters], made[kGates];
-#pragma unroll
-  for (int i = 0; i < kGateParameters; ++i) w[i] = Number(learned[i]);
-  int used = 0;
-#pragma unroll
-  for (int i = 0; i < kProjections; ++i) used += in.rule.uses(static_cast<GateProjection>(i));
-  int next = 0;
-#pragma unroll
-  for (int i = 0; i < kProjections; ++i) {
-    if (in.rule.uses(static_cast<GateProjection>(i)))
-      x[i] = Number(__bfloat162float(in.gates_RPH[(r * used + next++) * in.H + h]));
-  }
-  made[kLogAlpha] = made[kLogMu] = Number(0.f);
-  made[kBeta] = made[kEta] = made[kEraseShare] = Number(1.f);
-  gates_of<Number>(in.rule, x, w, nullptr, made);
-#pragma unroll
-  for (int i = 0; i < kGates; ++i) gates[i] = made[i].value;
-}
-
-__device__ float activated(bool is_silu, float z) {
-  const float sigmoid = 1.f / (1.f + __expf(-z));
-  return is_silu ? z * sigmoid : sigmoid;
-}
-
 // kRows of each thread: K = kGroups·kRows. A block takes sequence after sequence, and asks for the next one's
 // state as soon as it has written this one's.
 template <int kRows, bool kMomentum>
@@ -139,12 +49,11 @@ __global__ void __launch_bounds__(kThreads, kRows*(kMomentum ? 2 : 1) <= 4     ?
                                                                                : 2)
     mixer_kernel(const __grid_constant__ MixerStep in) {
   constexpr int K = kGroups * kRows;
-  const cg::cluster_group head_blocks = cg::this_cluster();
-  __shared__ Shared shared;
+  Shared& shared = *reinterpret_cast<Shared*>(shared_memory());
   let_next_start();
   if (threadIdx.x < 2) begin_squares(&shared.came[threadIdx.x]);
-  asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
-  head_blocks.barrier_arrive();  // before any load: it waits for those in front of it
+  show_squares();
+  arrive_in_cluster();  // before any load: it waits for those in front of it
 
   const int h = blockIdx.y, key_head = h / (in.H / in.G), row = threadIdx.x / kLanes,
             column = blockIdx.x * kColumns + threadIdx.x % kLanes * 4, step_V = kGroups * in.V;
@@ -158,21 +67,22 @@ __global__ void __launch_bounds__(kThreads, kRows*(kMomentum ? 2 : 1) <= 4     ?
     const long long at = state_of(r);
 #pragma unroll
     for (int i = 0; i < kRows; ++i) {
-      S[i] = fetch4(in.S_RHKV + at + i * step_V);
-      if constexpr (kMomentum) M[i] = fetch4(in.M_RHKV + at + i * step_V);
+      S[i] = fetch_early4(in.S_RHKV + at + i * step_V);
+      if constexpr (kMomentum) M[i] = fetch_early4(in.M_RHKV + at + i * step_V);
     }
   };
   fetch_state(blockIdx.z);
-  if (threadIdx.x < kLanes) put(shared.norm_weight + threadIdx.x * 4, fetch4(in.norm_weight_V + column));
+  if (threadIdx.x < kLanes)
+    put(shared.norm_weight + threadIdx.x * 4, fetch_early4(in.norm_weight_V + column));
   const bool makes_gates = threadIdx.x == kThreads - 1, has_row = threadIdx.x < K;
   if (threadIdx.x >= kThreads - kGateParameters) {
     const int i = threadIdx.x - (kThreads - kGateParameters);
-    shared.learned[i] = in.w_H[i] ? fetch(in.w_H[i] + h) : 0.f;
+    shared.learned[i] = in.w_H[i] ? fetch_early(in.w_H[i] + h) : 0.f;
   }
-  const float correction = in.D_log_G ? expf(fetch(in.D_log_G + key_head)) : 0.f;
-  const float rate_log = in.channels_RHK ? fetch(in.rate_log_H + h) : 0.f,
-              channel_bias = in.channels_RHK && has_row ? fetch(in.bias_HK + h * K + threadIdx.x) : 0.f;
-  head_blocks.barrier_wait();  // the other blocks' shared memory is there
+  const float correction = in.D_log_G ? expf(fetch_early(in.D_log_G + key_head)) : 0.f;
+  const float rate_log = in.channels_RHK ? fetch_early(in.rate_log_H + h) : 0.f,
+              channel_bias = in.channels_RHK && has_row ? fetch_early(in.bias_HK + h * K + threadIdx.x) : 0.f;
+  wait_for_cluster();  // the other blocks' shared memory is there
   __syncthreads();
   wait_for_previous();
 
@@ -209,7 +119,7 @@ __global__ void __launch_bounds__(kThreads, kRows*(kMomentum ? 2 : 1) <= 4     ?
       shared.q[threadIdx.x] = rounded(q * rsqrtf(sums[0] + 1e-6f) * rsqrtf(static_cast<float>(K)));
       shared.k[threadIdx.x] = rounded(k * rsqrtf(sums[1] + 1e-6f));
       if (in.channels_RHK) {
-        const Number log_alpha = decay_log_gate(Number(of_channel), Number(rate_log), Number(channel_bias));
+        const Quick log_alpha = decay_log_gate(Quick(of_channel), Quick(rate_log), Quick(channel_bias));
         shared.alpha[threadIdx.x] = expf(log_alpha.value + shared.gates[kLogAlpha]);
         shared.mu[threadIdx.x] = shared.alpha[threadIdx.x] * expf(shared.gates[kLogMu]);
       }
@@ -284,13 +194,13 @@ cudaError_t launch(const MixerStep& in, cudaStream_t stream) {
   const auto kernel = in.M_RHKV ? mixer_kernel<kRows, true> : mixer_kernel<kRows, false>;
   const int blocks = in.V / kColumns;
   int heads_at_once = 0;
-  const cudaError_t asked = clusters_at_once(&heads_at_once, kernel, kThreads, blocks);
+  const cudaError_t asked = clusters_at_once(&heads_at_once, kernel, kThreads, sizeof(Shared), blocks);
   if (asked != cudaSuccess) return asked;
   // As many sequences side by side as there is room for, each block as many as the others.
   const int room = heads_at_once > in.H ? heads_at_once / in.H : 1, turns = (in.R + room - 1) / room,
             beside = (in.R + turns - 1) / turns;
   const dim3 grid(static_cast<unsigned>(blocks), static_cast<unsigned>(in.H), static_cast<unsigned>(beside));
-  return launch_early(kernel, in, grid, kThreads, 0, blocks, stream);
+  return launch_early(kernel, in, grid, kThreads, sizeof(Shared), blocks, stream);
 }
 
 }  // namespace
