@@ -2,9 +2,9 @@
 // multiprocessor. Between two operations all blocks meet. Launches in a row cost more than that: a kernel's
 // end, the next one's start, its arguments and its code.
 //
-// A block asks for the weights or the state of the operation behind as soon as it has used those of the one
-// at hand, and has those of the operation behind that brought into the cache: memory does not rest while
-// blocks meet.
+// When a block has arrived it asks for its weights or its state of the operation behind, whose weights it has
+// had brought into the cache an operation earlier, and waits for the others then: memory does not rest while
+// blocks meet. Not before it has arrived: an arrival waits for all that its block has asked for.
 #include <cstring>
 
 #include "ops/cuda/token_step.cuh"
@@ -13,7 +13,8 @@ namespace mdnlab::ops::cuda {
 
 namespace {
 
-constexpr int kOperationsAhead = 6;  // in shared memory: the one at hand, and what is fetched for
+constexpr int kKept =
+    7;  // operations in shared memory: the one behind, the one at hand, and what is fetched for
 constexpr int kPieces = sizeof(Operation) / 16;
 static_assert(sizeof(Operation) % 16 == 0 && kPieces <= kProgramThreads);
 
@@ -41,7 +42,7 @@ class Meeting {
 };
 
 struct alignas(16) Shared {
-  Operation operations[kOperationsAhead];
+  Operation operations[kKept];
   ProductShared product;
   StepShared step;
 };
@@ -61,13 +62,12 @@ __global__ void __launch_bounds__(kProgramThreads, 1)
     program_kernel(const __grid_constant__ Program program) {
   Shared& shared = *reinterpret_cast<Shared*>(shared_memory());
   __nv_bfloat16* const s_x = reinterpret_cast<__nv_bfloat16*>(shared_memory() + sizeof(Shared));
-  const auto operation = [&](int i) -> Operation& { return shared.operations[i % kOperationsAhead]; };
+  const auto operation = [&](int i) -> Operation& { return shared.operations[i % kKept]; };
   const auto put_piece = [&](int i, const uint4& piece) {
     reinterpret_cast<uint4*>(&operation(i))[threadIdx.x] = piece;
   };
   const bool has_piece = threadIdx.x < kPieces;
-  for (int i = 0; i < kOperationsAhead - 1 && has_piece && i < program.count; ++i)
-    put_piece(i, piece_of(program, i));
+  for (int i = 0; i < kKept - 2 && has_piece && i < program.count; ++i) put_piece(i, piece_of(program, i));
   Meeting meeting;
   __syncthreads();
 
@@ -80,12 +80,16 @@ __global__ void __launch_bounds__(kProgramThreads, 1)
   // The operation in front of the first is none, behind which the first is fetched.
 #pragma unroll 1
   for (int i = -1; i < program.count; ++i) {
-    uint4 piece;
-    const int ahead = i + kOperationsAhead;
-    if (has_piece && ahead < program.count) piece = piece_of(program, ahead);
     if (i > 0) meeting.wait();
+    const auto end_operation = [&] {
+      __syncthreads();
+      if (i >= 0 && i + 1 < program.count) meeting.arrive();
+    };
     if (i >= 0 && is_step(i)) {
-      run_step(step_of(operation(i)), shared.step, state);
+      const MixerStep& step = step_of(operation(i));
+      const int last = run_step(step, shared.step, state);
+      end_operation();
+      if (last >= 0) put_state(step, last, state);
     } else {
       const RowsProduct& in = product_of(operation(i < 0 ? 0 : i));
       const Eights mine = i < 0 ? Eights{0, 0} : eights_of_block(in);
@@ -95,12 +99,15 @@ __global__ void __launch_bounds__(kProgramThreads, 1)
       do {
         const int first = fetched.first, count = fetched.count;
         const OutputPlace at = fetched.at;
-        const __nv_bfloat16* const x = fetched.x;
         Beside beside = fetched.beside;
         Sums sums = {};
         const bool has_work = i >= 0 && count > 0;
         if (has_work) {
-          if (at.n >= 0) beside.fetch_before(at.part->output, *at.part, at.n, at.r);
+          if (at.n >= 0) {
+            const RowsPart& part = in.part[at.part];
+            beside.fetch_before(part.output, part, at.n, at.r);
+          }
+          const __nv_bfloat16* const x = in.part[fetched.part].x;
           if (first == mine.begin || x != staged) {
             if (first > mine.begin) __syncthreads();  // what lies there has been read
             if (x) {
@@ -110,19 +117,23 @@ __global__ void __launch_bounds__(kProgramThreads, 1)
             }
             staged = x;
           }
+          announce(in, first + kNear, min(first + kNear + count, mine.end));
           multiply_all(in, s_x, first, count, fetched, sums);
-          done = first + count;
+          write_outputs(in, first, count, at, beside, sums, shared.product.sums[turn]);
+          done = first + count, turn ^= 1;
         }
         const bool is_last = done >= mine.end;
+        if (is_last) end_operation();
         if (const int next = is_last ? next_product(i) : i; next < program.count) {
           const RowsProduct& behind = product_of(operation(next));
           const Eights of_next = is_last ? eights_of_block(behind) : Eights{done, mine.end};
           fetch(behind, of_next.begin, of_next.end, fetched);
-          if (const int later = next_product(next); is_last && later < program.count)
-            announce(product_of(operation(later)));
+          if (const int later = next_product(next); is_last && later < program.count) {
+            const RowsProduct& far = product_of(operation(later));
+            const Eights of_far = eights_of_block(far);
+            announce(far, of_far.begin, of_far.end);
+          }
         }
-        if (has_work) write_outputs(in, first, count, at, beside, sums, shared.product.sums[turn]);
-        turn ^= 1;
       } while (done < mine.end);
       // The assembler is told that there is none, where it would keep registers for it all along.
       state = {};
@@ -131,9 +142,9 @@ __global__ void __launch_bounds__(kProgramThreads, 1)
         if (static_cast<int>(blockIdx.x) < step_units(step)) fetch_state(step, blockIdx.x, state);
       }
     }
-    __syncthreads();
-    if (i >= 0 && i + 1 < program.count) meeting.arrive();
-    if (has_piece && ahead < program.count) put_piece(ahead, piece);
+    // Where the operation in front of this one was, which nobody needs any more.
+    if (const int ahead = i + kKept - 1; has_piece && ahead < program.count)
+      put_piece(ahead, piece_of(program, ahead));
   }
 }
 

@@ -77,8 +77,7 @@ __device__ inline int count_at_once(const RowsProduct& in, int first, int end) {
 
 // A thread's j-th output of `count` eights.
 struct OutputPlace {
-  int of_eights, n, r;  // n < 0: none
-  const RowsPart* part;
+  int of_eights, part, n, r;  // n < 0: none
 
   OutputPlace() = default;
   __device__ OutputPlace(const RowsProduct& in, int first, int count, int j) {
@@ -86,15 +85,14 @@ struct OutputPlace {
     of_eights = i % rows, r = i / rows, n = -1;
     if (r >= in.R) return;
     const Place at = place_of(in, first + of_eights / 8);
-    part = &in.part[at.part];
-    if (at.n + of_eights % 8 < part->N) n = at.n + of_eights % 8;
+    part = at.part;
+    if (at.n + of_eights % 8 < in.part[part].N) n = at.n + of_eights % 8;
   }
 };
 
 // Some of a block's eights, what a thread asks for of them ahead, and where it goes.
 struct Fetched {
-  int first, count;        // 0: none
-  const __nv_bfloat16* x;  // null: what the norm gives
+  int first, count, part;  // count 0: none; of the first, whose x all have
   OutputPlace at;          // the thread's first output
   Beside beside;           // of it
   uint4 w[kFetched];
@@ -137,19 +135,20 @@ __device__ inline void fetch(const RowsProduct& in, int first, int end, Fetched&
   fetched.count = first < end ? count_at_once(in, first, end) : 0;
   if (fetched.count == 0) return;
   with_shape(in.K, [&]<class Of>(Of) { fetch_weights<Of>(in, first, fetched.count, 0, fetched); });
-  fetched.x = in.part[place_of(in, first).part].x;
+  fetched.part = place_of(in, first).part;
   fetched.at = OutputPlace(in, first, fetched.count, 0);
-  if (fetched.at.n >= 0)
-    fetched.beside.fetch(fetched.at.part->output, *fetched.at.part, fetched.at.n, fetched.at.r);
+  if (fetched.at.n < 0) return;
+  const RowsPart& part = in.part[fetched.at.part];
+  fetched.beside.fetch(part.output, part, fetched.at.n, fetched.at.r);
 }
 
-// Brings the block's weights as near as the second-level cache.
-__device__ inline void announce(const RowsProduct& in) {
-  const Eights mine = eights_of_block(in);
+// Brings the weights of a block's eights as near as the second-level cache, of which they may take but a
+// part.
+inline constexpr int kNear = 2 * kAtOnce;
+__device__ inline void announce(const RowsProduct& in, int first, int end) {
   const int of_weight = is_pair(in) ? 2 : 1, i = static_cast<int>(threadIdx.x) / of_weight;
-  // Of the head, which is more than the cache holds, no more than a program has ahead elsewhere.
-  if (i >= min(mine.end - mine.begin, 2 * kAtOnce)) return;
-  const Place at = place_of(in, mine.begin + i);
+  if (i >= min(end - first, kNear)) return;
+  const Place at = place_of(in, first + i);
   const RowsPart& part = in.part[at.part];
   const __nv_bfloat16* const from = (static_cast<int>(threadIdx.x) % of_weight ? part.up : part.weight) +
                                     static_cast<long long>(at.n) * in.K;
@@ -324,17 +323,19 @@ __device__ inline void write_outputs(const RowsProduct& in, int first, int count
   __syncthreads();
   const auto write = [&](const OutputPlace& to, const Beside& taken) {
     if (to.n < 0) return;
+    const RowsPart& part = in.part[to.part];
     const int n = pairs ? to.of_eights / 8 * 16 + to.of_eights % 8 : to.of_eights;
     const float up = pairs ? sum_of(s_sums, n + 8, to.r) : 0;
-    write_output(to.part->output, *to.part, to.n, to.r, sum_of(s_sums, n, to.r), up, taken);
+    write_output(part.output, part, to.n, to.r, sum_of(s_sums, n, to.r), up, taken);
   };
   write(at, beside);
   if (8 * count * in.R <= kProgramThreads) return;
   const OutputPlace second(in, first, count, 1);
+  if (second.n < 0) return;
+  const RowsPart& part = in.part[second.part];
   Beside taken;
-  if (second.n >= 0)
-    taken.fetch(second.part->output, *second.part, second.n, second.r),
-        taken.fetch_before(second.part->output, *second.part, second.n, second.r);
+  taken.fetch(part.output, part, second.n, second.r);
+  taken.fetch_before(part.output, part, second.n, second.r);
   write(second, taken);
 }
 

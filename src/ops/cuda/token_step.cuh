@@ -56,6 +56,17 @@ __device__ inline void fetch_state(const MixerStep& in, int unit, FetchedState& 
   }
 }
 
+__device__ inline void put_state(const MixerStep& in, int unit, const FetchedState& state) {
+  const StepPlace at(in, unit);
+  const long long stride = static_cast<long long>(kStepGroups) * in.V;
+#pragma unroll
+  for (int i = 0; i < kMostStepRows; ++i) {
+    if (i * kStepGroups >= in.K) break;
+    put(in.S_RHKV + at.state + i * stride, state.S[i]);
+    if (in.M_RHKV) put(in.M_RHKV + at.state + i * stride, state.M[i]);
+  }
+}
+
 // Σ over the rows of each column, the same in every thread of the column; all of the block call it, by turns.
 __device__ inline float4 sum_rows(float4 part, float (*sums)[kStepColumns]) {
   for (int distance = kStepLanes; distance < 32; distance *= 2) {
@@ -121,15 +132,15 @@ __device__ inline void read_head(const MixerStep& in, int r, int h, StepShared& 
   __syncthreads();
 }
 
-// `state` is that of the block's first unit.
-__device__ inline void run_step(const MixerStep& in, StepShared& shared, FetchedState& state) {
+// `state` is that of the block's first unit, then the new one of its last, which is given (-1: it has none)
+// and is still to be put: nothing waits for that.
+__device__ inline int run_step(const MixerStep& in, StepShared& shared, FetchedState& state) {
   const int row = static_cast<int>(threadIdx.x) / kStepLanes, units = step_units(in);
-  int head = -1, turn = 0;
+  int head = -1, turn = 0, last = -1;
 #pragma unroll 1
   for (int unit = blockIdx.x; unit < units; unit += gridDim.x) {
     const StepPlace at(in, unit);
-    const long long pair = static_cast<long long>(at.r) * in.H + at.h,
-                    stride = static_cast<long long>(kStepGroups) * in.V;
+    const long long pair = static_cast<long long>(at.r) * in.H + at.h;
     const float4 v = __ldcg(reinterpret_cast<const float4*>(in.v_RHV + pair * in.V + at.column));
     if (static_cast<int>(pair) != head) read_head(in, at.r, at.h, shared);
     head = static_cast<int>(pair);
@@ -155,21 +166,23 @@ __device__ inline void run_step(const MixerStep& in, StepShared& shared, Fetched
       const int c = row + i * kStepGroups;
       if (c >= in.K) break;
       float4 written = (-eta * shared.k[c]) * residual;
-      if (in.M_RHKV) {
-        add_to(written, shared.mu[c], state.M[i]);
-        put(in.M_RHKV + at.state + i * stride, written);
-      }
-      float4 kept = shared.alpha[c] * state.S[i];
-      add_to(kept, -beta, written);
-      put(in.S_RHKV + at.state + i * stride, kept);
-      add_to(o, shared.q[c], kept);
+      if (in.M_RHKV) add_to(written, shared.mu[c], state.M[i]);
+      state.M[i] = written;
+      state.S[i] = shared.alpha[c] * state.S[i];
+      add_to(state.S[i], -beta, written);
+      add_to(o, shared.q[c], state.S[i]);
       if (in.M_RHKV) add_to(o, -shared.q[c] * in.look_ahead, written);
     }
-    if (unit + static_cast<int>(gridDim.x) < units) fetch_state(in, unit + gridDim.x, state);
+    last = unit;
+    if (unit + static_cast<int>(gridDim.x) < units) {
+      put_state(in, unit, state);
+      fetch_state(in, unit + gridDim.x, state);
+    }
     o = sum_rows(o, shared.sums[turn]);
     turn ^= 1;
     if (row == 0) put(in.o_RHV + pair * in.V + at.column, o);
   }
+  return last;
 }
 
 }  // namespace mdnlab::ops::cuda
