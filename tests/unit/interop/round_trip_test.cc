@@ -48,7 +48,9 @@ TEST_P(PeerRoundTrip, ExportOfAnImportIsTheFolder) {
   const nlohmann::json config = read_json(here / "again/config.json"),
                        original = read_json(folder / "config.json");
   for (const auto& [key, value] : config.items()) {
-    if (original.contains(key) && key != "dtype") EXPECT_EQ(value, original[key]) << key;
+    if (original.contains(key) && key != "dtype") {
+      EXPECT_EQ(value, original[key]) << key;
+    }
   }
   for (const char* key : {"architectures", "model_type", "hidden_size", "num_hidden_layers", "vocab_size"}) {
     EXPECT_TRUE(config.contains(key) && original.contains(key)) << key;
