@@ -7,6 +7,7 @@
 --   metric
 --   length      tokens of context
 --   depth       of the wanted item: 0 oldest, 1 newest
+--   data        the name of its file
 --   settings    all else that fixes the number, but for the seed of the data
 --   n           items or tokens that value is a mean over
 --   value
@@ -15,8 +16,9 @@
 --   high        of the same
 select
   evaluation.id as evaluation, evaluation.run_id, iif(run_id is null, substr(model_digest, 1, 12), null) as model,
-  evaluation.task, metric, length, depth, json_remove(settings_json, '$.seed') as settings, n, value, stderr,
-  low, high
+  evaluation.task, metric, length, depth,
+  coalesce(settings_json ->> 'data_file', iif(evaluation.task = run.task, config_json ->> '$.data.path', null)) as data,
+  json_remove(settings_json, '$.seed', '$.data_file') as settings, n, value, stderr, low, high
 from evaluation left join run on run.id = evaluation.run_id
 where run.id is null or (evaluation.step = run.step and run.state = 'done')
 order by evaluation.task, metric, length, depth, settings, evaluation.id;

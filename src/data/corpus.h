@@ -47,6 +47,8 @@ class Corpus {
   // Code::usage. Not from several threads at once.
   const std::string& digest() const;
 
+  std::string file_name() const { return file_.filename().string(); }
+
   const Tokens& tokens() const { return tokens_; }
 
  private:

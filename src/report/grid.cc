@@ -35,7 +35,9 @@ Cell estimate(const std::optional<Interval>& interval, int places) {
 
 std::string heading(const std::string& column_name) {
   std::string name = column_name;
-  std::ranges::replace(name, '_', ' ');
+  const std::size_t file_end = name.rfind(": ");
+  std::replace(name.begin() + static_cast<std::ptrdiff_t>(file_end == std::string::npos ? 0 : file_end),
+               name.end(), '_', ' ');
   return name;
 }
 

@@ -41,6 +41,7 @@ struct Grid {
   Table exact() const;        // an estimate is three columns: name, name_low, name_high
 };
 
-std::string heading(const std::string& column_name);  // with spaces for _
+// With spaces for _, but in the name of a file: "my_text.txt: bits per byte 1x".
+std::string heading(const std::string& column_name);
 
 }  // namespace mdnlab

@@ -25,14 +25,15 @@ constexpr double least_share = 1e-6;   // of the largest influence: what is less
 // One score of a choice.
 struct Held {
   const Choice* choice;
+  std::string data;                       // the text's name; "": what the model was trained on
   std::int64_t length, lag, layer, head;  // layer and head −1: of all
   Interval interval;
   const Answer* answer;
 };
 
-// Measured twice, by other sequences or settings, the one of more items counts.
-std::vector<Held> held(const Choices& choices, const char* metric) {
-  using Place = std::tuple<std::int64_t, std::int64_t, std::int64_t, std::int64_t>;  // length … lag
+// Measured twice in one text, or twice in sequences of the training, the one of more items counts.
+std::vector<Held> held(const Results& results, const Choices& choices, const char* metric) {
+  using Place = std::tuple<std::string, std::int64_t, std::int64_t, std::int64_t, std::int64_t>;  // … lag
   std::vector<Held> list;
   for (const Choice* choice : choices) {
     std::map<Place, Held> all;
@@ -44,13 +45,14 @@ std::vector<Held> held(const Choices& choices, const char* metric) {
       const std::optional<Interval> interval = interval_of(answer);
       if (question.metric != metric || number("lag") < 0 || !interval) continue;
       const Held one{.choice = choice,
+                     .data = results.data_file(question),
                      .length = question.length.value_or(0),
                      .lag = number("lag"),
                      .layer = number("layer"),
                      .head = number("head"),
                      .interval = *interval,
                      .answer = &answer};
-      const auto [place, is_new] = all.try_emplace({one.length, one.layer, one.head, one.lag}, one);
+      const auto [place, is_new] = all.try_emplace({one.data, one.length, one.layer, one.head, one.lag}, one);
       if (!is_new && answer.items > place->second.answer->items) place->second = one;
     }
     for (const auto& [place, one] : all) list.push_back(one);
@@ -59,7 +61,7 @@ std::vector<Held> held(const Choices& choices, const char* metric) {
 }
 
 void add_row(const Held& one, bool by_head, Grid& table) {
-  std::vector<Cell> row{words(one.choice->rule), words(one.choice->options),
+  std::vector<Cell> row{words(one.choice->rule), words(one.choice->options), words(one.data),
                         one.length == 0 ? words("") : count(one.length)};
   if (by_head) row.insert(row.end(), {count(one.layer), count(one.head)});
   row.insert(row.end(),
@@ -68,7 +70,12 @@ void add_row(const Held& one, bool by_head, Grid& table) {
   table.rows.push_back(std::move(row));
 }
 
-std::string length_words(std::int64_t length) { return length == 0 ? "" : grouped(length) + " tokens"; }
+using Read = std::pair<std::string, std::int64_t>;  // data, length
+
+std::string words_of(const Read& read) {
+  const std::string tokens = read.second == 0 ? "" : grouped(read.second) + " tokens";
+  return tokens + (tokens.empty() || read.first.empty() ? "" : ", ") + read.first;
+}
 
 Figure by_lag(const Results& results, const Choices& choices, const std::vector<Held>& all,
               std::size_t number) {
@@ -81,26 +88,27 @@ Figure by_lag(const Results& results, const Choices& choices, const std::vector<
                 .queries = {"runs", "scores"}};
   figure.table.columns = {{"rule"},
                           {"options"},
+                          {"data"},
                           {"length_tokens", Kind::number},
                           {"lag", Kind::number},
                           {"influence", Kind::estimate},
                           {"seeds", Kind::number},
                           {"items", Kind::number}};
-  std::map<std::int64_t, std::map<const Choice*, std::vector<Point>>> panels;  // by length
+  std::map<Read, std::map<const Choice*, std::vector<Point>>> panels;
   double least = 0;
   for (const Held& one : all) least = std::max(least, least_share * one.interval.value);
   std::vector<double> lags, values;
   for (const Held& one : all) {
     add_row(one, false, figure.table);
     if (one.lag == 0 || one.interval.value <= least) continue;  // what a logarithm has no place for
-    panels[one.length][one.choice].push_back(
+    panels[{one.data, one.length}][one.choice].push_back(
         {static_cast<double>(one.lag), one.interval.value,
          std::pair(std::max(least, one.interval.low), one.interval.high)});
     lags.push_back(static_cast<double>(one.lag));
     values.insert(values.end(), {std::max(least, one.interval.low), one.interval.high});
   }
   const std::vector<Shown> drawn = shown(results, choices);
-  for (const auto& [length, lines] : panels) {
+  for (const auto& [read, lines] : panels) {
     LineChart chart{.x = axis_over(lags, "lag t − i (tokens)", Scale::log2, Unit::tokens),
                     .y = axis_over(values, "median of |c(t,i)|", Scale::log10),
                     .series = {}};
@@ -108,7 +116,7 @@ Figure by_lag(const Results& results, const Choices& choices, const std::vector<
       if (const auto line = lines.find(one.choice); line != lines.end())
         chart.series.push_back({one.name, one.style, line->second});
     }
-    if (!chart.series.empty()) figure.panels.push_back({length_words(length), line_chart(chart)});
+    if (!chart.series.empty()) figure.panels.push_back({words_of(read), line_chart(chart)});
   }
   for (const Shown& one : drawn) {
     if (std::ranges::any_of(panels, [&](const auto& panel) { return panel.second.contains(one.choice); }))
@@ -150,6 +158,7 @@ Figure by_head(const Results& results, const Choices& choices, const std::vector
       .queries = {"runs", "scores"}};
   figure.table.columns = {{"rule"},
                           {"options"},
+                          {"data"},
                           {"length_tokens", Kind::number},
                           {"layer", Kind::number},
                           {"head", Kind::number},
@@ -157,20 +166,20 @@ Figure by_head(const Results& results, const Choices& choices, const std::vector
                           {"influence", Kind::estimate},
                           {"seeds", Kind::number},
                           {"items", Kind::number}};
-  std::set<std::int64_t> lengths;
+  std::set<Read> reads;
   for (const Held& one : all) {
     add_row(one, true, figure.table);
-    lengths.insert(one.length);
+    reads.insert({one.data, one.length});
   }
-  for (const std::int64_t length : lengths) {
+  for (const Read& read : reads) {
     for (const Shown& one : shown(results, choices)) {
       std::vector<const Held*> cells;
       for (const Held& value : all) {
-        if (value.choice == one.choice && value.length == length) cells.push_back(&value);
+        if (value.choice == one.choice && Read(value.data, value.length) == read) cells.push_back(&value);
       }
       if (cells.empty() || figure.panels.size() == most_maps) continue;
       figure.panels.push_back(
-          {one.name + (lengths.size() > 1 ? ", " + length_words(length) : ""), heat_map(map_of(cells))});
+          {one.name + (reads.size() > 1 ? ", " + words_of(read) : ""), heat_map(map_of(cells))});
     }
   }
   return figure;
@@ -184,9 +193,9 @@ Section influence_section(const Results& results) {
   std::size_t number = 0;
   for (const Choices& choices : by_sweep(results)) {
     ++number;
-    if (const auto all = held(choices, "influence"); !all.empty())
+    if (const auto all = held(results, choices, "influence"); !all.empty())
       section.figures.push_back(by_lag(results, choices, all, number));
-    if (const auto all = held(choices, "head_influence"); !all.empty())
+    if (const auto all = held(results, choices, "head_influence"); !all.empty())
       section.figures.push_back(by_head(results, choices, all, number));
   }
   return section;

@@ -1,6 +1,8 @@
 // Which rule is best, with intervals; and what differs from the best beyond chance.
 #include <algorithm>
 #include <cmath>
+#include <iterator>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "report/retention_scores.h"
@@ -19,8 +21,35 @@ constexpr const char* how_numbers_are_made =
     "is RET with the fewest writes in between, retention_over_writes its mean over all numbers of them. Attention's "
     "retention is a ceiling at the state of its cache and is not ranked.";
 
+// A headline, or one for each file that its task was asked on: a mean over two texts is of neither.
+std::vector<Composite> by_data(const Results& results, const std::vector<const Choice*>& choices,
+                               const Composite& composite) {
+  std::map<std::string, std::string> digests;  // by name
+  for (const Choice* choice : choices) {
+    for (const auto& [question, answer] : choice->answers) {
+      if (answer.seeds.empty() || !composite.takes(question)) continue;
+      const auto digest = question.setting("data_digest");
+      const std::string of = digest.is_string() ? digest.get<std::string>() : "";
+      const std::string name = results.data_name(question);
+      digests.emplace(name.empty() ? of.substr(0, 8) : name, of);
+    }
+  }
+  if (digests.size() < 2) return std::vector(digests.size(), composite);
+  std::vector<Composite> composites;
+  for (const auto& [name, digest] : digests) {
+    Composite one = composite;
+    if (!name.empty()) one.name = name + ": " + one.name;
+    one.takes = [takes = composite.takes, digest = digest](const Question& question) {
+      const auto of = question.setting("data_digest");
+      return takes(question) && (of.is_string() ? of.get<std::string>() : "") == digest;
+    };
+    composites.push_back(std::move(one));
+  }
+  return composites;
+}
+
 // What the choices of one sweep can be ranked by.
-std::vector<Composite> composites_of(const std::vector<const Choice*>& choices) {
+std::vector<Composite> composites_of(const Results& results, const std::vector<const Choice*>& choices) {
   std::vector<Composite> composites;
   for (const Choice* choice : choices) {
     const std::vector<RetentionSetting> settings = retention_settings(*choice);
@@ -30,9 +59,7 @@ std::vector<Composite> composites_of(const std::vector<const Choice*>& choices) 
     break;
   }
   for (const Composite& composite : headlines()) {
-    if (std::ranges::any_of(choices,
-                            [&](const Choice* choice) { return !seed_values(composite, *choice).empty(); }))
-      composites.push_back(composite);
+    std::ranges::move(by_data(results, choices, composite), std::back_inserter(composites));
   }
   return composites;
 }
@@ -64,8 +91,8 @@ std::int64_t items_of(const Composite& composite, const Choice& choice) {
   return items;
 }
 
-Figure table_of(const std::vector<const Choice*>& choices, std::size_t number) {
-  const std::vector<Composite> composites = composites_of(choices);
+Figure table_of(const Results& results, const std::vector<const Choice*>& choices, std::size_t number) {
+  const std::vector<Composite> composites = composites_of(results, choices);
   Figure figure{.file = "leaderboard_" + std::to_string(number),
                 .title = sweep_name(*choices[0]),
                 .about = how_numbers_are_made,
@@ -147,7 +174,7 @@ void add_differences(const std::vector<const Choice*>& choices, const Composite&
   }
 }
 
-Figure differences(const std::vector<std::vector<const Choice*>>& sweeps) {
+Figure differences(const Results& results, const std::vector<std::vector<const Choice*>>& sweeps) {
   Figure figure{.file = "differences",
                 .title = "What differs from the best",
                 .about =
@@ -164,7 +191,7 @@ Figure differences(const std::vector<std::vector<const Choice*>>& sweeps) {
                           {"seeds", Grid::Kind::number},
                           {"items", Grid::Kind::number}};
   for (const auto& choices : sweeps) {
-    for (const Composite& composite : composites_of(choices))
+    for (const Composite& composite : composites_of(results, choices))
       add_differences(choices, composite, figure.table);
   }
   return figure;
@@ -177,8 +204,9 @@ Section leaderboard_section(const Results& results) {
                   .title = "Leaderboard",
                   .how_to_fill = "mdnlab run experiments/quickstart.yaml --jobs 2"};
   const auto sweeps = by_sweep(results);
-  for (const auto& choices : sweeps) section.figures.push_back(table_of(choices, section.figures.size() + 1));
-  if (Figure apart = differences(sweeps); !apart.table.rows.empty())
+  for (const auto& choices : sweeps)
+    section.figures.push_back(table_of(results, choices, section.figures.size() + 1));
+  if (Figure apart = differences(results, sweeps); !apart.table.rows.empty())
     section.figures.push_back(std::move(apart));
   return section;
 }

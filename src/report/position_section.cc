@@ -1,10 +1,12 @@
 // Perplexity against position, past the training length too.
 #include <algorithm>
 #include <map>
+#include <tuple>
 
 #include "base/text.h"
 #include "report/chart.h"
 #include "report/sections.h"
+#include "report/settings.h"
 #include "report/shown.h"
 
 namespace mdnlab {
@@ -12,6 +14,8 @@ namespace mdnlab {
 namespace {
 
 using Kind = Grid::Kind;
+
+constexpr std::string_view axes[] = {"position_from", "position_to"};
 
 struct Bucket {
   std::int64_t from = 0, to = 0;
@@ -39,28 +43,47 @@ Section position_section(const Results& results) {
                             {"options"},
                             {"task"},
                             {"length_tokens", Kind::number},
+                            {"settings"},
                             {"position_from", Kind::number},
                             {"position_to", Kind::number},
                             {"perplexity", Kind::estimate},
                             {"seeds", Kind::number},
                             {"tokens", Kind::number}};
+    // Of one task and length, what else tells readings of a text apart: a panel each.
+    std::map<std::pair<std::string, std::int64_t>, std::vector<const Question*>> read;
+    for (const Choice* choice : choices) {
+      for (const auto& [question, answer] : choice->answers) {
+        if (bucket_of(question)) read[{question.task, question.length.value_or(0)}].push_back(&question);
+      }
+    }
+    std::map<const Question*, std::string> settings;
+    for (const auto& [of, questions] : read) settings.merge(tell_apart(results, questions, axes).own);
     const std::vector<Shown> drawn = shown(results, choices);
     struct Lines {
       std::map<const Choice*, std::vector<Point>> lines;
       std::vector<double> x, y;
     };
-    std::map<std::pair<std::string, std::int64_t>, Lines> panels;  // by task and length
+    std::map<std::tuple<std::string, std::int64_t, std::string>, Lines> panels;
     for (const Choice* choice : choices) {
+      std::map<std::tuple<std::string, std::int64_t, std::string, std::int64_t>, const Question*> in_order;
       for (const auto& [question, answer] : choice->answers) {
+        if (const std::optional<Bucket> bucket = bucket_of(question))
+          in_order.emplace(
+              std::tuple(question.task, question.length.value_or(0), settings.at(&question), bucket->from),
+              &question);
+      }
+      for (const auto& [place, in_place] : in_order) {
+        const Question& question = *in_place;
+        const Answer& answer = choice->answers.at(question);
         const std::optional<Bucket> bucket = bucket_of(question);
         const std::optional<Interval> interval = interval_of(answer);
-        if (!bucket || !interval) continue;
+        if (!interval) continue;
         figure.table.rows.push_back({words(choice->rule), words(choice->options), words(question.task),
-                                     count(question.length.value_or(0)), count(bucket->from),
-                                     count(bucket->to), estimate(interval, 3),
+                                     count(question.length.value_or(0)), words(settings.at(&question)),
+                                     count(bucket->from), count(bucket->to), estimate(interval, 3),
                                      count(static_cast<std::int64_t>(answer.seeds.size())),
                                      count(answer.items)});
-        Lines& panel = panels[{question.task, question.length.value_or(0)}];
+        Lines& panel = panels[{question.task, question.length.value_or(0), settings.at(&question)}];
         panel.lines[choice].push_back(
             {static_cast<double>(bucket->to), interval->value, std::pair(interval->low, interval->high)});
         const bool is_drawn =
@@ -82,7 +105,9 @@ Section position_section(const Results& results) {
         chart.series.push_back({one.name, one.style, line->second});
       }
       if (!chart.series.empty())
-        figure.panels.push_back({of.first + ", " + grouped(of.second) + " tokens", line_chart(chart)});
+        figure.panels.push_back({std::get<0>(of) + ", " + grouped(std::get<1>(of)) + " tokens" +
+                                     (std::get<2>(of).empty() ? "" : ", " + std::get<2>(of)),
+                                 line_chart(chart)});
     }
     if (figure.panels.empty()) continue;
     figure.legend = legend_of(drawn);

@@ -118,7 +118,8 @@ void check_items(Answer& answer) {
   for (Measured& seed : answer.seeds) seed.items.clear();
 }
 
-void load_answers(Store& store, std::vector<Choice>& choices) {
+void load_answers(Store& store, Results& results) {
+  std::vector<Choice>& choices = results.choices;
   std::multimap<std::int64_t, std::size_t> choices_of_run;
   for (std::size_t i = 0; i < choices.size(); ++i) {
     for (const ReportedRun& run : choices[i].runs) choices_of_run.emplace(run.id, i);
@@ -126,18 +127,22 @@ void load_answers(Store& store, std::vector<Choice>& choices) {
   std::map<std::string, std::size_t> choice_of_model;
   Statement row = store.sql().query(named_query("scores").sql);
   while (row.step()) {
-    constexpr int value = 9;
+    constexpr int value = 10;
     if (row.is_null(value)) continue;  // not finite
     const Question question{.task = row.text(3),
                             .metric = row.text(4),
                             .length = row.integer_or_null(5),
                             .depth = row.real_or_null(6),
-                            .settings = row.text(7)};
+                            .settings = row.text(8)};
+    if (const std::string name = std::filesystem::path(row.text(7)).filename().string(); !name.empty()) {
+      const auto digest = question.setting("data_digest");
+      if (digest.is_string()) results.data_files[question.task][digest.get<std::string>()] = name;
+    }
     const auto add = [&](std::size_t choice) {
       Answer& answer = choices[choice].answers[question];
       answer.seeds.push_back({.value = row.real(value), .standard_error = row.real(value + 1)});
       answer.evaluations.push_back(row.integer(0));
-      answer.items = std::max(answer.items, row.integer(8));
+      answer.items = std::max(answer.items, row.integer(9));
     };
     if (row.is_null(1)) {
       const auto [model, is_new] = choice_of_model.emplace(row.text(2), choices.size());
@@ -156,6 +161,23 @@ nlohmann::json Question::setting(const char* name) const {
   const auto json = nlohmann::json::parse(settings, nullptr, false);
   const auto at = json.find(name);
   return at == json.end() ? nlohmann::json() : *at;
+}
+
+std::string Results::data_file(const Question& question) const {
+  const auto digest = question.setting("data_digest");
+  const auto of_task = data_files.find(question.task);
+  if (!digest.is_string() || of_task == data_files.end()) return "";
+  const auto named = of_task->second.find(digest.get<std::string>());
+  return named == of_task->second.end() ? "" : named->second;
+}
+
+std::string Results::data_name(const Question& question) const {
+  const std::string name = data_file(question);
+  if (name.empty()) return "";
+  const auto alike = std::ranges::count_if(data_files.at(question.task),
+                                           [&](const auto& file) { return file.second == name; });
+  if (alike == 1) return name;
+  return name + " (" + question.setting("data_digest").get<std::string>().substr(0, 8) + ")";
 }
 
 std::int64_t Choice::seeds() const {
@@ -182,7 +204,7 @@ std::optional<Interval> interval_of(const Answer& answer) {
 Results load_results(Store& store) {
   Results results;
   for (auto& [candidate, rates] : load_choices(store)) add_chosen(rates, results.choices);
-  load_answers(store, results.choices);
+  load_answers(store, results);
   load_items(store, results.choices);
   std::set<std::string> rules;
   for (Choice& choice : results.choices) {

@@ -59,6 +59,11 @@ struct Choice {
 struct Results {
   std::vector<Choice> choices;                // by sweep, task, rule, options
   std::map<std::string, std::size_t> styles;  // of each rule, the same in every figure
+  std::map<std::string, std::map<std::string, std::string>> data_files;  // names by task and digest
+
+  std::string data_file(const Question& question) const;  // its name; "": none is known
+  // The same with the beginning of its digest, where the task has another file of that name.
+  std::string data_name(const Question& question) const;
 };
 
 bool more_is_better(const std::string& metric);

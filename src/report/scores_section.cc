@@ -1,12 +1,12 @@
 // Every score that no other section draws: one figure and table a task.
 #include <algorithm>
-#include <array>
 #include <map>
 #include <string_view>
 
 #include "base/text.h"
 #include "report/chart.h"
 #include "report/sections.h"
+#include "report/settings.h"
 #include "report/shown.h"
 
 namespace mdnlab {
@@ -21,56 +21,18 @@ bool has_a_figure(const Question& question) {
          !question.setting("position_from").is_null();
 }
 
-using Settings = std::map<std::string, std::string>;
-
 // One row to be.
 struct Told {
   const Choice& choice;
   const Question& question;
   const Answer& answer;
   Interval interval;
-  Settings settings;
 };
 
+// The length says it.
+constexpr std::string_view axes[] = {"length_factor"};
+
 constexpr std::size_t most_rows = 24;  // of a panel; the table has all
-
-// Without what says where and by which program it was asked, and `chance`, a column of its own.
-Settings settings_of(const Question& question) {
-  static constexpr std::array<std::string_view, 5> left_out{"version", "data_digest", "dtype", "device",
-                                                            "chance"};
-  Settings settings;
-  const auto all = nlohmann::json::parse(question.settings, nullptr, false);
-  for (const auto& [name, value] : all.items()) {
-    if (std::ranges::find(left_out, name) == left_out.end() && !value.is_null())
-      settings[name] = value.is_string() ? value.get<std::string>() : value.dump();
-  }
-  return settings;
-}
-
-std::string text_of(const Settings& settings) {
-  std::vector<std::string> words;
-  for (const auto& [name, value] : settings) words.push_back(name + "=" + value);
-  return join(words, ", ");
-}
-
-// Those that every score of a task has alike.
-Settings common_settings(const std::vector<Told>& scores) {
-  Settings common = scores[0].settings;
-  for (const Told& score : scores) {
-    std::erase_if(common, [&](const auto& setting) {
-      const auto found = score.settings.find(setting.first);
-      return found == score.settings.end() || found->second != setting.second;
-    });
-  }
-  return common;
-}
-
-// In one row, what tells it from others.
-std::string own_settings(const Told& score, const Settings& common) {
-  Settings own = score.settings;
-  std::erase_if(own, [&](const auto& setting) { return common.contains(setting.first); });
-  return text_of(own);
-}
 
 // Digits by the number that they make: pairs=4 stands before pairs=16.
 std::string in_order(const std::string& text) {
@@ -88,7 +50,7 @@ std::string in_order(const std::string& text) {
 }
 
 // A panel for each sweep and metric: a row for each length and setting, a mark for each rule.
-void draw(const Results& results, const std::vector<Told>& scores, const Settings& common, Figure& figure) {
+void draw(const Results& results, const std::vector<Told>& scores, const ToldApart& apart, Figure& figure) {
   const std::vector<std::vector<const Choice*>> sweeps = by_sweep(results);
   for (const std::vector<const Choice*>& sweep : sweeps) {
     std::map<std::string, std::map<std::pair<std::int64_t, std::string>, DotChart::Row>> panels;  // by metric
@@ -96,7 +58,7 @@ void draw(const Results& results, const std::vector<Told>& scores, const Setting
       for (const Told& score : scores) {
         if (&score.choice != one.choice) continue;
         const std::int64_t length = score.question.length.value_or(0);
-        const std::string settings = own_settings(score, common);
+        const std::string& settings = apart.own.at(&score.question);
         DotChart::Row& row = panels[score.question.metric][{length, in_order(settings)}];
         row.label = (length > 0 ? grouped(length) + " tokens" : "") +
                     (length > 0 && !settings.empty() ? ", " : "") + settings;
@@ -130,18 +92,20 @@ Section scores_section(const Results& results) {
     for (const auto& [question, answer] : choice.answers) {
       const std::optional<Interval> interval = interval_of(answer);
       if (!has_a_figure(question) && interval)
-        tasks[question.task].push_back({choice, question, answer, *interval, settings_of(question)});
+        tasks[question.task].push_back({choice, question, answer, *interval});
     }
   }
   for (const auto& [task, scores] : tasks) {
-    const Settings common = common_settings(scores);
+    std::vector<const Question*> questions;
+    for (const Told& score : scores) questions.push_back(&score.question);
+    const ToldApart apart = tell_apart(results, questions, axes);
     Figure figure{
         .file = "scores_" + std::to_string(section.figures.size() + 1),
         .title = task,
         .about = std::string("Means over seeds with 95 % intervals; chance is what guessing scores. ") +
                  shown_words,
         .queries = {"runs", "scores"}};
-    if (!common.empty()) figure.about += " All with " + text_of(common) + ".";
+    if (!apart.common.empty()) figure.about += " All with " + apart.common + ".";
     figure.table.columns = {{"rule"},
                             {"options"},
                             {"metric"},
@@ -153,14 +117,14 @@ Section scores_section(const Results& results) {
                             {"seeds", Kind::number},
                             {"items", Kind::number},
                             {"sweep"}};
-    draw(results, scores, common, figure);
+    draw(results, scores, apart, figure);
     for (const Told& score : scores) {
-      const auto& [choice, question, answer, interval, settings] = score;
+      const auto& [choice, question, answer, interval] = score;
       const auto chance = question.setting("chance");
       figure.table.rows.push_back(
           {words(choice.rule), words(choice.options), words(question.metric), estimate(interval, 4),
            real(chance.is_number() ? std::optional(chance.get<double>()) : std::nullopt, 3),
-           question.length ? count(*question.length) : words(""), words(own_settings(score, common)),
+           question.length ? count(*question.length) : words(""), words(apart.own.at(&question)),
            words(question.settings), count(static_cast<std::int64_t>(answer.seeds.size())),
            count(answer.items), words(choice.sweep)});
     }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -38,8 +39,20 @@ json asking_settings(const TaskChoice& choice, const Items& items, const json& a
   return settings;
 }
 
+// The name of the data, for people: what it holds is told by its digest.
+std::string data_file(const TaskChoice& choice, const Task& task) {
+  const json options = json::parse(choice.options.json());
+  for (const char* name : {"path", "facts", "words"}) {
+    if (!options.contains(name) || !options[name].is_string()) continue;
+    const std::filesystem::path path = options[name].get<std::string>();
+    return (path.has_filename() ? path : path.parent_path()).filename().string();
+  }
+  return task.corpus_name();
+}
+
 // Of one score: a list holds what other scores are told by.
-json score_settings(json settings) {
+json score_settings(json settings, const std::string& file) {
+  if (!file.empty()) settings["data_file"] = file;
   for (auto field = settings.begin(); field != settings.end();)
     field = field->is_array() ? settings.erase(field) : std::next(field);
   return settings;
@@ -114,7 +127,8 @@ std::optional<std::vector<Score>> evaluate_and_store(Store& store, const Evaluat
   if (std::ssize(waiting.items()) < items->count()) return std::nullopt;
   std::vector<MarkedItem> all = waiting.items();
   std::ranges::sort(all, {}, &MarkedItem::index);
-  std::vector<Score> scores = scores_of(choice.kind->name, score_settings(settings).dump(), all);
+  std::vector<Score> scores =
+      scores_of(choice.kind->name, score_settings(settings, data_file(choice, task)).dump(), all);
   end_asking(store, asking, identity, scores);
   return scores;
 }

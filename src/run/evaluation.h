@@ -21,8 +21,8 @@ struct EvaluationHooks {
 // Asks the task's test and stores its scores; of a task of items (task/item.h) also each item, every few
 // seconds: asked again after an interruption, it goes on with what is left, and when nothing is left the
 // scores are those stored. With them stand the task's options but lists (lengths, depths, … are told score by
-// score) and paths, its version, the digest of its data, the compute dtype (`dtype`: a word) and the kind of
-// device. nullopt: stopped; what was answered is kept.
+// score) and paths, its version, the digest and the file's name of its data, the compute dtype (`dtype`: a
+// word) and the kind of device. nullopt: stopped; what was answered is kept.
 std::optional<std::vector<Score>> evaluate_and_store(Store& store, const EvaluatedModel& identity,
                                                      const LanguageModel& model, const std::string& dtype,
                                                      const TaskChoice& choice, const Task& task,

@@ -60,6 +60,8 @@ class Task {
   // Identifies everything behind batches and items that the task's options do not say (corpus, files,
   // tokenizer); "" when nothing.
   virtual std::string data_digest() const = 0;
+  // The name of the corpus that it reads, for people; "" when none.
+  virtual std::string corpus_name() const { return ""; }
   // Training sequences first … first+count−1: a function of the task's seed and their indices alone. Only of
   // a kind that `trains`.
   virtual Batch training(std::int64_t first, std::int64_t count) const;

@@ -64,6 +64,7 @@ class Text final : public Task {
 
   std::int64_t vocab_size() const override { return corpus_->vocab_size(); }
   std::string data_digest() const override { return corpus_->digest(); }
+  std::string corpus_name() const override { return corpus_->file_name(); }
 
   Batch training(std::int64_t first, std::int64_t count) const override {
     return windows_batch(seq_len_, count,

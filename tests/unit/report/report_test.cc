@@ -234,6 +234,78 @@ TEST_F(ReportOf, AScoreOfNoOtherSectionIsDrawnAndStandsInATable) {
   EXPECT_EQ(scores.figures[0].legend.size(), 1u);
 }
 
+TEST_F(ReportOf, TwoFilesOfOneTaskAreTwoSettings) {
+  // d1 and d2 are two texts; two names of d1 are one.
+  const std::int64_t first = add({.seed = 1}), second = add({.seed = 2});
+  const auto ask = [&](std::int64_t run, const char* digest, const char* file_name, double value,
+                       const char* task, const char* metric, const std::string& more = "") {
+    Score score = score_of(task, metric, value,
+                           R"({"data_digest":")" + std::string(digest) + R"(","data_file":")" + file_name +
+                               R"(","dtype":"f32")" + more + "}",
+                           512);
+    if (score.task == "needle") score.depth = 0.5;
+    add_evaluation(store, {.run_id = run, .step = 100}, score);
+  };
+  const auto ask_all = [&](const char* task, const char* metric, const std::string& more = "") {
+    ask(first, "d1", "a.txt", 10, task, metric, more);
+    ask(second, "d1", "copy_of_a.txt", 12, task, metric, more);
+    ask(first, "d2", "b_2.txt", 20, task, metric, more);
+  };
+  ask_all("wikitext", "word_perplexity");
+  ask_all("text", "perplexity", R"(,"position_from":0,"position_to":256)");
+  ask_all("text", "perplexity", R"(,"position_from":256,"position_to":512)");
+  ask_all("text", "bits_per_byte", R"(,"length_factor":1)");
+  ask_all("needle", "accuracy");
+  ask_all("influence", "influence", R"(,"lag":4)");
+  const Report told = report();
+
+  const Figure wikitext = section(told, "scores").figures[1];
+  ASSERT_EQ(wikitext.title, "wikitext");
+  EXPECT_THAT(column(wikitext.table, "settings"), ElementsAre("data=copy_of_a.txt", "data=b_2.txt"));
+  EXPECT_THAT(column(wikitext.table, "value"), ElementsAre("11", "20"));
+  EXPECT_THAT(column(wikitext.table, "seeds"), ElementsAre("2", "1"));
+  EXPECT_THAT(wikitext.panels[0].svg,
+              AllOf(HasSubstr("512 tokens, data=copy_of_a.txt<"), HasSubstr("512 tokens, data=b_2.txt<")));
+
+  const Figure position = section(told, "position").figures[0];
+  EXPECT_THAT(column(position.table, "settings"),
+              ElementsAre("data=b_2.txt", "data=b_2.txt", "data=copy_of_a.txt", "data=copy_of_a.txt"));
+  EXPECT_THAT(column(position.table, "position_from"), ElementsAre("0", "256", "0", "256"));
+  ASSERT_EQ(position.panels.size(), 2u);
+  EXPECT_EQ(position.panels[0].title, "text, 512 tokens, data=b_2.txt");
+
+  const Section needles = section(told, "needles");
+  ASSERT_EQ(needles.figures.size(), 2u);
+  EXPECT_THAT(needles.figures[0].title, HasSubstr("needle, data=b_2.txt. "));
+  EXPECT_THAT(column(needles.figures[0].table, "accuracy"), ElementsAre("20"));
+
+  EXPECT_THAT(column(section(told, "influence").figures[0].table, "data"),
+              ElementsAre("b_2.txt", "copy_of_a.txt"));
+
+  const Grid leaderboard = section(told, "leaderboard").figures[0].table;
+  EXPECT_THAT(column(leaderboard, "copy_of_a.txt: bits_per_byte_1x"), ElementsAre("11"));
+  EXPECT_THAT(column(leaderboard, "b_2.txt: bits_per_byte_1x"), ElementsAre("20"));
+  EXPECT_THAT(leaderboard.for_reading().text(TableFormat::markdown),
+              HasSubstr(" b_2.txt: bits per byte 1x |"));
+}
+
+TEST_F(ReportOf, FilesOfOneNameAreToldApartByTheirDigests) {
+  const std::int64_t run = add({});
+  for (const char* digest : {"0123456789", "abcdef6789"}) {
+    add_evaluation(store, {.run_id = run, .step = 100},
+                   score_of("contains", "accuracy", 0.5,
+                            R"({"data_file":"test.jsonl","data_digest":")" + std::string(digest) + R"("})"));
+    add_evaluation(
+        store, {.run_id = run, .step = 100},  // as versions stored it that kept no name
+        score_of("lambada", "accuracy", 0.5, R"({"data_digest":")" + std::string(digest) + R"("})"));
+  }
+  const Section scores = section(report(), "scores");
+  EXPECT_THAT(column(scores.figures[0].table, "settings"),
+              ElementsAre("data=test.jsonl (01234567)", "data=test.jsonl (abcdef67)"));
+  EXPECT_THAT(column(scores.figures[1].table, "settings"),
+              ElementsAre("data_digest=01234567", "data_digest=abcdef67"));
+}
+
 TEST_F(ReportOf, InfluenceIsShownByLagAndByHead) {
   const std::int64_t run = add({});
   const auto add_influence = [&](const char* metric, double value, const std::string& cell) {

@@ -66,6 +66,7 @@ TEST_F(Evaluations, StoreScoresWithTheirSettingsAndItems) {
                   " and settings_json ->> 'dtype' = 'f64' and settings_json ->> 'device' = 'cpu'"
                   " and settings_json ->> 'set' = 'jsonl' and settings_json ->> 'version' = 1"
                   " and settings_json ->> 'chance' = 0.5 and settings_json ->> 'path' is null"
+                  " and settings_json ->> 'data_file' = 'items.jsonl'"
                   " and length(settings_json ->> 'data_digest') = 64"),
             2);
   EXPECT_EQ(count("evaluation_item where length(prompt_digest) = 64 and answer in ('odd', 'even')"

@@ -152,17 +152,17 @@ TEST_F(Analysis, TheLeaderboardJoinsARulesRuns) {
   const Table table = ask("leaderboard");
   std::vector<std::string> names;
   for (const Table::Column& column : table.columns) names.push_back(column.name);
-  EXPECT_THAT(names, ElementsAre("rule", "options", "parameters", "state_bytes", "train_tokens",
+  EXPECT_THAT(names, ElementsAre("rule", "options", "parameters", "state_bytes", "train_tokens", "data",
                                  "bits_per_byte_1x", "bits_per_byte_4x", "mqar_accuracy", "tokens_per_second",
                                  "mfu", "peak_memory_mib", "seeds", "sweep"));
   ASSERT_EQ(table.rows.size(), 4u);
-  EXPECT_EQ(table.rows[3][7], "4: 0.500") << "no chance was stated";
-  EXPECT_THAT(table.rows[0], ElementsAre("attention", "", "500000", "65536", "409600", "2.25", "5", "", "900",
-                                         "0.35", "31000", "1", "quickstart"));
-  EXPECT_THAT(table.rows[1], ElementsAre("mdn", "", "500000", "65536", "409600", "2.5", "2.75",
+  EXPECT_EQ(table.rows[3][8], "4: 0.500") << "no chance was stated";
+  EXPECT_THAT(table.rows[0], ElementsAre("attention", "", "500000", "65536", "409600", "", "2.25", "5", "",
+                                         "900", "0.35", "31000", "1", "quickstart"));
+  EXPECT_THAT(table.rows[1], ElementsAre("mdn", "", "500000", "65536", "409600", "", "2.5", "2.75",
                                          "4: 0.981 (chance 0.016), 16: 0.500 (chance 0.016)", "900", "0.35",
                                          "31000", "1", "quickstart"));
-  EXPECT_THAT(table.rows[2], ElementsAre("mamba2", "", "7", "65536", "409600", "", "",
+  EXPECT_THAT(table.rows[2], ElementsAre("mamba2", "", "7", "65536", "409600", "", "", "",
                                          "4: 0.250 (chance 0.016), 16: 0.125 (chance 0.016)", "", "", "", "1",
                                          "quickstart"));
 }
@@ -183,6 +183,34 @@ TEST_F(Analysis, TheLeaderboardMeansOverSeedsAndTakesTheNewestOfEach) {
   EXPECT_THAT(column(table, "bits_per_byte_4x"), ElementsAre("3", "4.5"));
   EXPECT_THAT(column(table, "mqar_accuracy"),
               ElementsAre("", "4: 0.750 (chance 0.016), 16: 0.375 (chance 0.016)"));
+}
+
+// Two texts are two rows, and neither is mixed with what was asked of it again in another way.
+TEST_F(Analysis, TheLeaderboardMixesNoSettings) {
+  const auto asked = [&](std::int64_t run, double bits, const std::string& more, std::int64_t n = 10) {
+    Score score = score_of("text", "bits_per_byte", bits, R"({"length_factor":1)" + more + "}", 256);
+    score.n = n;
+    add_evaluation(store, {.run_id = run, .step = 100}, score);
+  };
+  for (const std::int64_t seed : {1, 2}) {
+    RunPlan plan = plan_of("k" + std::to_string(seed), {.seed = seed});
+    plan.config_json = R"({"data": {"path": "texts/own.txt"}, "rule": {"name": "mdn"}})";
+    const std::int64_t run = ended_run(store, plan);
+    asked(run, 2 + static_cast<double>(seed), R"(,"data_digest":"d1","dtype":"f32")");
+    asked(run, 9, R"(,"data_digest":"d1","dtype":"f64")");                       // the same again
+    asked(run, 9, R"(,"data_digest":"d1","dtype":"f32","most_tokens":100)", 5);  // a part of it
+    asked(run, 5, R"(,"data_digest":"d2","data_file":"other.txt","dtype":"f32")");
+  }
+  const std::int64_t recall = ended_run(store, plan_of("k3", {.task = "mqar"}));
+  for (const std::int64_t length : {64, 128})
+    add_evaluation(
+        store, {.run_id = recall, .step = 100},
+        score_of("mqar", "accuracy", 32. / static_cast<double>(length), R"({"pairs": 4})", length));
+  const Table table = ask("leaderboard");
+  EXPECT_THAT(column(table, "data"), ElementsAre("other.txt", "own.txt"));
+  EXPECT_THAT(column(table, "bits_per_byte_1x"), ElementsAre("5", "3.5"));
+  EXPECT_THAT(column(table, "mqar_accuracy"),
+              ElementsAre("4 in 64: 0.500, 4 in 128: 0.250", "4 in 64: 0.500, 4 in 128: 0.250"));
 }
 
 // A cell of an ablation is a row of its own, and so is an option that only some of its siblings have; the
