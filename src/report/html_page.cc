@@ -67,21 +67,31 @@ class Page {
   void add_figure(const Figure& figure) {
     add("<figure>\n<h3>{}</h3>\n", escape_html(figure.title));
     if (!figure.about.empty()) add("<p class=\"soft\">{}</p>\n", escape_html(figure.about));
-    if (!figure.legend.empty()) {
+    add_panels(figure.legend, figure.panels, figure.is_wide);
+    for (const FoldedPanels& folded : figure.folded) {
+      add("<details><summary>{}</summary>\n", escape_html(folded.title));
+      add_panels(folded.legend, folded.panels, figure.is_wide);
+      add("</details>\n");
+    }
+    add_table(figure);
+    add("</figure>\n");
+  }
+
+  void add_panels(const std::vector<LegendEntry>& legend, const std::vector<Panel>& panels, bool is_wide) {
+    if (!legend.empty()) {
       add("<ul class=\"legend\">");
-      for (const LegendEntry& entry : figure.legend)
+      for (const LegendEntry& entry : legend)
         add("<li>{}{}</li>", swatch(entry.style), escape_html(entry.name));
       add("</ul>\n");
     }
-    if (!figure.panels.empty()) add("<div class=\"panels{}\">\n", figure.is_wide ? " wide" : "");
-    for (const Panel& panel : figure.panels) {
+    if (panels.empty()) return;
+    add("<div class=\"panels{}\">\n", is_wide ? " wide" : "");
+    for (const Panel& panel : panels) {
       add("<div class=\"panel\">");
       if (!panel.title.empty()) add("<h4>{}</h4>", escape_html(panel.title));
       add("{}</div>\n", panel.svg);
     }
-    if (!figure.panels.empty()) add("</div>\n");
-    add_table(figure);
-    add("</figure>\n");
+    add("</div>\n");
   }
 
   void add_table(const Figure& figure) {

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <tuple>
 
+#include "base/text.h"
+
 namespace mdnlab {
 
 namespace {
@@ -56,6 +58,10 @@ std::vector<Recovered> recovered(const Choice& choice) {
   }
   std::ranges::stable_sort(points, {}, &Recovered::length);
   return points;
+}
+
+std::string writes_words(std::int64_t writes) {
+  return grouped(writes) + (writes == 1 ? " write" : " writes") + " in between";
 }
 
 std::optional<RetentionSetting> retention_setting(const Choice& choice) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "report/composite.h"
@@ -23,6 +24,8 @@ struct Recovered {
 
 // By length, writes, lag.
 std::vector<Recovered> recovered(const Choice& choice);
+
+std::string writes_words(std::int64_t writes);  // "8 writes in between"
 
 // Under which RET is told: the furthest T of which every lag 2^k = 16 … T was asked, then the fewest writes.
 struct RetentionSetting {

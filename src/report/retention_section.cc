@@ -1,4 +1,4 @@
-// Information retention, the headline: I(g) by rule, and RET against the bytes of state that it costs.
+// Information retention, the headline: RET against the bytes of state that it costs.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "report/chart.h"
+#include "report/information_figure.h"
 #include "report/retention_scores.h"
 #include "report/sections.h"
 #include "report/shown.h"
@@ -24,61 +25,6 @@ constexpr int interpolated_draws = 400;
 std::string lag_words(const std::optional<HalfLife>& half) {
   if (!half) return "";
   return half->is_censored ? fmt::format(">{:.0f}", half->lag) : fmt::format("{:.0f}", half->lag);
-}
-
-std::string writes_words(std::int64_t writes) {
-  return fmt::format("{} write{} in between", writes, writes == 1 ? "" : "s");
-}
-
-// I(g), a panel for each number of writes in between.
-Figure curves(const Results& results, const Choices& choices, std::size_t number) {
-  Figure figure{
-      .file = fmt::format("information_{}", number),
-      .title = "I(g): bits recovered of what was written g tokens before. " + sweep_name(*choices[0]),
-      .about =
-          std::string("A lower bound on the mutual information, not cut at 0. Bars are 95 % intervals. ") +
-          shown_words,
-      .queries = {"runs", "scores"}};
-  figure.table.columns = {{"rule"},
-                          {"options"},
-                          {"length_tokens", Kind::number},
-                          {"writes", Kind::number},
-                          {"lag", Kind::number},
-                          {"information_bits", Kind::estimate},
-                          {"seeds", Kind::number},
-                          {"items", Kind::number}};
-  const std::vector<Shown> drawn = shown(results, choices);
-  figure.legend = legend_of(drawn);
-  std::map<std::pair<std::int64_t, std::int64_t>, std::map<const Choice*, std::vector<Point>>> panels;
-  std::vector<double> lags, bits;
-  for (const Choice* choice : choices) {
-    for (const Recovered& point : recovered(*choice)) {
-      const Interval interval = *interval_of(*point.answer);
-      figure.table.rows.push_back(
-          {words(choice->rule), words(choice->options), point.length == 0 ? words("") : count(point.length),
-           count(point.writes), count(point.lag), estimate(interval, 3),
-           count(static_cast<std::int64_t>(point.answer->seeds.size())), count(point.answer->items)});
-      panels[{point.length, point.writes}][choice].push_back(
-          {static_cast<double>(point.lag), interval.value, std::pair(interval.low, interval.high)});
-      lags.push_back(static_cast<double>(point.lag));
-      bits.insert(bits.end(), {interval.low, interval.high, std::log2(static_cast<double>(point.values))});
-    }
-  }
-  if (panels.empty()) return figure;
-  const Axis x = axis_over(lags, "lag g between write and query (tokens)", Scale::log2, Unit::tokens);
-  const Axis y = axis_over(bits, "I(g) (bits)", Scale::linear, Unit::plain, true);
-  for (const auto& [setting, lines] : panels) {
-    LineChart chart{.x = x, .y = y, .series = {}};
-    for (const Shown& one : drawn) {
-      if (const auto line = lines.find(one.choice); line != lines.end())
-        chart.series.push_back({one.name, one.style, line->second});
-    }
-    if (chart.series.empty()) continue;
-    figure.panels.push_back(
-        {(setting.first == 0 ? "" : grouped(setting.first) + " tokens, ") + writes_words(setting.second),
-         line_chart(chart)});
-  }
-  return figure;
 }
 
 struct Retained {
@@ -226,7 +172,7 @@ Section retention_section(const Results& results) {
   std::size_t number = 0;
   std::vector<Figure> all_curves;
   for (const Choices& choices : by_sweep(results)) {
-    Figure figure = curves(results, choices, ++number);
+    Figure figure = information_figure(results, choices, ++number);
     if (figure.table.rows.empty()) continue;
     if (const std::vector<Retained> all = retained(choices); !all.empty()) {
       section.figures.push_back(against_state(results, all, number));

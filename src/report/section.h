@@ -20,12 +20,20 @@ struct LegendEntry {
   std::size_t style = 0;  // chart.h
 };
 
+// Panels that stand folded below the others of a figure, until they are asked for.
+struct FoldedPanels {
+  std::string title;
+  std::vector<LegendEntry> legend;
+  std::vector<Panel> panels;
+};
+
 struct Figure {
   std::string file;   // of the CSV form, without .csv; unlike all others
   std::string title;  // plain text, as everything here but `svg`
   std::string about;  // how the numbers were made; may be empty
   std::vector<LegendEntry> legend;
-  std::vector<Panel> panels;         // none: a table alone
+  std::vector<Panel> panels;  // none: a table alone
+  std::vector<FoldedPanels> folded;
   std::vector<std::string> queries;  // names (analysis/)
   Grid table;
   bool is_wide = false;  // panels with small print: on a narrow page they scroll rather than shrink

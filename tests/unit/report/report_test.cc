@@ -143,6 +143,48 @@ TEST_F(ReportOf, RetentionIsToldForEachNumberOfWritesInBetween) {
   EXPECT_THAT(column(at_equal.table, "retention"), ElementsAre("1", "0.25"));
 }
 
+TEST_F(ReportOf, LinesOfOnePanelHaveOneSizeOfState) {
+  // Three rules have about 128 KiB, two about 64, one 32; attention has its cache.
+  for (const auto& [rule, state] : std::vector<std::pair<std::string, std::int64_t>>{{"a", 131072},
+                                                                                     {"a", 65536},
+                                                                                     {"b", 135680},
+                                                                                     {"b", 70144},
+                                                                                     {"b", 32768},
+                                                                                     {"c", 135680},
+                                                                                     {"attention", 1114112}})
+    add_retention(add({.rule = rule, .state_bytes = state}), {4, 3, state == 65536 ? 1.0 : 2.0});
+  const Section retention = section(report(), "retention");
+  const Figure& figure = retention.figures.back();
+  ASSERT_EQ(figure.file, "information_1");
+  EXPECT_THAT(figure.about,
+              AllOf(HasSubstr("Of rules with 128.0 to 132.5 KiB of state, the size nearest to 64 KiB"),
+                    HasSubstr("Attention is the ceiling")));
+  const auto names = [](const std::vector<LegendEntry>& legend) {
+    std::vector<std::string> list;
+    for (const LegendEntry& entry : legend) list.push_back(entry.name.substr(0, entry.name.find(", rule.")));
+    return list;
+  };
+  EXPECT_THAT(names(figure.legend), ElementsAre("a", "b", "c", "attention, the ceiling at 1.1 MiB"));
+  ASSERT_EQ(figure.panels.size(), 1u);
+  ASSERT_EQ(figure.folded.size(), 2u);
+  EXPECT_EQ(figure.folded[0].title, "At 32.0 KiB of state");
+  EXPECT_THAT(names(figure.folded[0].legend), ElementsAre("b", "attention, the ceiling at 1.1 MiB"));
+  EXPECT_EQ(figure.folded[1].title, "At 64.0 to 68.5 KiB of state");
+  EXPECT_THAT(names(figure.folded[1].legend), ElementsAre("a", "b", "attention, the ceiling at 1.1 MiB"));
+  EXPECT_EQ(figure.table.rows.size(), 7u * 3) << "the table has all";
+  EXPECT_THAT(html_page(report()), HasSubstr("<details><summary>At 32.0 KiB of state</summary>"));
+}
+
+TEST_F(ReportOf, OfSizesThatAsManyRulesHaveTheOneNearestTo64KiBIsShown) {
+  for (const std::int64_t state : {16384, 81920, 1048576}) {
+    for (const char* rule : {"a", "b"}) add_retention(add({.rule = rule, .state_bytes = state}), {4, 3, 2});
+  }
+  const Figure figure = section(report(), "retention").figures.back();
+  EXPECT_THAT(figure.about, HasSubstr("Of rules with 80.0 KiB of state,"));
+  ASSERT_EQ(figure.folded.size(), 2u);
+  EXPECT_EQ(figure.folded[1].title, "At 1.0 MiB of state");
+}
+
 TEST_F(ReportOf, ADivergedSeedCountsAs0AndIsListed) {
   add_retention(add({.seed = 1}), {4, 4, 4});
   add({.seed = 2}, 9, RunState::diverged);
