@@ -189,7 +189,7 @@ at::Tensor LanguageModel::step(const at::Tensor& tokens_R, ModelState& state) co
     const at::Tensor logits = at::empty({x.size(0), vocab_size_}, x.options());
     kernels->product({x, norm_, norm_eps_},
                      {{.output = ops::RowsOutput::widen, .weight = head_, .y = logits}});
-    kernels->finish();
+    ops::finish_decoding(x.device());
     return logits;
   }
   ops::finish_decoding(x.device());

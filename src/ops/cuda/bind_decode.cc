@@ -13,9 +13,6 @@ namespace mdnlab::ops::cuda {
 
 namespace {
 
-constexpr std::int64_t kWidest =
-    8192;  // of a product: eight rows of it are half of a multiprocessor's memory
-
 // Its memory as it is, or a std::logic_error: a copy would not be written in place, nor outlive the call.
 template <class T>
 T* memory(const at::Tensor& x) {
@@ -155,13 +152,7 @@ void mixer(const ops::MixerStep& step) {
   if (is_of_program) {
     problem.o_RHV = memory<float>(y);
     pending.add(step.S, problem);
-    out.norm = {.x_RK = problem.o_RHV,
-                .weight = problem.norm_weight_V,
-                .width = problem.V,
-                .eps = problem.eps,
-                .is_of_heads = true,
-                .gate_RK = problem.gate_RHV,
-                .gate_is_silu = problem.gate_is_silu};
+    out.norm = norm_behind(problem);
   } else {
     finish();
     const c10::cuda::CUDAGuard guard(step.S.device());

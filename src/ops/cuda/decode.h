@@ -16,6 +16,8 @@
 namespace mdnlab::ops::cuda {
 
 inline constexpr int kMostParts = 8;
+// K of a product: eight rows of it are half of a multiprocessor's shared memory.
+inline constexpr int kWidest = 8192;
 
 // One weight of a product.
 struct RowsPart {
@@ -45,9 +47,9 @@ struct RowsNorm {
 };
 
 struct RowsProduct {
-  int R, K, parts;                             // K a multiple of 32
-  int eights, tiles, shares, blocks_of_share;  // the launch fills them in
-  RowsNorm norm;                               // of parts without an x of their own
+  int R, K, parts;                      // K a multiple of 32
+  int eights, shares, blocks_of_share;  // the launch fills them in
+  RowsNorm norm;                        // of parts without an x of their own
   RowsPart part[kMostParts];
 };
 
@@ -80,6 +82,17 @@ struct MixerStep {
 };
 
 cudaError_t mixer_step(const MixerStep& problem, cudaStream_t stream);
+
+// What is behind a step whose output is o, in front of o_proj.
+inline RowsNorm norm_behind(const MixerStep& step) {
+  return {.x_RK = step.o_RHV,
+          .weight = step.norm_weight_V,
+          .width = step.V,
+          .eps = step.eps,
+          .is_of_heads = true,
+          .gate_RK = step.gate_RHV,
+          .gate_is_silu = step.gate_is_silu};
+}
 
 // Products and steps of at most kMostOfProgram sequences, one after the other in a single kernel.
 inline constexpr int kMostOfProgram = 8;

@@ -14,6 +14,29 @@ __device__ inline void add_to(float4& sum, float s, const float4& x) {
 }
 __device__ inline void put(float* p, const float4& x) { *reinterpret_cast<float4*>(p) = x; }
 
+inline constexpr int kMixerWarps = 8;  // of a block
+
+// Σ over the rows of each column, the same in every thread of the column, of which it has four; all of the
+// block call it, and have read what an earlier call left in these sums.
+template <int kColumns>
+__device__ float4 sum_rows(float4 part, float (&sums)[kMixerWarps][kColumns]) {
+  constexpr int kLanes = kColumns / 4;
+  for (int distance = kLanes; distance < 32; distance *= 2) {
+    part.x += __shfl_xor_sync(0xffffffffu, part.x, distance);
+    part.y += __shfl_xor_sync(0xffffffffu, part.y, distance);
+    part.z += __shfl_xor_sync(0xffffffffu, part.z, distance);
+    part.w += __shfl_xor_sync(0xffffffffu, part.w, distance);
+  }
+  const int column = threadIdx.x % kLanes * 4;
+  if (threadIdx.x % 32 < kLanes) put(&sums[threadIdx.x / 32][column], part);
+  __syncthreads();
+  part = make_float4(0, 0, 0, 0);
+#pragma unroll
+  for (int warp = 0; warp < kMixerWarps; ++warp)
+    add_to(part, 1, *reinterpret_cast<const float4*>(&sums[warp][column]));
+  return part;
+}
+
 __device__ inline float activated(bool is_silu, float z) {
   const float sigmoid = __fdividef(1.f, 1.f + __expf(-z));
   return is_silu ? z * sigmoid : sigmoid;

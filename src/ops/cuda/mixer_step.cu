@@ -24,23 +24,6 @@ struct Shared {
   alignas(8) unsigned long long came[2];  // barriers: they are there
 };
 
-// Σ over the rows of each column, the same in every thread of the column; all of the block call it.
-template <int kWhich>
-__device__ void sum_rows(float4& part, Shared& shared) {
-  for (int distance = kLanes; distance < 32; distance *= 2) {
-    part.x += __shfl_xor_sync(0xffffffffu, part.x, distance);
-    part.y += __shfl_xor_sync(0xffffffffu, part.y, distance);
-    part.z += __shfl_xor_sync(0xffffffffu, part.z, distance);
-    part.w += __shfl_xor_sync(0xffffffffu, part.w, distance);
-  }
-  const int column = threadIdx.x % kLanes * 4;
-  if (threadIdx.x % 32 < kLanes) put(&shared.sums[kWhich][threadIdx.x / 32][column], part);
-  __syncthreads();
-  part = make_float4(0, 0, 0, 0);
-  for (int warp = 0; warp < kWarps; ++warp)
-    add_to(part, 1, *reinterpret_cast<const float4*>(&shared.sums[kWhich][warp][column]));
-}
-
 // kRows of each thread: K = kGroups·kRows. A block takes sequence after sequence, and asks for the next one's
 // state as soon as it has written this one's.
 template <int kRows, bool kMomentum>
@@ -138,8 +121,7 @@ __global__ void __launch_bounds__(kThreads, kRows*(kMomentum ? 2 : 1) <= 4     ?
         const int c = row + i * kGroups;
         add_to(erased, share * alpha(c) * shared.k[c], S[i]);
       }
-      sum_rows<0>(erased, shared);
-      add_to(residual, -1, erased);
+      add_to(residual, -1, sum_rows(erased, shared.sums[0]));
     }
 
     // Phase 4: M_c ← μ_c M_c − η k_c r ,  S_c ← α_c S_c − β M_c ,  o = Σ_c q_c (S_c − ω M_c)
@@ -160,7 +142,7 @@ __global__ void __launch_bounds__(kThreads, kRows*(kMomentum ? 2 : 1) <= 4     ?
       if constexpr (kMomentum) add_to(o, -shared.q[c] * in.look_ahead, written);
     }
     if (r + gridDim.z < in.R) fetch_state(r + gridDim.z);
-    sum_rows<1>(o, shared);
+    o = sum_rows(o, shared.sums[1]);
     o = {rounded(o.x), rounded(o.y), rounded(o.z), rounded(o.w)};
 
     // Phase 5: Σ o² over the head, from block to block, and the gated norm.

@@ -13,9 +13,8 @@
 namespace mdnlab::ops::cuda {
 
 inline constexpr int kProgramThreads = 256, kProgramWarps = kProgramThreads / 32;
-inline constexpr int kFetched = 24;          // 16 bytes of weights each thread has ahead
-inline constexpr int kAtOnce = 6;            // eights, at most
-inline constexpr int kWidestProgram = 8192;  // K
+inline constexpr int kFetched = 24;  // 16 bytes of weights each thread has ahead
+inline constexpr int kAtOnce = 6;    // eights, at most
 
 // kPairs·2 eights at a time, of kBlocks blocks of K each warp.
 template <int kPairsAtOnce, int kBlocksOfWarp>
@@ -37,7 +36,7 @@ __device__ void with_shape(int K, const Do& act) {
 
 struct ProductShared {
   float sums[2][kProgramWarps][8 * kAtOnce][kMostOfProgram];
-  float squares[4][kWidestProgram / 32];
+  float squares[4][kWidest / 32];
 };
 
 struct Place {

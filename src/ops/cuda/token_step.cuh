@@ -20,7 +20,7 @@ struct StepShared {
   float q[256], k[256], alpha[256], mu[256];  // by row; alpha and mu of channel-wise decay
   alignas(16) float sums[2][kProgramWarps][kStepColumns];
   float norms[kProgramWarps][2];
-  float learned[kGateParameters], gates[kGates];  // of the head
+  float gates[kGates];  // of the head
 };
 
 struct FetchedState {
@@ -65,24 +65,6 @@ __device__ inline void put_state(const MixerStep& in, int unit, const FetchedSta
     put(in.S_RHKV + at.state + i * stride, state.S[i]);
     if (in.M_RHKV) put(in.M_RHKV + at.state + i * stride, state.M[i]);
   }
-}
-
-// Σ over the rows of each column, the same in every thread of the column; all of the block call it, by turns.
-__device__ inline float4 sum_rows(float4 part, float (*sums)[kStepColumns]) {
-  for (int distance = kStepLanes; distance < 32; distance *= 2) {
-    part.x += __shfl_xor_sync(0xffffffffu, part.x, distance);
-    part.y += __shfl_xor_sync(0xffffffffu, part.y, distance);
-    part.z += __shfl_xor_sync(0xffffffffu, part.z, distance);
-    part.w += __shfl_xor_sync(0xffffffffu, part.w, distance);
-  }
-  const int column = threadIdx.x % kStepLanes * 4;
-  if (threadIdx.x % 32 < kStepLanes) put(&sums[threadIdx.x / 32][column], part);
-  __syncthreads();
-  part = make_float4(0, 0, 0, 0);
-#pragma unroll
-  for (int warp = 0; warp < kProgramWarps; ++warp)
-    add_to(part, 1, *reinterpret_cast<const float4*>(&sums[warp][column]));
-  return part;
 }
 
 // q and k of a head as the scan reads them, a row a thread; its gates by the last thread.

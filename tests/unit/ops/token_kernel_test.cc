@@ -51,13 +51,7 @@ void add_layer(Arrays& arrays, const Shape& of, float* x, std::vector<Some>& all
     add_part(arrays, in, RowsOutput::store, values, const_cast<__nv_bfloat16*>(step.gate_RHV));
   }
   step.o_RHV = arrays.floats(R * values, 1, "o");
-  out.norm = {.x_RK = step.o_RHV,
-              .weight = step.norm_weight_V,
-              .width = of.V,
-              .eps = step.eps,
-              .is_of_heads = true,
-              .gate_RK = step.gate_RHV,
-              .gate_is_silu = step.gate_is_silu};
+  out.norm = norm_behind(step);
   add_part(arrays, out, RowsOutput::add, of.hidden, x);
   all.emplace_back(in);
   if (behind.parts > 0) all.emplace_back(behind);
