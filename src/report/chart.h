@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "report/axis.h"
+#include "statistics/bootstrap.h"
 
 namespace mdnlab {
 
@@ -15,6 +16,9 @@ struct Point {
   double x = 0, y = 0;
   std::optional<std::pair<double, double>> range;  // of y: its 95 % interval
 };
+
+// None where nothing says how the number would vary.
+std::optional<std::pair<double, double>> range_of(const Interval& interval);
 
 // `style` chooses colour, dashes and mark together, so that no series is told by its colour alone.
 struct Series {

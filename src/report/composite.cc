@@ -61,10 +61,6 @@ double mean(std::span<const double> values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
-bool says_something(std::span<const Measured> seeds) {
-  return seeds.size() > 1 || !seeds[0].items.empty() || seeds[0].standard_error > 0;
-}
-
 bool have_equal_items(std::span<const Measured> seeds) {
   std::size_t items = 0;
   for (const Measured& seed : seeds) {
@@ -94,7 +90,8 @@ Asked ask_both(const Composite& composite, const Choice& a, const Choice& b) {
     seeds.insert(seeds.end(), second->seeds.begin(),
                  second->seeds.begin() + static_cast<std::ptrdiff_t>(of_b));
     const std::span<const Measured> both = seeds;
-    if (!have_equal_items(both) || !says_something(both.first(of_a)) || !says_something(both.subspan(of_a)))
+    if (!have_equal_items(both) || !says_how_it_varies(both.first(of_a)) ||
+        !says_how_it_varies(both.subspan(of_a)))
       return {};
   }
   if (!asked.questions.empty()) asked.sides = {of_a, of_b};
@@ -116,9 +113,14 @@ std::function<double(Random&)> redrawing(const Composite& composite, const Choic
 std::optional<Interval> interval_of(const Composite& composite, const Choice& choice) {
   const Asked asked = ask(composite, choice);
   if (asked.questions.empty()) return std::nullopt;
-  return bootstrap(
+  if (asked.questions.size() == 1 && asked.seeds[0].size() == 1 && !composite.part)
+    return interval_of(choice.answers.at(*asked.questions[0]));
+  Interval interval = bootstrap(
       mean(measured(composite, asked)),
       [&](Random& random) { return redraw_mean(random, redrawn(random, composite, asked)); }, pooled_draws);
+  interval.has_range = std::ranges::all_of(
+      asked.seeds, [](const std::vector<Measured>& seeds) { return says_how_it_varies(seeds); });
+  return interval;
 }
 
 std::optional<Compared> compare(const Composite& composite, const Choice& a, const Choice& b) {

@@ -28,6 +28,8 @@ Cell real(const std::optional<double>& value, int places) {
 Cell estimate(const std::optional<Interval>& interval, int places) {
   if (!interval) return {.exact = {"", "", ""}};
   Cell cell = real(interval->value, places);
+  cell.exact = {shortest(interval->value), "", ""};
+  if (!interval->has_range) return cell;
   cell.range = real(interval->low, places).shown + " to " + real(interval->high, places).shown;
   cell.exact = {shortest(interval->value), shortest(interval->low), shortest(interval->high)};
   return cell;

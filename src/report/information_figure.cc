@@ -92,7 +92,7 @@ Figure information_figure(const Results& results, const Choices& choices, std::s
            estimate(interval, 3), count(static_cast<std::int64_t>(point.answer->seeds.size())),
            count(point.answer->items)});
       curves[{point.length, point.writes}][choice].push_back(
-          {static_cast<double>(point.lag), interval.value, std::pair(interval.low, interval.high)});
+          {static_cast<double>(point.lag), interval.value, range_of(interval)});
       lags.push_back(static_cast<double>(point.lag));
       bits.insert(bits.end(), {interval.low, interval.high, std::log2(static_cast<double>(point.values))});
     }

@@ -15,7 +15,8 @@ namespace mdnlab {
 namespace {
 
 constexpr const char* how_numbers_are_made =
-    "Means over seeds; below them the 95 % interval of a bootstrap over seeds and items, and n, the items of one seed. "
+    "Means over seeds; below them the 95 % interval of a bootstrap over seeds and items, of a single seed over its items, "
+    "and n, the items of one seed. "
     "A diverged seed counts as 0 where more is better, is left out where less is better, and is listed under Failures. "
     "Of several learning rates the one of least validation loss stands, here and everywhere below. retention "
     "is RET with the fewest writes in between, retention_over_writes its mean over all numbers of them. Attention's "
@@ -120,7 +121,7 @@ Figure table_of(const Results& results, const std::vector<const Choice*>& choice
         value = composite.more_is_better ? -interval->value : interval->value;
       Cell& cell = row.emplace_back(estimate(interval, composite.places));
       const Cell items = interval ? count(items_of(composite, *choice)) : real(std::nullopt, 0);
-      if (interval) cell.range += ", n " + items.shown;
+      if (interval) cell.range += (cell.range.empty() ? "n " : ", n ") + items.shown;
       row.push_back(items);
     }
     if (is_ceiling(composites, *choice)) value = INFINITY;

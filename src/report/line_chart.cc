@@ -91,6 +91,11 @@ class Drawing {
 
 }  // namespace
 
+std::optional<std::pair<double, double>> range_of(const Interval& interval) {
+  if (!interval.has_range) return std::nullopt;
+  return std::pair(interval.low, interval.high);
+}
+
 std::string style_class(std::size_t style) {
   return fmt::format("c{} d{}", style % colours, style / colours % 3);
 }

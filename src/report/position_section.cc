@@ -85,7 +85,7 @@ Section position_section(const Results& results) {
                                      count(answer.items)});
         Lines& panel = panels[{question.task, question.length.value_or(0), settings.at(&question)}];
         panel.lines[choice].push_back(
-            {static_cast<double>(bucket->to), interval->value, std::pair(interval->low, interval->high)});
+            {static_cast<double>(bucket->to), interval->value, range_of(*interval)});
         const bool is_drawn =
             std::ranges::any_of(drawn, [&](const Shown& one) { return one.choice == choice; });
         if (!is_drawn) continue;

@@ -143,6 +143,8 @@ void load_answers(Store& store, Results& results) {
       answer.seeds.push_back({.value = row.real(value), .standard_error = row.real(value + 1)});
       answer.evaluations.push_back(row.integer(0));
       answer.items = std::max(answer.items, row.integer(9));
+      if (!row.is_null(value + 2))
+        answer.stored = {.value = row.real(value), .low = row.real(value + 2), .high = row.real(value + 3)};
     };
     if (row.is_null(1)) {
       const auto [model, is_new] = choice_of_model.emplace(row.text(2), choices.size());
@@ -195,6 +197,7 @@ bool more_is_better(const std::string& metric) {
 
 std::optional<Interval> interval_of(const Answer& answer) {
   if (answer.seeds.empty()) return std::nullopt;
+  if (answer.seeds.size() == 1 && answer.stored) return answer.stored;
   double work = 0;
   for (const Measured& seed : answer.seeds) work += 1 + static_cast<double>(seed.items.size());
   const int draws = std::clamp(static_cast<int>(draw_budget / work), least_draws, most_draws);

@@ -40,6 +40,7 @@ struct Answer {
   std::vector<Measured> seeds;  // then the diverged ones, as 0, where more is better; else they are left out
   std::vector<std::int64_t> evaluations;  // ids, of the seeds that answered
   std::int64_t items = 0;                 // behind one seed's number
+  std::optional<Interval> stored;         // over items, of the newest seed that has one
 };
 
 // One row of a comparison: a rule under one choice of options, at the learning rate of least validation loss.
@@ -70,7 +71,8 @@ bool more_is_better(const std::string& metric);
 
 Results load_results(Store& store);
 
-// The mean over seeds with its interval; nothing where no seed answered.
+// The mean over seeds with its interval; nothing where no seed answered. Of a single seed the interval is the
+// one that was stored with its score, where there is one: it weighs items as the score does.
 std::optional<Interval> interval_of(const Answer& answer);
 
 }  // namespace mdnlab

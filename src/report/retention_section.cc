@@ -94,7 +94,7 @@ Figure against_state(const Results& results, const std::vector<Retained>& all, s
     Series& line = panels[one.setting.writes][choice.rule];
     line.name = choice.rule;
     line.style = results.styles.at(choice.rule);
-    line.points.push_back({state, one.share.value, std::pair(one.share.low, one.share.high)});
+    line.points.push_back({state, one.share.value, range_of(one.share)});
   }
   for (auto& [writes, lines] : panels) {
     LineChart chart{.x = axis_over(states, "state of one sequence (bytes)", Scale::log2, Unit::bytes),

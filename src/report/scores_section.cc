@@ -65,7 +65,7 @@ void draw(const Results& results, const std::vector<Told>& scores, const ToldApa
         row.dots.push_back({.name = one.name,
                             .style = one.style,
                             .value = score.interval.value,
-                            .range = std::pair(score.interval.low, score.interval.high)});
+                            .range = range_of(score.interval)});
         if (std::ranges::find(figure.legend, one.name, &LegendEntry::name) == figure.legend.end())
           figure.legend.push_back({one.name, one.style});
       }

@@ -103,9 +103,15 @@ Interval bootstrap(double value, const std::function<double(Random&)>& draw, int
 }
 
 Interval mean_interval(std::span<const Measured> seeds, int draws) {
-  return bootstrap(
+  Interval interval = bootstrap(
       mean_value(seeds), [&](Random& random) { return redraw_mean(random, redraw_items(random, seeds)); },
       draws);
+  interval.has_range = says_how_it_varies(seeds);
+  return interval;
+}
+
+bool says_how_it_varies(std::span<const Measured> seeds) {
+  return seeds.size() > 1 || !seeds[0].items.empty() || seeds[0].standard_error > 0;
 }
 
 Interval ratio_interval(std::span<const double> parts, std::span<const double> weights, int draws) {

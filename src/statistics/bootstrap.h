@@ -24,6 +24,7 @@ struct Measured {
 struct Interval {
   double value = 0;          // the number itself, not the mean of the draws
   double low = 0, high = 0;  // 2.5 and 97.5 per cent of the draws
+  bool has_range = true;     // false: nothing says how the number would vary, and low and high are it
 };
 
 inline constexpr int usual_draws = 2000;
@@ -38,6 +39,9 @@ double redraw_mean(Random& random, std::span<const double> values);
 // Of `draws` values of `draw`; the seed of the random numbers is fixed, so that equal data give an equal
 // interval.
 Interval bootstrap(double value, const std::function<double(Random&)>& draw, int draws = usual_draws);
+
+// One seed without items and standard error: one number, of which nothing is known but that.
+bool says_how_it_varies(std::span<const Measured> seeds);
 
 // The mean over seeds; at least one (Code::failed).
 Interval mean_interval(std::span<const Measured> seeds, int draws = usual_draws);

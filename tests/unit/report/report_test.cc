@@ -331,6 +331,30 @@ TEST_F(ReportOf, TwoFilesOfOneTaskAreTwoSettings) {
               HasSubstr(" b_2.txt: bits per byte 1x |"));
 }
 
+TEST_F(ReportOf, OfOneSeedTheIntervalIsTheStoredOneOrNone) {
+  const auto ask = [&](const char* rule, std::int64_t seed, double bits, bool has_interval) {
+    Score score = score_of("text", "bits_per_byte", bits, R"({"length_factor":1})");
+    score.stderr_value = std::nullopt;
+    if (has_interval) {
+      score.low = bits - 0.25;
+      score.high = bits + 0.5;
+    }
+    add_evaluation(store, {.run_id = add({.rule = rule, .seed = seed}), .step = 100}, score);
+  };
+  ask("alone", 1, 2, true);
+  ask("older", 1, 3, false);
+  ask("pair", 1, 4, true);
+  ask("pair", 2, 5, true);
+  const Report told = report();
+  const Grid leaderboard = section(told, "leaderboard").figures[0].table;
+  EXPECT_THAT(column(leaderboard, "bits_per_byte_1x"), ElementsAre("2", "3", "4.5"));
+  EXPECT_THAT(column(leaderboard, "bits_per_byte_1x_low"), ElementsAre("1.75", "", "4"));
+  EXPECT_THAT(column(leaderboard, "bits_per_byte_1x_high"), ElementsAre("2.5", "", "5"));
+  EXPECT_THAT(leaderboard.for_reading().text(TableFormat::markdown),
+              AllOf(HasSubstr(" 2.000 [1.750 to 2.500, n 10] |"), HasSubstr(" 3.000 [n 10] |")));
+  EXPECT_THAT(column(section(told, "scores").figures[0].table, "value_low"), ElementsAre("1.75", "", "4"));
+}
+
 TEST_F(ReportOf, FilesOfOneNameAreToldApartByTheirDigests) {
   const std::int64_t run = add({});
   for (const char* digest : {"0123456789", "abcdef6789"}) {

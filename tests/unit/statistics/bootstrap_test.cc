@@ -69,6 +69,13 @@ TEST(Bootstrap, WithoutItemsDrawsFromTheStandardError) {
   EXPECT_NEAR(interval.high, 3 + two_sided_95 * 0.5, 0.03);
 }
 
+TEST(Bootstrap, OfOneNumberAloneHasNoRange) {
+  EXPECT_FALSE(mean_interval(std::vector<Measured>{{.value = 3}}).has_range);
+  EXPECT_TRUE(mean_interval(std::vector<Measured>{{.value = 3}, {.value = 3}}).has_range);
+  EXPECT_TRUE(mean_interval(std::vector<Measured>{{.value = 3, .standard_error = 0.1}}).has_range);
+  EXPECT_TRUE(mean_interval(std::vector<Measured>{of_items({3, 3})}).has_range);
+}
+
 TEST(Bootstrap, CountsADivergedSeedAs0) {
   const std::vector<Measured> seeds{of_items({1, 1, 1, 1}), of_items({1, 1, 1, 1}), Measured{}};
   const Interval interval = mean_interval(seeds);
