@@ -2,8 +2,8 @@
 #include "base/log.h"
 #include "cli/arguments.h"
 #include "cli/command.h"
-#include "report/forms.h"
-#include "report/report.h"
+#include "cli/whole_report.h"
+#include "report/comparison_table.h"
 
 namespace mdnlab {
 
@@ -47,13 +47,7 @@ int run(std::span<const std::string> words) {
                  .found = output.string(),
                  .expected = "a file that ends in .html, .md or .csv, or a folder that ends in /"});
   }
-  const std::optional<std::filesystem::path> peers =
-      arguments.has("peers") ? std::optional<std::filesystem::path>(arguments.text("peers")) : std::nullopt;
-  const Report report = make_report(arguments.database(), arguments.plugins(), peers);
-  if (is_folder)
-    write_csv_folder(report, output);
-  else
-    replace_file(output, ending == ".html" ? html_page(report) : markdown_page(report));
+  write_whole_report(arguments, output);
   note("wrote " + output.string());
   return 0;
 }

@@ -88,6 +88,9 @@ TEST(Program, AsksADatabaseWithoutLibTorchAndSaysWhatItNeedsForMore) {
   EXPECT_EQ(list.code, 0) << list.err;
   EXPECT_THAT(list.out, HasSubstr("leaderboard"));
   EXPECT_EQ(run({alone, "merge", (folder / "a.db").string(), (folder / "b.db").string()}).code, 4);
+  EXPECT_THAT(run({alone, "report", "--help"}).out, HasSubstr("comparison table"));
+  EXPECT_EQ(run({alone, "report", "--db", (folder / "none.db").string()}).code, 4);
+  EXPECT_EQ(run({alone, "report", "-o", "page.html"}).code, 3);
   const Finished rules = run({alone, "rules", "list"});
   EXPECT_EQ(rules.code, 3);
   EXPECT_THAT(rules.err, AllOf(HasSubstr(alone + "-torch"), HasSubstr("cannot be started")));

@@ -9,6 +9,7 @@
 #include "../store/database.h"
 #include "../temporary_folder.h"
 #include "base/file.h"
+#include "report/comparison_table.h"
 #include "report/forms.h"
 #include "report/retention_scores.h"
 #include "report/sections.h"
