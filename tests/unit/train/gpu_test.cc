@@ -6,6 +6,7 @@
 #include <ATen/ops/equal.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/zeros.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <map>
@@ -149,19 +150,28 @@ TEST_F(TrainingOnAGpu, IsTheSameByRecordedSteps) {
   }
 }
 
-// Eight rows have 29 to 35 labels: the step is recorded once there is room for all.
+// Eight rows have 29 to 35 labels: the step is recorded once there is room for all. What fills it up adds
+// nothing, but in bf16 a product of more rows may add up in another order, and AdamW makes whole steps of
+// gradients that are nothing but rounding: there the steps are smaller.
 TEST_F(TrainingOnAGpu, IsTheSameByRecordedStepsWithUnevenLabels) {
   const TemporaryFolder folder;
-  Losses launched, recorded;
-  const std::string train = "{batch_size: 8, seq_len: 12, steps: 40, lr: 1e-2, cuda_graph: ";
-  Training(folder.path(), kGpu, "bf16", (train + "false}").c_str()).trainer.train(launched, {});
-  testing::internal::CaptureStderr();
-  Training(folder.path(), kGpu, "bf16", (train + "true}").c_str()).trainer.train(recorded, {});
-  EXPECT_EQ(testing::internal::GetCapturedStderr(), "") << "it can be recorded";
-  ASSERT_EQ(launched.list.size(), 40U);
-  ASSERT_EQ(recorded.list.size(), 40U);
-  for (std::size_t step = 0; step < 40; ++step)
-    EXPECT_NEAR(recorded.list[step], launched.list[step], 5e-3) << "at step " << step;
+  struct Limit {
+    const char *dtype, *rate;
+    double most;
+  };
+  for (const auto& [dtype, rate, most] : {Limit{"f32", "1e-2", 1e-5}, {"bf16", "1e-3", 5e-3}}) {
+    const std::string train =
+        std::string("{batch_size: 8, seq_len: 12, steps: 40, lr: ") + rate + ", cuda_graph: ";
+    Losses launched, recorded;
+    Training(folder.path(), kGpu, dtype, (train + "false}").c_str()).trainer.train(launched, {});
+    testing::internal::CaptureStderr();
+    Training(folder.path(), kGpu, dtype, (train + "true}").c_str()).trainer.train(recorded, {});
+    EXPECT_THAT(testing::internal::GetCapturedStderr(), testing::Not(testing::HasSubstr("recorded")));
+    ASSERT_EQ(launched.list.size(), 40U);
+    ASSERT_EQ(recorded.list.size(), 40U);
+    for (std::size_t step = 0; step < 40; ++step)
+      EXPECT_NEAR(recorded.list[step], launched.list[step], most) << dtype << " at step " << step;
+  }
 }
 
 // Rows come to have more documents: the step is recorded twice.
