@@ -169,7 +169,6 @@ void LanguageModel::step_mlp(const Block& block, const at::Tensor& x) const {
     kernels->product({}, {{.output = ops::RowsOutput::add, .weight = block.down, .y = x, .x = inner}});
     return;
   }
-  ops::finish_decoding(x.device());
   const at::Tensor normed = ops::add_rms_norm(x, {}, block.mlp_norm, norm_eps_, dtype_).normed;
   x.add_(
       ops::linear(ops::swiglu(ops::linear(normed, block.gate), ops::linear(normed, block.up)), block.down));
@@ -178,21 +177,18 @@ void LanguageModel::step_mlp(const Block& block, const at::Tensor& x) const {
 at::Tensor LanguageModel::step(const at::Tensor& tokens_R, ModelState& state) const {
   const at::NoGradGuard no_grad;
   const at::Tensor x = at::embedding(embedding_, tokens_R);
-  const ops::FusedDecoding* const kernels = ops::fused_decoding(x.device(), dtype_);
-  if (kernels) kernels->begin();
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
     const Block& block = blocks_[i];
     block.rule->step(x, {block.attn_norm, norm_eps_, dtype_}, block.weights, state.layers[i]);
     if (block.mlp_norm.defined()) step_mlp(block, x);
   }
+  const ops::FusedDecoding* const kernels = ops::fused_decoding(x.device(), dtype_);
   if (kernels && head_.scalar_type() == dtype_ && kernels->takes_product(x.size(1))) {
     const at::Tensor logits = at::empty({x.size(0), vocab_size_}, x.options());
     kernels->product({x, norm_, norm_eps_},
                      {{.output = ops::RowsOutput::widen, .weight = head_, .y = logits}});
-    ops::finish_decoding(x.device());
     return logits;
   }
-  ops::finish_decoding(x.device());
   return logits(ops::add_rms_norm(x, {}, norm_, norm_eps_, dtype_).normed);
 }
 

@@ -1,10 +1,9 @@
 // What decoding does of a layer: one token of each of R sequences, in place, without gradients. Kernels of
-// our CUDA module, which fetch their weights or state before what is in front of them is done, so that memory
-// never rests (cuda/decode.h). bf16, on a GPU of compute capability 9.0.
+// our CUDA module, which fetch their weights or state before the kernel in front of them is done, so that
+// memory never rests (cuda/decode.h). bf16, on a GPU of compute capability 9.0.
 //
-// Of few sequences the operations are put off, to be run in a single kernel: before any other operation reads
-// or writes what they do, finish_decoding() runs them. And between two tokens of a sequence some other
-// operation must run on the stream: the state is read before the kernels in front are done.
+// Between two tokens of a sequence some other operation must run on the stream: these kernels read their
+// state before those in front of them are done.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -63,14 +62,9 @@ struct FusedDecoding {
   // Whether heads are of widths that it takes.
   bool (*takes_mixer)(std::int64_t key_width, std::int64_t value_width);
   void (*mixer)(const MixerStep& step);
-  void (*begin)();   // a token: what one that failed has put off is dropped
-  void (*finish)();  // finish_decoding()
 };
 
 // Where decoding in `dtype` on this device is by our kernels; else null.
 const FusedDecoding* fused_decoding(at::Device device, at::ScalarType dtype);
-
-// Runs what was put off on this device, by this thread, if anything.
-void finish_decoding(at::Device device);
 
 }  // namespace mdnlab::ops

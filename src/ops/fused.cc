@@ -30,9 +30,4 @@ const FusedDecoding* fused_decoding(at::Device device, at::ScalarType dtype) {
   return module && module->decoding.takes(device, dtype) ? &module->decoding : nullptr;
 }
 
-void finish_decoding(at::Device device) {
-  if (!device.is_cuda()) return;
-  if (const Fused* const module = fused(device)) module->decoding.finish();
-}
-
 }  // namespace mdnlab::ops

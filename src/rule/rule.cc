@@ -7,7 +7,6 @@
 #include <stdexcept>
 #include <utility>
 
-#include "ops/decode.h"
 #include "ops/layer.h"
 
 namespace mdnlab {
@@ -24,7 +23,6 @@ Rule::~Rule() = default;
 
 void Rule::step(const at::Tensor& x_RD, const StreamNorm& norm, const Weights& weights,
                 LayerState& state) const {
-  ops::finish_decoding(x_RD.device());
   const at::Tensor normed = ops::add_rms_norm(x_RD, {}, norm.weight, norm.eps, norm.dtype).normed;
   LayerState next = state;
   x_RD.add_(forward(normed.unsqueeze(1), weights, {}, &next).squeeze(1));

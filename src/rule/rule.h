@@ -108,8 +108,7 @@ class Rule {
 
   // Decoding, one token of each of R sequences, without gradients: x ← x + forward(norm(x)) in place, with
   // x (R,D) the residual stream, and the state, which decoding_state() gave, goes on. Its tensors stay where
-  // they are, for a recording (ops/recording.h) plays on them; on the CPU others may come in their place. A
-  // step by operations other than those of ops/decode.h begins with finish_decoding().
+  // they are, for a recording (ops/recording.h) plays on them; on the CPU others may come in their place.
   virtual void step(const at::Tensor& x_RD, const StreamNorm& norm, const Weights& weights,
                     LayerState& state) const;
 

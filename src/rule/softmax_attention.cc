@@ -11,7 +11,6 @@
 #include <algorithm>
 
 #include "ops/attention.h"
-#include "ops/decode.h"
 #include "ops/layer.h"
 #include "rule/influence.h"
 
@@ -113,7 +112,6 @@ class SoftmaxAttention final : public Rule {
             LayerState& state) const override {
     const at::Tensor &keys = state.tensors.at(0), &values = state.tensors.at(1), &seen = state.tensors.at(2);
     const std::int64_t slots = keys.size(2);
-    ops::finish_decoding(x_RD.device());
     const at::Tensor normed =
         ops::add_rms_norm(x_RD, {}, norm.weight, norm.eps, norm.dtype).normed.unsqueeze(1);
     const auto [q, k, v] = projected(normed, weights, seen.unsqueeze(1));

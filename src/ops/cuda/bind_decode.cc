@@ -61,48 +61,18 @@ RowsProduct product_of(const std::vector<ops::RowsPart>& parts) {
   return problem;
 }
 
-// What this thread has put off.
-struct Pending {
-  at::Device device = at::kCPU;
-  Program program{};
-
-  void run() {
-    if (program.count == 0) return;
-    const c10::cuda::CUDAGuard guard(device);
-    const cudaError_t done =
-        run_program(program, scan::gpu_properties(device).multiprocessors, c10::cuda::getCurrentCUDAStream());
-    program.clear();
-    scan::check_cuda(done, "a token of decoding");
-  }
-
-  template <class Problem>
-  void add(const at::Tensor& at, const Problem& problem) {
-    if (program.count > 0 && at.device() != device) run();
-    device = at.device();
-    if (program.add(problem)) return;
-    run();
-    if (!program.add(problem)) throw std::logic_error("an operation of decoding without room");
-  }
-};
-thread_local Pending pending;
-
-void begin() { pending.program.clear(); }
-void finish() { pending.run(); }
-
 void run_product(const RowsProduct& problem, const at::Tensor& weight) {
-  if (problem.R <= kMostOfProgram) return pending.add(weight, problem);
-  finish();
   const c10::cuda::CUDAGuard guard(weight.device());
-  scan::check_cuda(rows_product(problem, scan::gpu_properties(weight.device()).multiprocessors,
-                                c10::cuda::getCurrentCUDAStream()),
-                   "a product of decoding");
+  const auto run = problem.R <= kFewRows ? few_rows_product : many_rows_product;
+  scan::check_cuda(
+      run(problem, scan::gpu_properties(weight.device()).multiprocessors, c10::cuda::getCurrentCUDAStream()),
+      "a product of decoding");
 }
 
 void product(const ops::RowsNorm& norm, const std::vector<ops::RowsPart>& parts) {
   const at::Tensor& weight = parts.at(0).weight;
   // With many rows the norm is a kernel of its own: every block would do it again.
-  if (norm.x.defined() && norm.x.size(0) > kMostOfProgram) {
-    finish();
+  if (norm.x.defined() && (norm.x.size(0) > kFewRows || norm.x.size(1) > kWidestNormed)) {
     const at::Tensor normed = add_rms_norm(norm.x, {}, norm.weight, norm.eps, weight.scalar_type()).normed;
     std::vector<ops::RowsPart> of_it = parts;
     for (ops::RowsPart& part : of_it) part.x = normed;
@@ -111,7 +81,6 @@ void product(const ops::RowsNorm& norm, const std::vector<ops::RowsPart>& parts)
   RowsProduct problem = product_of(parts);
   problem.norm = {.x_RK = memory<float>(norm.x),
                   .weight = memory<float>(norm.weight),
-                  .width = problem.K,
                   .eps = static_cast<float>(norm.eps)};
   run_product(problem, weight);
 }
@@ -123,8 +92,7 @@ bool takes_mixer(std::int64_t key_width, std::int64_t value_width) {
 
 void mixer(const ops::MixerStep& step) {
   const std::int64_t rows = step.S.size(0), values = step.heads * step.S.size(3);
-  const bool is_of_program = rows <= kMostOfProgram;
-  const at::Tensor y = at::empty({rows, values}, is_of_program ? step.S.options() : step.gates_RP.options());
+  const at::Tensor y = at::empty({rows, values}, step.gates_RP.options());
   MixerStep problem{.R = static_cast<int>(rows),
                     .H = static_cast<int>(step.heads),
                     .G = static_cast<int>(step.key_heads),
@@ -149,17 +117,10 @@ void mixer(const ops::MixerStep& step) {
                     .eps = static_cast<float>(step.eps)};
   for (std::size_t i = 0; i < kGateParameters; ++i) problem.w_H[i] = memory<float>(step.learned[i]);
   RowsProduct out = product_of({{.output = RowsOutput::add, .weight = step.o_weight, .y = step.x_RD}});
-  if (is_of_program) {
-    problem.o_RHV = memory<float>(y);
-    pending.add(step.S, problem);
-    out.norm = norm_behind(problem);
-  } else {
-    finish();
-    const c10::cuda::CUDAGuard guard(step.S.device());
-    problem.y_RHV = written_halves(y);
-    scan::check_cuda(mixer_step(problem, c10::cuda::getCurrentCUDAStream()), "a layer's step of decoding");
-    out.part[0].x = problem.y_RHV;
-  }
+  problem.y_RHV = written_halves(y);
+  out.part[0].x = problem.y_RHV;
+  const c10::cuda::CUDAGuard guard(step.S.device());
+  scan::check_cuda(mixer_step(problem, c10::cuda::getCurrentCUDAStream()), "a layer's step of decoding");
   run_product(out, step.o_weight);
 }
 
@@ -170,8 +131,6 @@ const FusedDecoding fused_decoding{.takes = takes,
                                    .takes_product = takes_product,
                                    .product = product,
                                    .takes_mixer = takes_mixer,
-                                   .mixer = mixer,
-                                   .begin = begin,
-                                   .finish = finish};
+                                   .mixer = mixer};
 
 }  // namespace mdnlab::ops::cuda

@@ -16,14 +16,14 @@
 namespace mdnlab::ops::cuda {
 
 inline constexpr int kMostParts = 8;
-// K of a product: eight rows of it are half of a multiprocessor's shared memory.
-inline constexpr int kWidest = 8192;
+inline constexpr int kMostShared = 227 * 1024;  // bytes that a block can have
+// K of a product: two eights of rows so wide, of swiglu, are in shared memory at once.
+inline constexpr int kWidest = 6144;
 
 // One weight of a product.
 struct RowsPart {
   RowsOutput output;
   int N;                        // rows of the weight
-  int first;                    // of its eights of rows among those of all parts; the launch fills it in
   const __nv_bfloat16* weight;  // (N,K)
   const __nv_bfloat16* up;      // (N,K), of swiglu
   const __nv_bfloat16* x;       // (R,K); null: what the product's norm gives
@@ -35,26 +35,31 @@ struct RowsPart {
   __nv_bfloat16* carried_RWN;   // taps − 1 inputs, which move up by one
 };
 
-// x̂ = x·r·weight with r = (mean(x²) + eps)^−½ over each `width` numbers of a row.
+// x̂ = x·r·weight with r = (mean(x²) + eps)^−½, of the residual stream.
 struct RowsNorm {
   const float* x_RK;  // null: no norm
   const float* weight;
-  int width;  // K, or V of the heads of a step, whose x is rounded to bf16 and may be gated
   float eps;
-  bool is_of_heads;
-  const __nv_bfloat16* gate_RK;  // null: none
-  bool gate_is_silu;             // else sigmoid
 };
 
 struct RowsProduct {
-  int R, K, parts;                      // K a multiple of 32
-  int eights, shares, blocks_of_share;  // the launch fills them in
-  RowsNorm norm;                        // of parts without an x of their own
+  int R, K, parts;  // K a multiple of 32
+  RowsNorm norm;    // of parts without an x of their own
   RowsPart part[kMostParts];
+  // The launch fills in, of few rows:
+  int tiles;
+  // of many rows:
+  int first[kMostParts];  // of the parts' eights among those of all; behind the last part: none's
+  int each, rest;         // eights of every block, and how many blocks have one more
+  bool has_one_x;
+  int at_once, tiles_at_once, rows;   // eights, eights of either weight, and rows of x
+  int sums_bytes, slots, slot_bytes;  // of shared memory
 };
 
-// Without a norm.
-cudaError_t rows_product(const RowsProduct& problem, int multiprocessors, cudaStream_t stream);
+// At most kFewRows rows of x, normed ones at most kWidestNormed wide; or more, without a norm.
+inline constexpr int kFewRows = 8, kWidestNormed = 2048;
+cudaError_t few_rows_product(const RowsProduct& problem, int multiprocessors, cudaStream_t stream);
+cudaError_t many_rows_product(const RowsProduct& problem, int multiprocessors, cudaStream_t stream);
 
 // One token of the shared layer of linear rules, from its projections to what o_proj reads: query_key() of
 // ops/layer.h without the convolution, gates() of gates.h, the recurrence of scan/chunk.h, gated_rms_norm().
@@ -77,49 +82,9 @@ struct MixerStep {
   bool gate_is_silu;              // else sigmoid
   const float* norm_weight_V;
   float eps;
-  __nv_bfloat16* y_RHV;  // of mixer_step()
-  float* o_RHV;          // of a program, whose next product has norm and gate in front
+  __nv_bfloat16* y_RHV;
 };
 
 cudaError_t mixer_step(const MixerStep& problem, cudaStream_t stream);
-
-// What is behind a step whose output is o, in front of o_proj.
-inline RowsNorm norm_behind(const MixerStep& step) {
-  return {.x_RK = step.o_RHV,
-          .weight = step.norm_weight_V,
-          .width = step.V,
-          .eps = step.eps,
-          .is_of_heads = true,
-          .gate_RK = step.gate_RHV,
-          .gate_is_silu = step.gate_is_silu};
-}
-
-// Products and steps of at most kMostOfProgram sequences, one after the other in a single kernel.
-inline constexpr int kMostOfProgram = 8;
-
-struct alignas(16) Operation {
-  int is_step;
-  alignas(16) unsigned char bytes[sizeof(MixerStep) > sizeof(RowsProduct) ? sizeof(MixerStep)
-                                                                          : sizeof(RowsProduct)];
-};
-
-inline constexpr int kMostOperations = 160, kProgramBytes = 32 * 1024 - 512;  // a kernel takes 32,764 bytes
-
-// bytes + 16·at[i] is the i-th.
-struct Program {
-  int count, end, widest;  // end likewise; the widest K
-  unsigned short at[kMostOperations];
-  alignas(16) unsigned char bytes[kProgramBytes];
-
-  // False: no room, or two steps in a row; another program takes it.
-  bool add(const MixerStep& step);
-  bool add(const RowsProduct& product);
-  void clear() { count = end = widest = 0; }
-
- private:
-  bool add(int is_step, const void* problem, int size);
-};
-
-cudaError_t run_program(const Program& program, int multiprocessors, cudaStream_t stream);
 
 }  // namespace mdnlab::ops::cuda

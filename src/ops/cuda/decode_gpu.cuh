@@ -1,6 +1,6 @@
 // What the kernels of decoding take of a GPU that C++ does not have, and how they are launched: before the
-// kernel in front of them in the stream is done (programmatic dependent launch), in clusters, or all blocks
-// at once. Their tests have another one of this file, for the CPU (tests/unit/ops/on_cpu).
+// kernel in front of them in the stream is done (programmatic dependent launch), and in clusters.
+// Their tests have another one of this file, for the CPU (tests/unit/ops/on_cpu).
 #pragma once
 
 #include <cooperative_groups.h>
@@ -43,11 +43,6 @@ __device__ inline float fetch_early(const __nv_bfloat16* p) {
   return __uint_as_float(static_cast<unsigned>(value) << 16);
 }
 
-// Brings memory as near as the second-level cache; a multiple of 16 bytes.
-__device__ inline void bring_near(const void* p, int bytes) {
-  asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(p), "r"(bytes) : "memory");
-}
-
 // d += a·b, 16×16 by 16×8.
 __device__ inline void multiply(float (&d)[4], unsigned a0, unsigned a1, unsigned a2, unsigned a3,
                                 unsigned b0, unsigned b1) {
@@ -68,27 +63,44 @@ __device__ inline void wait_for_copies() {
 // over. It waits for loads in front of it, too.
 __device__ inline void arrive_in_cluster() { cooperative_groups::this_cluster().barrier_arrive(); }
 __device__ inline void wait_for_cluster() { cooperative_groups::this_cluster().barrier_wait(); }
-template <class T>
-__device__ T* at_rank(T* shared, int rank) {
-  return cooperative_groups::this_cluster().map_shared_rank(shared, rank);
-}
-
 __device__ inline unsigned shared_address(const void* p) {
   return static_cast<unsigned>(__cvta_generic_to_shared(p));
 }
 
-// Squares go from block to block by stores that count themselves at their goal. A barrier of the cluster
-// would also wait until the state is written.
-__device__ inline void begin_squares(unsigned long long* came) {
-  asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(shared_address(came)) : "memory");
+// Gates: barriers in shared memory that open, turn after turn, when one thread has arrived and the bytes that
+// it expects. They are shown before others of the block or the cluster meet.
+__device__ inline void make_gate(unsigned long long* gate) {
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(shared_address(gate)) : "memory");
 }
-// Before other blocks send: arrive_in_cluster() behind it.
-__device__ inline void show_squares() { asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory"); }
-__device__ inline void expect_squares(unsigned long long* came, int blocks) {
-  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(came)),
-               "r"(4 * blocks)
+__device__ inline void show_gates() { asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory"); }
+__device__ inline void arrive_expecting(unsigned long long* gate, int bytes) {
+  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(gate)),
+               "r"(bytes)
                : "memory");
 }
+// Until the turn of this parity is over.
+__device__ inline void wait_at(unsigned long long* gate, unsigned parity) {
+  asm volatile(
+      "{\n"
+      ".reg .pred done;\n"
+      "again:\n"
+      "mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n"
+      "@!done bra again;\n"
+      "}" ::"r"(shared_address(gate)),
+      "r"(parity)
+      : "memory");
+}
+// From memory to shared memory, a multiple of 16 bytes, which the gate expects.
+__device__ inline void copy_in_bulk(void* to, const void* from, int bytes, unsigned long long* gate) {
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(
+          shared_address(to)),
+      "l"(from), "r"(bytes), "r"(shared_address(gate))
+      : "memory");
+}
+
+// Squares go from block to block by stores that arrive at a gate as four bytes. A barrier of the cluster
+// would also wait until the state is written.
 __device__ inline void send_square(float* slot, unsigned long long* came, int block, float square) {
   asm volatile(
       "{\n"
@@ -109,31 +121,6 @@ __device__ inline void wait_for_squares(unsigned long long* came, unsigned phase
       "@!done bra again;\n"
       "}" ::"r"(shared_address(came)),
       "r"(phase)
-      : "memory");
-}
-
-// How often blocks have arrived somewhere. What a block wrote before is seen by those that have waited for
-// it.
-__device__ inline unsigned long long read_arrivals(const unsigned long long* arrivals) {
-  unsigned long long value;
-  asm volatile("ld.acquire.gpu.global.u64 %0, [%1];" : "=l"(value) : "l"(arrivals) : "memory");
-  return value;
-}
-__device__ inline void add_arrival(unsigned long long* arrivals) {
-  asm volatile("red.release.gpu.global.add.u64 [%0], 1;" ::"l"(arrivals) : "memory");
-}
-
-__device__ inline void wait_for_arrivals(const unsigned long long* arrivals, unsigned long long awaited) {
-  asm volatile(
-      "{\n"
-      ".reg .pred here;\n"
-      ".reg .u64 count;\n"
-      "again:\n"
-      "ld.acquire.gpu.global.u64 count, [%0];\n"
-      "setp.ge.u64 here, count, %1;\n"
-      "@!here bra again;\n"
-      "}" ::"l"(arrivals),
-      "l"(awaited)
       : "memory");
 }
 
@@ -182,24 +169,6 @@ cudaError_t launch_early(void (*kernel)(Problem), const Problem& problem, dim3 g
   if (const cudaError_t done = allow(kernel, shared_bytes, cluster); done != cudaSuccess) return done;
   Clusters clusters(cluster);
   cudaLaunchConfig_t config = clusters.config(grid, threads, shared_bytes);
-  config.stream = stream;
-  return cudaLaunchKernelEx(&config, kernel, problem);
-}
-
-// A block on each multiprocessor, all at once.
-template <class Problem>
-cudaError_t launch_on_all(void (*kernel)(Problem), const Problem& problem, int multiprocessors, int threads,
-                          int shared_bytes, cudaStream_t stream) {
-  if (const cudaError_t done = allow(kernel, shared_bytes, 1); done != cudaSuccess) return done;
-  cudaLaunchAttribute together{};
-  together.id = cudaLaunchAttributeCooperative;
-  together.val.cooperative = 1;
-  cudaLaunchConfig_t config{};
-  config.gridDim = dim3(static_cast<unsigned>(multiprocessors));
-  config.blockDim = dim3(static_cast<unsigned>(threads));
-  config.dynamicSmemBytes = static_cast<std::size_t>(shared_bytes);
-  config.attrs = &together;
-  config.numAttrs = 1;
   config.stream = stream;
   return cudaLaunchKernelEx(&config, kernel, problem);
 }

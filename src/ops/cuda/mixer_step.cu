@@ -1,9 +1,10 @@
-// One token of a linear rule's layer, for more sequences than a program takes (token.cu). It moves 16 bytes
-// of state for each 10 to 20 operations, so all that counts is to read and write the state once, with many
-// loads in flight: a block has all K rows of 32 columns of a head's S and M in registers, asked for before it
-// waits for what the projections give. The blocks of a head are a cluster, which adds up what the norm of its
-// output needs.
-#include "ops/cuda/mixer.cuh"
+// One token of a linear rule's layer. It moves 16 bytes of state for each 10 to 20 operations, so all that
+// counts is to read and write the state once, with many loads in flight: a block has all K rows of 32 columns
+// of a head's S and M in registers, asked for before it waits for what the projections give. The blocks of a
+// head are a cluster, which adds up what the norm of its output needs.
+#include "ops/cuda/decode.h"
+#include "ops/cuda/decode_gpu.cuh"
+#include "ops/cuda/quick.cuh"
 
 namespace mdnlab::ops::cuda {
 
@@ -13,6 +14,59 @@ constexpr int kThreads = 256, kWarps = kThreads / 32;
 constexpr int kColumns = 32, kLanes = kColumns / 4;  // four columns a thread
 constexpr int kGroups = kThreads / kLanes;           // rows c, c + kGroups, … are of one thread
 constexpr int kMostBlocks = 16;                      // of a head
+
+__device__ float4 operator*(float s, const float4& x) { return {s * x.x, s * x.y, s * x.z, s * x.w}; }
+__device__ void add_to(float4& sum, float s, const float4& x) {
+  sum.x += s * x.x, sum.y += s * x.y, sum.z += s * x.z, sum.w += s * x.w;
+}
+__device__ void put(float* p, const float4& x) { *reinterpret_cast<float4*>(p) = x; }
+
+// Σ over the rows of each column, the same in every thread of the column, of which it has four; all of the
+// block call it, and have read what an earlier call left in these sums.
+__device__ float4 sum_rows(float4 part, float (&sums)[kWarps][kColumns]) {
+  for (int distance = kLanes; distance < 32; distance *= 2) {
+    part.x += __shfl_xor_sync(0xffffffffu, part.x, distance);
+    part.y += __shfl_xor_sync(0xffffffffu, part.y, distance);
+    part.z += __shfl_xor_sync(0xffffffffu, part.z, distance);
+    part.w += __shfl_xor_sync(0xffffffffu, part.w, distance);
+  }
+  const int column = threadIdx.x % kLanes * 4;
+  if (threadIdx.x % 32 < kLanes) put(&sums[threadIdx.x / 32][column], part);
+  __syncthreads();
+  part = make_float4(0, 0, 0, 0);
+#pragma unroll
+  for (int warp = 0; warp < kWarps; ++warp)
+    add_to(part, 1, *reinterpret_cast<const float4*>(&sums[warp][column]));
+  return part;
+}
+
+__device__ float activated(bool is_silu, float z) {
+  const float sigmoid = __fdividef(1.f, 1.f + __expf(-z));
+  return is_silu ? z * sigmoid : sigmoid;
+}
+
+// By one thread: the gates of head h of sequence r, from what is learned of the head.
+__device__ void read_gates(const MixerStep& in, const float* learned, int r, int h, float* gates) {
+  Quick x[kProjections], w[kGateParameters], made[kGates];
+#pragma unroll
+  for (int i = 0; i < kGateParameters; ++i) w[i] = Quick(learned[i]);
+  int used = 0;
+#pragma unroll
+  for (int i = 0; i < kProjections; ++i) used += in.rule.uses(static_cast<GateProjection>(i));
+  int next = 0;
+#pragma unroll
+  for (int i = 0; i < kProjections; ++i) {
+    if (in.rule.uses(static_cast<GateProjection>(i))) {
+      const long long at = (static_cast<long long>(r) * used + next++) * in.H + h;
+      x[i] = Quick(__bfloat162float(__ldcg(in.gates_RPH + at)));
+    }
+  }
+  made[kLogAlpha] = made[kLogMu] = Quick(0.f);
+  made[kBeta] = made[kEta] = made[kEraseShare] = Quick(1.f);
+  gates_of<Quick>(in.rule, x, w, nullptr, made);
+#pragma unroll
+  for (int i = 0; i < kGates; ++i) gates[i] = made[i].value;
+}
 
 struct Shared {
   float q[256], k[256], alpha[256], mu[256];  // by row; alpha and mu of channel-wise decay
@@ -34,8 +88,8 @@ __global__ void __launch_bounds__(kThreads, kRows*(kMomentum ? 2 : 1) <= 4     ?
   constexpr int K = kGroups * kRows;
   Shared& shared = *reinterpret_cast<Shared*>(shared_memory());
   let_next_start();
-  if (threadIdx.x < 2) begin_squares(&shared.came[threadIdx.x]);
-  show_squares();
+  if (threadIdx.x < 2) make_gate(&shared.came[threadIdx.x]);
+  show_gates();
   arrive_in_cluster();  // before any load: it waits for those in front of it
 
   const int h = blockIdx.y, key_head = h / (in.H / in.G), row = threadIdx.x / kLanes,
@@ -149,7 +203,7 @@ __global__ void __launch_bounds__(kThreads, kRows*(kMomentum ? 2 : 1) <= 4     ?
     float square = o.x * o.x + o.y * o.y + o.z * o.z + o.w * o.w;
     for (int step = 1; step < kLanes; step *= 2) square += __shfl_xor_sync(0xffffffffu, square, step);
     const int blocks = static_cast<int>(gridDim.x), turn = count % 2;
-    if (threadIdx.x == 0) expect_squares(&shared.came[turn], blocks);
+    if (threadIdx.x == 0) arrive_expecting(&shared.came[turn], 4 * blocks);
     if (threadIdx.x < blocks)
       send_square(&shared.squares[turn][blockIdx.x], &shared.came[turn], threadIdx.x, square);
     if (threadIdx.x >= kLanes) continue;

@@ -2,6 +2,8 @@
 // times 1e-6 beside those of LibTorch, where the formula's own inputs are bf16.
 #pragma once
 
+#include <cuda_bf16.h>
+
 #include "ops/gate_formula.h"
 
 namespace mdnlab::ops::cuda {
@@ -36,5 +38,8 @@ __device__ inline Quick sigmoid(Quick x) { return __fdividef(1, 1 + __expf(-x.va
 __device__ inline Quick tanh(Quick x) { return 1 - __fdividef(2, 1 + __expf(2 * x.value)); }
 __device__ inline Quick softplus(Quick x) { return x.value > 20 ? x : log1p(exp(x)); }
 __device__ inline Quick clamp_min(Quick x, float least) { return fmaxf(x.value, least); }
+
+// To bf16 and back.
+__device__ inline float rounded(float x) { return __bfloat162float(__float2bfloat16_rn(x)); }
 
 }  // namespace mdnlab::ops::cuda

@@ -1,18 +1,17 @@
-// What the products of decoding have in common: loads ahead of a wait, the tensor cores' product, and what
-// becomes of a sum.
+// What the products of decoding have in common: the tensor cores' product, and what becomes of a sum.
 #pragma once
 
 #include <cstdint>
 
 #include "ops/cuda/decode.h"
 #include "ops/cuda/decode_gpu.cuh"
-#include "ops/cuda/mixer.cuh"
+#include "ops/cuda/quick.cuh"
 
 namespace mdnlab::ops::cuda {
 
 inline constexpr int kBlock = 32;  // of K, that a thread has eight of
-inline constexpr int kPad =
-    32;  // numbers behind a row of x in shared memory, so that eight rows meet all banks
+// Numbers behind a row of x in shared memory, so that eight rows meet all banks.
+inline constexpr int kPad = 32;
 
 __device__ inline float silu(float x) { return __fdividef(x, 1.f + __expf(-x)); }
 __device__ inline float2 halves_of(unsigned pair) {

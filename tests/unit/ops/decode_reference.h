@@ -105,20 +105,10 @@ inline void add_taps(Arrays& arrays, RowsPart& part, int R, int taps) {
 inline std::vector<double> normed_row(Arrays& arrays, const RowsNorm& norm, int K, int r) {
   std::vector<double> row(static_cast<std::size_t>(K));
   const float *const x = arrays.copied(norm.x_RK) + r * K, *const weight = arrays.copied(norm.weight);
-  for (int begin = 0; begin < K; begin += norm.width) {
-    const auto read = [&](int c) { return norm.is_of_heads ? halved(x[begin + c]) : x[begin + c]; };
-    double squares = 0;
-    for (int c = 0; c < norm.width; ++c) squares += read(c) * read(c);
-    const double scale = 1 / std::sqrt(squares / norm.width + norm.eps);
-    for (int c = 0; c < norm.width; ++c) {
-      double y = read(c) * scale * weight[c];
-      if (norm.gate_RK) {
-        const double z = value(arrays.copied(norm.gate_RK)[r * K + begin + c]);
-        y *= norm.gate_is_silu ? z * sigmoid_of(z) : sigmoid_of(z);
-      }
-      row[static_cast<std::size_t>(begin + c)] = halved(y);
-    }
-  }
+  double squares = 0;
+  for (int c = 0; c < K; ++c) squares += static_cast<double>(x[c]) * x[c];
+  const double scale = 1 / std::sqrt(squares / K + norm.eps);
+  for (int c = 0; c < K; ++c) row[static_cast<std::size_t>(c)] = halved(x[c] * scale * weight[c]);
   return row;
 }
 
@@ -171,7 +161,35 @@ inline void expect_product(Arrays& arrays, const RowsProduct& in) {
   }
 }
 
-// A step of random inputs, into y for mixer_step() or else o. With channels the decay is of these alone.
+// A kernel's product of R rows with some weights, N rows each.
+using RunProduct = cudaError_t (*)(const RowsProduct& problem, int multiprocessors, cudaStream_t stream);
+struct GivenPart {
+  RowsOutput output;
+  int N;
+  bool has_own_x = false;  // else the norm's, or one of all parts
+};
+inline void check_product(RunProduct run, int multiprocessors, int R, int K, bool is_normed,
+                          const std::vector<GivenPart>& parts) {
+  Arrays arrays(static_cast<unsigned>(R + K));
+  RowsProduct in{.R = R, .K = K};
+  const __nv_bfloat16* const x = arrays.halves(R * K, 1);
+  if (is_normed) in.norm = {.x_RK = arrays.floats(R * K, 1), .weight = arrays.floats(K, 1), .eps = 1e-6F};
+  for (const auto& [output, N, has_own_x] : parts) {
+    const bool is_half = output == RowsOutput::store || output == RowsOutput::swiglu;
+    void* const y =
+        is_half ? static_cast<void*>(arrays.halves(R * N, 1, "bf16")) : arrays.floats(R * N, 1, "float32");
+    RowsPart& part = add_part(arrays, in, output, N, y);
+    if (!is_normed || has_own_x) part.x = has_own_x ? arrays.halves(R * K, 1) : x;
+    if (output == RowsOutput::convolve && N % 16 == 0) add_taps(arrays, part, R, N % 32 == 0 ? 4 : 2);
+    if (output == RowsOutput::store && N % 2 == 1) part.bias = arrays.floats(N, 1);
+  }
+  arrays.copy();
+  expect_product(arrays, in);
+  ASSERT_EQ(run(in, multiprocessors, nullptr), cudaSuccess);
+  arrays.expect_equal(2e-3, std::to_string(R) + " rows, K " + std::to_string(K));
+}
+
+// A step of random inputs, into y. With channels the decay is of these alone.
 struct StepOptions {
   bool momentum = true, delta = true, channels = false, gate = true, silu = false, correction = false;
 };
@@ -279,11 +297,10 @@ inline void expect_step(Arrays& arrays, const MixerStep& in) {
         if (M) M[c * V + v] = static_cast<float>(written);
         sum += halved(at(q, c) / std::sqrt(of_q) / std::sqrt(K)) * (kept - (M ? in.look_ahead * written : 0));
       }
-      if (in.o_RHV) arrays.copied(in.o_RHV)[pair * V + v] = static_cast<float>(sum);
       o.push_back(halved(sum));
       squares += o.back() * o.back();
     }
-    for (int v = 0; v < V && in.y_RHV; ++v) {
+    for (int v = 0; v < V; ++v) {
       double y = o[static_cast<std::size_t>(v)] / std::sqrt(squares / V + in.eps) *
                  arrays.copied(in.norm_weight_V)[v];
       if (in.gate_RHV) {

@@ -17,6 +17,7 @@
 #include <memory>
 #include <random>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 #undef __global__
@@ -50,7 +51,7 @@ struct Warp {
   unsigned values[32][6];
 };
 
-// An mbarrier: open while somebody is to arrive, or bytes are to come.
+// An mbarrier: shut while somebody is to arrive, or bytes are to come.
 struct Gate {
   int pending = 1;
   long bytes = 0;
@@ -149,13 +150,12 @@ inline void run_in_any_order(const std::vector<std::unique_ptr<Thread>>& every) 
   }
 }
 
-// All of the grid's blocks side by side, or cluster by cluster.
-inline cudaError_t run(dim3 blocks, int threads, int shared_bytes, int cluster, bool is_together,
-                       std::function<void()> body) {
+// Cluster by cluster.
+inline cudaError_t run(dim3 blocks, int threads, int shared_bytes, int cluster, std::function<void()> body) {
   grid = blocks;
   kernel = std::move(body);
   const unsigned count = blocks.x * blocks.y * blocks.z;
-  const unsigned at_once = is_together ? count : static_cast<unsigned>(cluster);
+  const unsigned at_once = static_cast<unsigned>(cluster);
   for (unsigned first = 0; first < count; first += at_once) {
     std::vector<std::unique_ptr<Cluster>> clusters;
     std::vector<std::unique_ptr<Block>> all;
@@ -248,11 +248,6 @@ inline float fetch_early(const float* p) { return *p; }
 inline float4 fetch_early4(const float* p) { return *reinterpret_cast<const float4*>(p); }
 inline float fetch_early(const __nv_bfloat16* p) { return __bfloat162float(*p); }
 
-inline void bring_near(const void* p, int bytes) {
-  if (reinterpret_cast<std::uintptr_t>(p) % 16 != 0 || bytes % 16 != 0 || bytes <= 0)
-    throw std::logic_error("memory that cannot be brought near");
-}
-
 // Lane l has of a the rows l/4 and l/4 + 8 at k = 2(l%4), + 1, and 8 behind; of b the column l/4 there; of d
 // the same rows at columns 2(l%4), + 1.
 inline void multiply(float (&d)[4], unsigned a0, unsigned a1, unsigned a2, unsigned a3, unsigned b0,
@@ -303,13 +298,30 @@ inline on_cpu::Gate& gate_of(unsigned long long* came, int rank) {
   on_cpu::Block& mine = *on_cpu::current->block;
   return mine.cluster->blocks.at(static_cast<std::size_t>(rank))->gates[mine.place(came)];
 }
-inline void begin_squares(unsigned long long* came) { gate_of(came, on_cpu::current->block->rank) = {}; }
-inline void show_squares() {}
-inline void expect_squares(unsigned long long* came, int blocks) {
-  on_cpu::Gate& gate = gate_of(came, on_cpu::current->block->rank);
-  gate.bytes += 4 * blocks;
-  --gate.pending;
-  gate.check();
+inline on_cpu::Gate& gate_of(unsigned long long* gate) { return gate_of(gate, on_cpu::current->block->rank); }
+inline void make_gate(unsigned long long* gate) { gate_of(gate) = {}; }
+inline void show_gates() {}
+inline void arrive_expecting(unsigned long long* gate, int bytes) {
+  on_cpu::Gate& of = gate_of(gate);
+  of.bytes += bytes;
+  --of.pending;
+  of.check();
+}
+inline void wait_at(unsigned long long* gate, unsigned parity) {
+  on_cpu::Gate& of = gate_of(gate);
+  on_cpu::wait_until([&of, parity] { return of.phase % 2 != parity; });
+}
+// Others go on before what is copied is there.
+inline void copy_in_bulk(void* to, const void* from, int bytes, unsigned long long* gate) {
+  const auto address = [](const void* p) { return reinterpret_cast<std::uintptr_t>(p); };
+  if ((address(to) | address(from) | static_cast<unsigned>(bytes)) % 16 != 0 || bytes <= 0)
+    throw std::logic_error("memory that cannot be copied in bulk");
+  on_cpu::current->block->place(static_cast<char*>(to) + bytes - 1);
+  for (long turns = on_cpu::order() % 4; turns > 0; --turns)
+    on_cpu::wait_until([is_first = true]() mutable { return !std::exchange(is_first, false); });
+  std::memcpy(to, from, static_cast<std::size_t>(bytes));
+  gate_of(gate).bytes -= bytes;
+  gate_of(gate).check();
 }
 inline void send_square(float* slot, unsigned long long* came, int block, float square) {
   *at_rank(slot, block) = square;
@@ -322,25 +334,13 @@ inline void wait_for_squares(unsigned long long* came, unsigned phase) {
   on_cpu::wait_until([&gate, phase] { return gate.phase % 2 != phase; });
 }
 
-inline unsigned long long read_arrivals(const unsigned long long* arrivals) { return *arrivals; }
-inline void add_arrival(unsigned long long* arrivals) { ++*arrivals; }
-inline void wait_for_arrivals(const unsigned long long* arrivals, unsigned long long awaited) {
-  on_cpu::wait_until([arrivals, awaited] { return *arrivals >= awaited; });
-}
-
 inline void let_next_start() {}
 inline void wait_for_previous() {}
 
 template <class Problem>
 cudaError_t launch_early(void (*kernel)(Problem), const Problem& problem, dim3 grid, int threads,
                          int shared_bytes, int cluster, cudaStream_t) {
-  return on_cpu::run(grid, threads, shared_bytes, cluster, false, [&] { kernel(problem); });
-}
-template <class Problem>
-cudaError_t launch_on_all(void (*kernel)(Problem), const Problem& problem, int multiprocessors, int threads,
-                          int shared_bytes, cudaStream_t) {
-  return on_cpu::run(dim3(static_cast<unsigned>(multiprocessors)), threads, shared_bytes, 1, true,
-                     [&] { kernel(problem); });
+  return on_cpu::run(grid, threads, shared_bytes, cluster, [&] { kernel(problem); });
 }
 template <class Problem>
 cudaError_t clusters_at_once(int* count, void (*)(Problem), int, int, int) {
