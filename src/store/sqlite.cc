@@ -90,13 +90,13 @@ Connection::Connection(const std::filesystem::path& file, Mode mode, std::chrono
 }
 
 // SQLite's own handler soon sleeps a tenth of a second between looks, and starves while others write without
-// a pause.
+// a pause. Looks cost time, too: many that never rest take it from the one who writes.
 int Connection::wait_for_turn(void* patience, int attempt) {
   auto& [timeout, start] = *static_cast<Patience*>(patience);
   const auto now = std::chrono::steady_clock::now();
   if (attempt == 0) start = now;
   if (now - start > timeout) return 0;
-  std::this_thread::sleep_for(std::chrono::microseconds(500));
+  std::this_thread::sleep_for(std::chrono::microseconds(attempt < 8 ? 500 : 4000));
   return 1;
 }
 
