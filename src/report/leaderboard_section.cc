@@ -29,10 +29,8 @@ std::vector<Composite> by_data(const Results& results, const std::vector<const C
   for (const Choice* choice : choices) {
     for (const auto& [question, answer] : choice->answers) {
       if (answer.seeds.empty() || !composite.takes(question)) continue;
-      const auto digest = question.setting("data_digest");
-      const std::string of = digest.is_string() ? digest.get<std::string>() : "";
-      const std::string name = results.data_name(question);
-      digests.emplace(name.empty() ? of.substr(0, 8) : name, of);
+      const std::string digest = question.data_digest(), name = results.data_name(question);
+      digests.emplace(name.empty() ? digest.substr(0, 8) : name, digest);
     }
   }
   if (digests.size() < 2) return std::vector(digests.size(), composite);
@@ -41,8 +39,7 @@ std::vector<Composite> by_data(const Results& results, const std::vector<const C
     Composite one = composite;
     if (!name.empty()) one.name = name + ": " + one.name;
     one.takes = [takes = composite.takes, digest = digest](const Question& question) {
-      const auto of = question.setting("data_digest");
-      return takes(question) && (of.is_string() ? of.get<std::string>() : "") == digest;
+      return takes(question) && question.data_digest() == digest;
     };
     composites.push_back(std::move(one));
   }

@@ -135,8 +135,8 @@ void load_answers(Store& store, Results& results) {
                             .depth = row.real_or_null(6),
                             .settings = row.text(8)};
     if (const std::string name = std::filesystem::path(row.text(7)).filename().string(); !name.empty()) {
-      const auto digest = question.setting("data_digest");
-      if (digest.is_string()) results.data_files[question.task][digest.get<std::string>()] = name;
+      const std::string digest = question.data_digest();
+      if (!digest.empty()) results.data_files[question.task][digest] = name;
     }
     const auto add = [&](std::size_t choice) {
       Answer& answer = choices[choice].answers[question];
@@ -165,11 +165,15 @@ nlohmann::json Question::setting(const char* name) const {
   return at == json.end() ? nlohmann::json() : *at;
 }
 
+std::string Question::data_digest() const {
+  const nlohmann::json digest = setting("data_digest");
+  return digest.is_string() ? digest.get<std::string>() : "";
+}
+
 std::string Results::data_file(const Question& question) const {
-  const auto digest = question.setting("data_digest");
   const auto of_task = data_files.find(question.task);
-  if (!digest.is_string() || of_task == data_files.end()) return "";
-  const auto named = of_task->second.find(digest.get<std::string>());
+  if (of_task == data_files.end()) return "";
+  const auto named = of_task->second.find(question.data_digest());
   return named == of_task->second.end() ? "" : named->second;
 }
 
@@ -179,7 +183,7 @@ std::string Results::data_name(const Question& question) const {
   const auto alike = std::ranges::count_if(data_files.at(question.task),
                                            [&](const auto& file) { return file.second == name; });
   if (alike == 1) return name;
-  return name + " (" + question.setting("data_digest").get<std::string>().substr(0, 8) + ")";
+  return name + " (" + question.data_digest().substr(0, 8) + ")";
 }
 
 std::int64_t Choice::seeds() const {

@@ -34,6 +34,7 @@ struct Question {
 
   auto operator<=>(const Question&) const = default;
   nlohmann::json setting(const char* name) const;  // null where it is not set
+  std::string data_digest() const;                 // of the file that it was asked on; "" without one
 };
 
 struct Answer {
