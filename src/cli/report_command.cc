@@ -40,8 +40,7 @@ int run(std::span<const std::string> words) {
       replace_file(output, text);
     return 0;
   }
-  const bool is_folder = output.filename().empty() || std::filesystem::is_directory(output);
-  if (!is_folder && ending != ".html" && ending != ".md") {
+  if (!is_folder(output) && ending != ".html" && ending != ".md") {
     throw Error(Code::usage,
                 {.what = "a report is a page, Markdown, or CSV",
                  .found = output.string(),

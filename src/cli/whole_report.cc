@@ -10,7 +10,7 @@ void write_whole_report(const Arguments& arguments, const std::filesystem::path&
   const std::optional<std::filesystem::path> peers =
       arguments.has("peers") ? std::optional<std::filesystem::path>(arguments.text("peers")) : std::nullopt;
   const Report report = make_report(arguments.database(), arguments.plugins(), peers);
-  if (output.filename().empty() || std::filesystem::is_directory(output))
+  if (is_folder(output))
     write_csv_folder(report, output);
   else
     replace_file(output, output.extension() == ".html" ? html_page(report) : markdown_page(report));

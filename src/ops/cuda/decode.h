@@ -16,7 +16,6 @@
 namespace mdnlab::ops::cuda {
 
 inline constexpr int kMostParts = 8;
-inline constexpr int kMostShared = 227 * 1024;  // bytes that a block can have
 // K of a product: two eights of rows so wide, of swiglu, are in shared memory at once.
 inline constexpr int kWidest = 6144;
 
@@ -52,7 +51,7 @@ struct RowsProduct {
   int first[kMostParts];  // of the parts' eights among those of all; behind the last part: none's
   int each, rest;         // eights of every block, and how many blocks have one more
   bool has_one_x;
-  int at_once, tiles_at_once, rows;   // eights, eights of either weight, and rows of x
+  int at_once, tiles_at_once;         // eights, and eights of either weight
   int sums_bytes, slots, slot_bytes;  // of shared memory
 };
 

@@ -20,6 +20,7 @@ struct Place {
 };
 
 constexpr int kWarps = 8, kThreads = 32 * kWarps;
+constexpr int kPad = 32;  // numbers behind a row of x in shared memory, so that eight rows meet all banks
 
 // Each warp fetches kDepth blocks of its share of K at a time. With kIsHalf a tile has eight rows, so that a
 // narrow product is enough blocks.

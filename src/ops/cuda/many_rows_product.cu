@@ -18,7 +18,8 @@ constexpr int kChunk = 1024, kBlocksOfChunk = kChunk / kBlock / kWarps;  // of K
 // A slot holds as many rows of an eight as have 1024 numbers each, or half, a quarter, an eighth of these
 // rows. The upper four lie a little aside, so that two rows meet all banks.
 constexpr int kAside = 64;
-constexpr int kTiles = 12;  // eights whose sums are there at once
+constexpr int kTiles = 12;               // eights whose sums are there at once
+constexpr int kMostShared = 227 * 1024;  // bytes that a block can have
 
 // Of all eights those of this block.
 struct Units {
@@ -126,14 +127,10 @@ struct Tiles {
 
   const Of& of;
   const typename Of::X& x;
-  int rows, plane, n, of_row;
+  int plane, n, of_row;
 
   __device__ Tiles(const RowsProduct& in, const Of& of_warp, const typename Of::X& of_x)
-      : of(of_warp),
-        x(of_x),
-        rows(in.rows),
-        plane(in.tiles_at_once * 8 * in.rows),
-        n(of.row % 2 * 4 + of.row / 2) {
+      : of(of_warp), x(of_x), plane(in.tiles_at_once * 8 * Of::kRows), n(of.row % 2 * 4 + of.row / 2) {
     of_row = 2 * (n % kRowsOfSlot * in.K + of.first()) + (n >= 4 ? kAside : 0);
   }
 
@@ -181,8 +178,7 @@ struct Tiles {
         for (int c = 0; c < 4; ++c) sum[t][0][c] += sum[t][i][c];
 #pragma unroll
       for (int i = 0; i < Of::kEights; ++i) {
-        if (of.row + 8 * i >= rows) continue;
-        float* const of_tile = to + ((t * rows + of.row + 8 * i) * 8 + of.eight / 8);
+        float* const of_tile = to + ((t * Of::kRows + of.row + 8 * i) * 8 + of.eight / 8);
         of_tile[0] = sum[t][0][2 * i], of_tile[4] = sum[t][0][2 * i + 1];
       }
     }
@@ -192,7 +188,7 @@ struct Tiles {
     constexpr int kAtOnce = Of::kRows == 16 ? 2 : 1;  // as registers allow
     int tile = 0;
 #pragma unroll 1
-    for (; tile + kAtOnce <= tiles; tile += kAtOnce, to += kAtOnce * 8 * rows) {
+    for (; tile + kAtOnce <= tiles; tile += kAtOnce, to += kAtOnce * 8 * Of::kRows) {
       multiply_some<kAtOnce>(ring, to);
       ring.advance(kAtOnce * Of::kSlotsOfEight);
     }
@@ -201,7 +197,8 @@ struct Tiles {
 };
 
 // The threads, in eights, have an output each of the eights from `first` on, row after row of x from
-// `first_row` on.
+// `first_row` on, kRows of them.
+template <int kRows>
 struct Output {
   int part = 0, n = -1, r = 0, sum = 0;  // n < 0: none
   Beside beside{};
@@ -209,13 +206,13 @@ struct Output {
   Output() = default;
   __device__ Output(const RowsProduct& in, int first, int count, int first_row, int turn) {
     const int i = turn * (kThreads / 8) + static_cast<int>(threadIdx.x) / 8;
-    if (i >= count * in.rows) return;
-    const int of_eights = i / in.rows, of_rows = i - of_eights * in.rows;
+    if (i >= count * kRows) return;
+    const int of_eights = i / kRows, of_rows = i % kRows;
     r = first_row + of_rows;
     if (r >= in.R) return;
     const Place at = place_of(in, first + of_eights);
     part = at.part;
-    sum = (of_eights * weights_of_eight(in) * in.rows + of_rows) * 8 + threadIdx.x % 8;
+    sum = (of_eights * weights_of_eight(in) * kRows + of_rows) * 8 + threadIdx.x % 8;
     if (at.n + static_cast<int>(threadIdx.x) % 8 >= in.part[part].N) return;
     n = at.n + threadIdx.x % 8;
     beside.fetch(in.part[part].output, in.part[part], n, r);
@@ -228,10 +225,10 @@ struct Output {
     const auto sum_at = [&](int at) {
       float whole = 0;
 #pragma unroll
-      for (int warp = 0; warp < kWarps; ++warp) whole += sums[warp * in.tiles_at_once * 8 * in.rows + at];
+      for (int warp = 0; warp < kWarps; ++warp) whole += sums[warp * in.tiles_at_once * 8 * kRows + at];
       return whole;
     };
-    const float up = weights_of_eight(in) == 2 ? sum_at(sum + in.rows * 8) : 0;
+    const float up = weights_of_eight(in) == 2 ? sum_at(sum + kRows * 8) : 0;
     write_output(in.part[part].output, in.part[part], n, r, sum_at(sum), up, beside);
   }
 };
@@ -273,9 +270,9 @@ __global__ void __launch_bounds__(kThreads, 1) many_rows_kernel(const __grid_con
     const __nv_bfloat16* const x_RK = in.part[place_of(in, first).part].x;
 #pragma unroll 1
     for (int first_row = 0; first_row < in.R; first_row += Of::kRows) {
-      Output outputs[kHeld];
+      Output<Of::kRows> outputs[kHeld];
 #pragma unroll
-      for (int i = 0; i < kHeld; ++i) outputs[i] = Output(in, first, count, first_row, i);
+      for (int i = 0; i < kHeld; ++i) outputs[i] = Output<Of::kRows>(in, first, count, first_row, i);
       if (first == mine.begin && first_row == 0) wait_for_previous();
       if (first_row == 0) of.read(x, in, x_RK, 0);
 #pragma unroll
@@ -286,8 +283,8 @@ __global__ void __launch_bounds__(kThreads, 1) many_rows_kernel(const __grid_con
 #pragma unroll
       for (int i = 0; i < kHeld; ++i) outputs[i].write(in, sums);
 #pragma unroll 1
-      for (int turn = kHeld; turn * (kThreads / 8) < count * in.rows; ++turn) {
-        Output output(in, first, count, first_row, turn);
+      for (int turn = kHeld; turn * (kThreads / 8) < count * Of::kRows; ++turn) {
+        Output<Of::kRows> output(in, first, count, first_row, turn);
         output.fetch_before(in);
         output.write(in, sums);
       }
@@ -318,7 +315,7 @@ cudaError_t many_rows_product(const RowsProduct& given, int multiprocessors, cud
   }
   const int blocks = eights < multiprocessors ? eights : multiprocessors;
   in.each = eights / blocks, in.rest = eights % blocks;
-  in.rows = in.K <= 3 * kChunk ? OfWarp<3>::kRows : OfWarp<8>::kRows;
+  const int rows = in.K <= 3 * kChunk ? OfWarp<3>::kRows : OfWarp<8>::kRows;
   const int most_eights = in.each + (in.rest > 0);
   const int of_slot = rows_of_slot(in.K), pair = in.part[0].output == RowsOutput::swiglu ? 2 : 1,
             of_eight = 8 / of_slot * pair, needed = most_eights * of_eight;
@@ -327,7 +324,7 @@ cudaError_t many_rows_product(const RowsProduct& given, int multiprocessors, cud
   // others are worked on.
   for (in.at_once = most_eights < kTiles / pair ? most_eights : kTiles / pair; in.at_once > 0; --in.at_once) {
     in.tiles_at_once = in.at_once * pair;
-    in.sums_bytes = kWarps * in.tiles_at_once * 8 * in.rows * 4;
+    in.sums_bytes = kWarps * in.tiles_at_once * 8 * rows * 4;
     const int room = (kMostShared - static_cast<int>(sizeof(RingGates)) - in.sums_bytes) / in.slot_bytes,
               most = room < kMostSlots ? room : kMostSlots;
     in.slots = needed < most ? needed : most;

@@ -43,9 +43,10 @@ class Ring {
     const int slot = slot_ + i;
     return slots_ + (slot < count_ ? slot : slot - count_) * bytes_;
   }
+  // At most once around.
   __device__ void advance(int count) {
     slot_ += count;
-    while (slot_ >= count_) slot_ -= count_, parity_ ^= 1;
+    if (slot_ >= count_) slot_ -= count_, parity_ ^= 1;
   }
 
  private:

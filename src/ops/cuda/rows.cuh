@@ -10,13 +10,8 @@
 namespace mdnlab::ops::cuda {
 
 inline constexpr int kBlock = 32;  // of K, that a thread has eight of
-// Numbers behind a row of x in shared memory, so that eight rows meet all banks.
-inline constexpr int kPad = 32;
 
 __device__ inline float silu(float x) { return __fdividef(x, 1.f + __expf(-x)); }
-__device__ inline float2 halves_of(unsigned pair) {
-  return {__uint_as_float(pair << 16), __uint_as_float(pair & 0xffff0000u)};
-}
 
 // Over 32 of K, of eight of which each thread has its part: 16 rows of W by eight of x. The tensor cores add
 // up over k in whatever order k is named, so the eight lie side by side, of W and of x alike.

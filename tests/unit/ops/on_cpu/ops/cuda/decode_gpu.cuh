@@ -218,14 +218,6 @@ inline float __shfl_xor_sync(unsigned, float x, int mask) {
   using namespace mdnlab::on_cpu;
   return __uint_as_float(of_lane(__float_as_uint(x), lane() ^ static_cast<unsigned>(mask)));
 }
-inline int __shfl_sync(unsigned, int x, int from) {
-  return static_cast<int>(mdnlab::on_cpu::of_lane(static_cast<unsigned>(x), static_cast<unsigned>(from)));
-}
-inline unsigned long long __shfl_sync(unsigned, unsigned long long x, int from) {
-  using mdnlab::on_cpu::of_lane;
-  const unsigned lane = static_cast<unsigned>(from), low = of_lane(static_cast<unsigned>(x), lane);
-  return static_cast<unsigned long long>(of_lane(static_cast<unsigned>(x >> 32), lane)) << 32 | low;
-}
 template <class T>
 T __ldcg(const T* p) {
   return *p;
