@@ -101,11 +101,13 @@ Figure by_lag(const Results& results, const Choices& choices, const std::vector<
   for (const Held& one : all) {
     add_row(one, false, figure.table);
     if (one.lag == 0 || one.interval.value <= least) continue;  // what a logarithm has no place for
+    const double low = std::max(least, one.interval.low);
+    std::optional<std::pair<double, double>> range = range_of(one.interval);
+    if (range) range->first = low;
     panels[{one.data, one.length}][one.choice].push_back(
-        {static_cast<double>(one.lag), one.interval.value,
-         std::pair(std::max(least, one.interval.low), one.interval.high)});
+        {static_cast<double>(one.lag), one.interval.value, range});
     lags.push_back(static_cast<double>(one.lag));
-    values.insert(values.end(), {std::max(least, one.interval.low), one.interval.high});
+    values.insert(values.end(), {low, one.interval.high});
   }
   const std::vector<Shown> drawn = shown(results, choices);
   for (const auto& [read, lines] : panels) {

@@ -51,9 +51,13 @@ Section position_section(const Results& results) {
                             {"tokens", Kind::number}};
     // Of one task and length, what else tells readings of a text apart: a panel each.
     std::map<std::pair<std::string, std::int64_t>, std::vector<const Question*>> read;
+    std::map<const Question*, Bucket> buckets;
     for (const Choice* choice : choices) {
       for (const auto& [question, answer] : choice->answers) {
-        if (bucket_of(question)) read[{question.task, question.length.value_or(0)}].push_back(&question);
+        const std::optional<Bucket> bucket = bucket_of(question);
+        if (!bucket) continue;
+        buckets.emplace(&question, *bucket);
+        read[{question.task, question.length.value_or(0)}].push_back(&question);
       }
     }
     std::map<const Question*, std::string> settings;
@@ -67,29 +71,28 @@ Section position_section(const Results& results) {
     for (const Choice* choice : choices) {
       std::map<std::tuple<std::string, std::int64_t, std::string, std::int64_t>, const Question*> in_order;
       for (const auto& [question, answer] : choice->answers) {
-        if (const std::optional<Bucket> bucket = bucket_of(question))
-          in_order.emplace(
-              std::tuple(question.task, question.length.value_or(0), settings.at(&question), bucket->from),
-              &question);
+        if (const auto bucket = buckets.find(&question); bucket != buckets.end())
+          in_order.emplace(std::tuple(question.task, question.length.value_or(0), settings.at(&question),
+                                      bucket->second.from),
+                           &question);
       }
       for (const auto& [place, in_place] : in_order) {
         const Question& question = *in_place;
         const Answer& answer = choice->answers.at(question);
-        const std::optional<Bucket> bucket = bucket_of(question);
+        const Bucket& bucket = buckets.at(&question);
         const std::optional<Interval> interval = interval_of(answer);
         if (!interval) continue;
         figure.table.rows.push_back({words(choice->rule), words(choice->options), words(question.task),
                                      count(question.length.value_or(0)), words(settings.at(&question)),
-                                     count(bucket->from), count(bucket->to), estimate(interval, 3),
+                                     count(bucket.from), count(bucket.to), estimate(interval, 3),
                                      count(static_cast<std::int64_t>(answer.seeds.size())),
                                      count(answer.items)});
         Lines& panel = panels[{question.task, question.length.value_or(0), settings.at(&question)}];
-        panel.lines[choice].push_back(
-            {static_cast<double>(bucket->to), interval->value, range_of(*interval)});
+        panel.lines[choice].push_back({static_cast<double>(bucket.to), interval->value, range_of(*interval)});
         const bool is_drawn =
             std::ranges::any_of(drawn, [&](const Shown& one) { return one.choice == choice; });
         if (!is_drawn) continue;
-        panel.x.push_back(static_cast<double>(bucket->to));
+        panel.x.push_back(static_cast<double>(bucket.to));
         panel.y.insert(panel.y.end(), {interval->low, interval->high});
       }
     }

@@ -111,7 +111,8 @@ Interval mean_interval(std::span<const Measured> seeds, int draws) {
 }
 
 bool says_how_it_varies(std::span<const Measured> seeds) {
-  return seeds.size() > 1 || !seeds[0].items.empty() || seeds[0].standard_error > 0;
+  if (seeds.size() > 1) return true;
+  return seeds[0].items.empty() ? seeds[0].standard_error > 0 : seeds[0].items.size() > 1;
 }
 
 Interval ratio_interval(std::span<const double> parts, std::span<const double> weights, int draws) {

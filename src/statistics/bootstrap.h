@@ -40,7 +40,7 @@ double redraw_mean(Random& random, std::span<const double> values);
 // interval.
 Interval bootstrap(double value, const std::function<double(Random&)>& draw, int draws = usual_draws);
 
-// One seed without items and standard error: one number, of which nothing is known but that.
+// One seed of a single item, or without items and standard error, does not: nothing is known but the number.
 bool says_how_it_varies(std::span<const Measured> seeds);
 
 // The mean over seeds; at least one (Code::failed).

@@ -187,6 +187,18 @@ TEST_F(ReportOf, InfluenceIsShownByLagAndByHead) {
   EXPECT_TRUE(section(report(), "scores").is_empty());
 }
 
+TEST_F(ReportOf, OfOneItemNoIntervalIsDrawn) {
+  const std::int64_t run = add({});
+  for (const auto& [lag, value] : {std::pair{2, 0.5}, {16, 0.25}}) {
+    Score one = score_of("influence", "influence", value, R"({"lag":)" + std::to_string(lag) + "}", 64);
+    one.n = 1;
+    add_evaluation(store, {.run_id = run, .step = 100}, with_items(one, {value}));
+  }
+  const Figure by_lag = section(report(), "influence").figures.at(0);
+  ASSERT_EQ(by_lag.panels.size(), 1u);
+  EXPECT_THAT(by_lag.panels[0].svg, Not(AnyOf(HasSubstr("class=\"band\""), HasSubstr("class=\"whisker\""))));
+}
+
 TEST_F(ReportOf, EveryTableHasNAndEveryFigureItsQuery) {
   const std::int64_t run = add({});
   add_retention(run, {4, 3, 2});

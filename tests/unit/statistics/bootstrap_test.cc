@@ -71,6 +71,7 @@ TEST(Bootstrap, WithoutItemsDrawsFromTheStandardError) {
 
 TEST(Bootstrap, OfOneNumberAloneHasNoRange) {
   EXPECT_FALSE(mean_interval(std::vector<Measured>{{.value = 3}}).has_range);
+  EXPECT_FALSE(mean_interval(std::vector<Measured>{of_items({3})}).has_range);
   EXPECT_TRUE(mean_interval(std::vector<Measured>{{.value = 3}, {.value = 3}}).has_range);
   EXPECT_TRUE(mean_interval(std::vector<Measured>{{.value = 3, .standard_error = 0.1}}).has_range);
   EXPECT_TRUE(mean_interval(std::vector<Measured>{of_items({3, 3})}).has_range);
