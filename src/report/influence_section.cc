@@ -38,12 +38,13 @@ std::vector<Held> held(const Results& results, const Choices& choices, const cha
   for (const Choice* choice : choices) {
     std::map<Place, Held> all;
     for (const auto& [question, answer] : choice->answers) {
+      if (question.metric != metric) continue;
       const auto number = [&](const char* name) {
         const auto value = question.setting(name);
         return value.is_number() ? value.get<std::int64_t>() : -1;
       };
       const std::optional<Interval> interval = interval_of(answer);
-      if (question.metric != metric || number("lag") < 0 || !interval) continue;
+      if (number("lag") < 0 || !interval) continue;
       const Held one{.choice = choice,
                      .data = results.data_file(question),
                      .length = question.length.value_or(0),

@@ -22,8 +22,9 @@ struct Bucket {
 };
 
 std::optional<Bucket> bucket_of(const Question& question) {
+  if (question.metric != "perplexity") return std::nullopt;
   const auto from = question.setting("position_from"), to = question.setting("position_to");
-  if (question.metric != "perplexity" || !from.is_number() || !to.is_number()) return std::nullopt;
+  if (!from.is_number() || !to.is_number()) return std::nullopt;
   return Bucket{from.get<std::int64_t>(), to.get<std::int64_t>()};
 }
 
