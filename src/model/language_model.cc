@@ -2,6 +2,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/argmax.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
 
@@ -184,12 +185,22 @@ at::Tensor LanguageModel::step(const at::Tensor& tokens_R, ModelState& state) co
   }
   const ops::FusedDecoding* const kernels = ops::fused_decoding(x.device(), dtype_);
   if (kernels && head_.scalar_type() == dtype_ && kernels->takes_product(x.size(1))) {
-    const at::Tensor logits = at::empty({x.size(0), vocab_size_}, x.options());
+    // Rows at even places, where four logits are written at once.
+    const at::Tensor logits =
+        at::empty({x.size(0), (vocab_size_ + 3) / 4 * 4}, x.options()).narrow(1, 0, vocab_size_);
     kernels->product({x, norm_, norm_eps_},
                      {{.output = ops::RowsOutput::widen, .weight = head_, .y = logits}});
     return logits;
   }
   return logits(ops::add_rms_norm(x, {}, norm_, norm_eps_, dtype_).normed);
+}
+
+void LanguageModel::likeliest(const at::Tensor& logits, at::Tensor& tokens) const {
+  const ops::FusedDecoding* const kernels = ops::fused_decoding(logits.device(), dtype_);
+  const bool is_even =
+      logits.scalar_type() == at::kFloat && logits.stride(0) % 4 == 0 && logits.stride(1) == 1;
+  if (kernels && is_even) return kernels->largest(logits, tokens);
+  at::argmax_out(tokens, logits, -1);
 }
 
 at::Tensor LanguageModel::logits(const at::Tensor& hidden) const {

@@ -59,6 +59,9 @@ class LanguageModel {
   // gives the next ones' logits (R,vocabulary). Without gradients.
   at::Tensor step(const at::Tensor& tokens_R, ModelState& state) const;
 
+  // tokens (R) int64 ← the likeliest of each row of such logits, of equal ones the first.
+  void likeliest(const at::Tensor& logits, at::Tensor& tokens) const;
+
   // A state that hidden() or step() left, with room for `tokens` more, as step() wants it.
   ModelState decoding_state(const ModelState& state, std::int64_t tokens) const;
 

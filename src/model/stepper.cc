@@ -1,7 +1,6 @@
 #include "model/stepper.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/argmax.h>
 #include <ATen/ops/empty_like.h>
 
 #include <algorithm>
@@ -37,7 +36,7 @@ void Stepper::record() {
 
 void Stepper::work() {
   logits_RV_ = model_.step(tokens_R_, state_);
-  likeliest_R_ = logits_RV_.argmax(-1);
+  model_.likeliest(logits_RV_, tokens_R_);
 }
 
 at::Tensor Stepper::run() {
@@ -62,7 +61,6 @@ at::Tensor Stepper::step(const at::Tensor& tokens_R) {
 
 at::Tensor Stepper::step_likeliest() {
   if (steps_ == room_) make_room();
-  tokens_R_.copy_(likeliest_R_);
   return run();
 }
 

@@ -20,7 +20,7 @@ class Stepper {
   at::Tensor step(const at::Tensor& tokens_R);
 
   // The likeliest token of each sequence by those logits, (R) int64 on the model's device: likewise.
-  const at::Tensor& likeliest() const { return likeliest_R_; }
+  const at::Tensor& likeliest() const { return tokens_R_; }
 
   // step(likeliest()), and nothing goes by way of the host.
   at::Tensor step_likeliest();
@@ -37,7 +37,7 @@ class Stepper {
   const LanguageModel& model_;
   ModelState state_;
   std::int64_t room_ = 0, steps_ = 0;
-  at::Tensor tokens_R_, logits_RV_, likeliest_R_;
+  at::Tensor tokens_R_, logits_RV_;  // tokens: that are read next; likeliest ones when a step is over
   std::unique_ptr<ops::Recording> recording_;
 };
 

@@ -19,11 +19,11 @@ namespace mdnlab::ops {
 struct RowsPart {
   RowsOutput output;
   at::Tensor weight;
-  at::Tensor y;        // bf16; float32 of convolve, add and widen
-  at::Tensor x;        // (R,K) bf16; undefined: what the product's norm gives
-  at::Tensor up;       // of swiglu: y ← silu(x weightᵀ) ∘ (x upᵀ)
-  at::Tensor bias;     // (N), of store
-  at::Tensor taps;     // (N,1,W) float32 of convolve, without: silu alone
+  at::Tensor y;     // bf16; float32 of convolve, add and widen, where what lies between rows is written, too
+  at::Tensor x;     // (R,K) bf16; undefined: what the product's norm gives
+  at::Tensor up;    // of swiglu: y ← silu(x weightᵀ) ∘ (x upᵀ)
+  at::Tensor bias;  // (N), of store
+  at::Tensor taps;  // (N,1,W) float32 of convolve, without: silu alone
   at::Tensor carried;  // (R,W−1,N) bf16 of convolve, in place
 };
 
@@ -62,6 +62,9 @@ struct FusedDecoding {
   // Whether heads are of widths that it takes.
   bool (*takes_mixer)(std::int64_t key_width, std::int64_t value_width);
   void (*mixer)(const MixerStep& step);
+  // to_R (R) int64 ← where the largest of each row is, of equal ones the first. Float32, rows at multiples of
+  // 16 bytes.
+  void (*largest)(const at::Tensor& x_RN, const at::Tensor& to_R);
 };
 
 // Where decoding in `dtype` on this device is by our kernels; else null.

@@ -32,9 +32,10 @@ enum GateProjection { kA, kB, kM, kE, kProjections };
 enum GateParameter { kALog, kDtBias, kMuLog, kMuBias, kLogFactor, kGateParameters };
 enum Gate { kLogAlpha, kLogMu, kBeta, kEta, kEraseShare, kGates };
 
-// What there is, and its constants.
-struct GateRule {
-  static constexpr double least_nu = 0.01;  // of escrow
+// What there is, and its constants, of the kind of numbers that compute with them.
+template <class Real>
+struct GateRuleOf {
+  static constexpr Real least_nu = Real(0.01);  // of escrow
 
   bool discretised = false;
   bool has_decay = false;  // log α from a
@@ -42,11 +43,11 @@ struct GateRule {
   bool has_momentum = false, has_delta = false;
   GateConstraint constraint = GateConstraint::none;  // of momentum
   bool shares = false;                               // π, of escrow
-  double most_beta = 1;
+  Real most_beta = 1;
   bool floors_log_mu = false;
-  double min_log_mu = 0;
-  double tau = 1, least_eta = 0;  // least_eta 0: no floor
-  double c = 2, theta = 0, range = 1;
+  Real min_log_mu = 0;
+  Real tau = 1, least_eta = 0;  // least_eta 0: no floor
+  Real c = 2, theta = 0, range = 1;
 
   constexpr bool is_escrow() const { return has_momentum && constraint == GateConstraint::escrow; }
   constexpr bool has_eta() const { return has_momentum && has_delta && !is_escrow(); }
@@ -78,11 +79,31 @@ struct GateRule {
       default: return shares;
     }
   }
+
+  template <class Other>
+  constexpr GateRuleOf<Other> as() const {
+    return {.discretised = discretised,
+            .has_decay = has_decay,
+            .has_step = has_step,
+            .has_momentum = has_momentum,
+            .has_delta = has_delta,
+            .constraint = constraint,
+            .shares = shares,
+            .most_beta = Other(most_beta),
+            .floors_log_mu = floors_log_mu,
+            .min_log_mu = Other(min_log_mu),
+            .tau = Other(tau),
+            .least_eta = Other(least_eta),
+            .c = Other(c),
+            .theta = Other(theta),
+            .range = Other(range)};
+  }
 };
+using GateRule = GateRuleOf<double>;
 
 // u_max(ν) = x solved for ν: ν² = (2c − (1+c)x) / (2c + c(1+c)x).
-template <class Number>
-MDNLAB_DEVICE Number most_nu(double c, const Number& erased) {
+template <class Number, class Real>
+MDNLAB_DEVICE Number most_nu(Real c, const Number& erased) {
   using std::sqrt;
   return sqrt((2 * c - (1 + c) * erased) / (2 * c + c * (1 + c) * erased));
 }
@@ -94,9 +115,9 @@ MDNLAB_DEVICE Number decay_log_gate(const Number& x, const Number& rate_log, con
 
 // From log α where there is one. `kept`: log of the head's largest α where it has channels, for a rule
 // without delta; else null.
-template <class Number>
-MDNLAB_DEVICE void escrow_gates(const GateRule& rule, const Number* x, const Number* w, const Number* kept,
-                                Number* gates) {
+template <class Number, class Real>
+MDNLAB_DEVICE void escrow_gates(const GateRuleOf<Real>& rule, const Number* x, const Number* w,
+                                const Number* kept, Number* gates) {
   Number u = sigmoid(x[kB]), nu = sigmoid(x[kM] + w[kMuBias]);
   if (rule.has_delta) {
     Number erased = u * rule.range;
@@ -109,7 +130,7 @@ MDNLAB_DEVICE void escrow_gates(const GateRule& rule, const Number* x, const Num
   } else if (rule.has_decay || kept) {
     u = u * -expm1(rule.has_decay ? gates[kLogAlpha] : *kept);
   }
-  nu = clamp_min(nu, GateRule::least_nu);
+  nu = clamp_min(nu, GateRuleOf<Real>::least_nu);
   gates[kBeta] = (1 - nu) / nu;
   gates[kEta] = nu * u;
   gates[kLogMu] = log(nu);
@@ -117,9 +138,9 @@ MDNLAB_DEVICE void escrow_gates(const GateRule& rule, const Number* x, const Num
 }
 
 // Fills of `gates` what the rule gives, from those of x and w that it uses; `kept` as above.
-template <class Number>
-MDNLAB_DEVICE void gates_of(const GateRule& rule, const Number* x, const Number* w, const Number* kept,
-                            Number* gates) {
+template <class Number, class Real>
+MDNLAB_DEVICE void gates_of(const GateRuleOf<Real>& rule, const Number* x, const Number* w,
+                            const Number* kept, Number* gates) {
   if (rule.discretised) {
     gates[kBeta] = softplus(x[kB] + w[kDtBias]);
     gates[kLogAlpha] = gates[kBeta] * -exp(w[kALog]);

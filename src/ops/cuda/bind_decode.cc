@@ -36,7 +36,7 @@ bool takes(at::Device device, at::ScalarType dtype) {
 
 bool takes_taps(std::int64_t taps) { return taps <= kTaps; }
 
-bool takes_product(std::int64_t width) { return width % 32 == 0 && width <= kWidest; }
+bool takes_product(std::int64_t width) { return width % 64 == 0; }
 
 RowsPart part_of(const ops::RowsPart& from) {
   return {.output = from.output,
@@ -71,17 +71,24 @@ void run_product(const RowsProduct& problem, const at::Tensor& weight) {
 
 void product(const ops::RowsNorm& norm, const std::vector<ops::RowsPart>& parts) {
   const at::Tensor& weight = parts.at(0).weight;
-  // With many rows the norm is a kernel of its own: every block would do it again.
-  if (norm.x.defined() && (norm.x.size(0) > kFewRows || norm.x.size(1) > kWidestNormed)) {
-    const at::Tensor normed = add_rms_norm(norm.x, {}, norm.weight, norm.eps, weight.scalar_type()).normed;
-    std::vector<ops::RowsPart> of_it = parts;
-    for (ops::RowsPart& part : of_it) part.x = normed;
-    return run_product(product_of(of_it), weight);
-  }
   RowsProduct problem = product_of(parts);
-  problem.norm = {.x_RK = memory<float>(norm.x),
-                  .weight = memory<float>(norm.weight),
-                  .eps = static_cast<float>(norm.eps)};
+  at::Tensor normed;
+  if (norm.x.defined()) {
+    problem.norm = {.x_RK = memory<float>(norm.x),
+                    .weight = memory<float>(norm.weight),
+                    .eps = static_cast<float>(norm.eps)};
+    // With many rows the norm is a kernel of its own: every block would do it again.
+    if (problem.R > kFewRows || problem.K > widest_normed(problem.R)) {
+      normed = at::empty(norm.x.sizes(), weight.options());
+      const c10::cuda::CUDAGuard guard(weight.device());
+      scan::check_cuda(norm_rows(problem.norm, problem.R, problem.K, written_halves(normed),
+                                 c10::cuda::getCurrentCUDAStream()),
+                       "a norm of decoding");
+      problem.norm = {};
+      for (int i = 0; i < problem.parts; ++i)
+        if (!problem.part[i].x) problem.part[i].x = halves(normed);
+    }
+  }
   run_product(problem, weight);
 }
 
@@ -102,7 +109,7 @@ void mixer(const ops::MixerStep& step) {
                     .k_RGK = memory<float>(step.k_RC),
                     .v_RHV = memory<float>(step.v_RC),
                     .D_log_G = memory<float>(step.D_log),
-                    .rule = step.rule,
+                    .rule = step.rule.as<float>(),
                     .gates_RPH = halves(step.gates_RP),
                     .channels_RHK = halves(step.channels_RC),
                     .rate_log_H = memory<float>(step.rate_log),
@@ -124,6 +131,16 @@ void mixer(const ops::MixerStep& step) {
   run_product(out, step.o_weight);
 }
 
+void largest(const at::Tensor& x, const at::Tensor& to) {
+  const c10::cuda::CUDAGuard guard(x.device());
+  static_assert(sizeof(long long) == sizeof(std::int64_t));
+  scan::check_cuda(
+      largest_of_rows(x.const_data_ptr<float>(), static_cast<int>(x.size(0)), static_cast<int>(x.size(1)),
+                      x.stride(0), reinterpret_cast<long long*>(memory<std::int64_t>(to)),
+                      c10::cuda::getCurrentCUDAStream()),
+      "the largest logits");
+}
+
 }  // namespace
 
 const FusedDecoding fused_decoding{.takes = takes,
@@ -131,6 +148,7 @@ const FusedDecoding fused_decoding{.takes = takes,
                                    .takes_product = takes_product,
                                    .product = product,
                                    .takes_mixer = takes_mixer,
-                                   .mixer = mixer};
+                                   .mixer = mixer,
+                                   .largest = largest};
 
 }  // namespace mdnlab::ops::cuda

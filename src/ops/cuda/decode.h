@@ -16,9 +16,6 @@
 namespace mdnlab::ops::cuda {
 
 inline constexpr int kMostParts = 8;
-// K of a product: two eights of rows so wide, of swiglu, are in shared memory at once.
-inline constexpr int kWidest = 6144;
-
 // One weight of a product.
 struct RowsPart {
   RowsOutput output;
@@ -28,7 +25,7 @@ struct RowsPart {
   const __nv_bfloat16* x;       // (R,K); null: what the product's norm gives
   const float* bias;            // (N), of store; null: 0
   void* y;                      // (R,N)
-  long long y_stride;           // from row to row, in elements
+  long long y_stride;           // from row to row, in elements; of widen all of a row is the kernel's
   int taps;                     // of convolve, at most kTaps; 0: no convolution, silu alone
   const float* taps_NW;         // the present last
   __nv_bfloat16* carried_RWN;   // taps − 1 inputs, which move up by one
@@ -42,23 +39,23 @@ struct RowsNorm {
 };
 
 struct RowsProduct {
-  int R, K, parts;  // K a multiple of 32
+  int R, K, parts;  // K a multiple of 32, of more rows than kFewRows of 64
   RowsNorm norm;    // of parts without an x of their own
   RowsPart part[kMostParts];
-  // The launch fills in, of few rows:
-  int tiles;
-  // of many rows:
-  int first[kMostParts];  // of the parts' eights among those of all; behind the last part: none's
-  int each, rest;         // eights of every block, and how many blocks have one more
-  bool has_one_x;
-  int at_once, tiles_at_once;         // eights, and eights of either weight
-  int sums_bytes, slots, slot_bytes;  // of shared memory
 };
 
-// At most kFewRows rows of x, normed ones at most kWidestNormed wide; or more, without a norm.
-inline constexpr int kFewRows = 8, kWidestNormed = 2048;
+// Either all parts are swiglu or none is. Of few rows, with a norm where it is not wider than widest_normed()
+// of so many; or of more, without a norm.
+inline constexpr int kFewRows = 16;
+constexpr int widest_normed(int R) { return R <= 8 ? 2048 : 1024; }
 cudaError_t few_rows_product(const RowsProduct& problem, int multiprocessors, cudaStream_t stream);
 cudaError_t many_rows_product(const RowsProduct& problem, int multiprocessors, cudaStream_t stream);
+// x̂ (R,K) of x, K a multiple of four.
+cudaError_t norm_rows(const RowsNorm& norm, int R, int K, __nv_bfloat16* y_RK, cudaStream_t stream);
+
+// Where the largest of each row's N numbers is, of equal ones the first; rows 16-byte aligned.
+cudaError_t largest_of_rows(const float* x_RN, int R, int N, long long stride, long long* to_R,
+                            cudaStream_t stream);
 
 // One token of the shared layer of linear rules, from its projections to what o_proj reads: query_key() of
 // ops/layer.h without the convolution, gates() of gates.h, the recurrence of scan/chunk.h, gated_rms_norm().
@@ -68,7 +65,7 @@ struct MixerStep {
   const float *q_RGK, *k_RGK;  // after convolution and silu
   const float* v_RHV;          // likewise
   const float* D_log_G;        // output correction; null: none
-  GateRule rule;
+  GateRuleOf<float> rule;
   const __nv_bfloat16* gates_RPH;  // the projections that the rule uses, side by side
   const float* w_H[kGateParameters];
   // Of a channel-wise decay: log α = −exp(rate_log)·softplus(x + bias); null: none. μ is then ν∘α.

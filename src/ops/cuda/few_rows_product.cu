@@ -1,299 +1,312 @@
-// y = xWᵀ for at most eight rows x, one a sequence, with the norm in front of it: bound by the bytes of W,
-// and where these are few by what waits for what.
+// y = xWᵀ for at most 16 rows x, one a sequence, with the norm in front of it: bound by the bytes of W, and
+// where these are few by what waits for what.
 //
-// A block has 16 rows of W at a time, or eight, and all rows of x; its warps share out K, in blocks of 32. W
-// comes from memory into registers, all that a block first needs before it waits for x; x lies in shared
-// memory, normed where it is to be. Tensor cores multiply with W as their first operand, so that the rows of
-// x are its columns.
+// A block has a tile of W's rows at a time, and its warps share out K, in blocks of 32. W comes to shared
+// memory row by row, by the copy engine, as far ahead as there is room, before the kernel in front is done;
+// of x each thread reads what it multiplies into registers, behind it. Tensor cores multiply with W as their
+// first operand, so that the rows of x are its columns. What the norm divides by is known only when all of x
+// is read: it divides the sums.
 #include "ops/cuda/rows.cuh"
 
 namespace mdnlab::ops::cuda {
 
 namespace {
 
-// What all parts of a product have in common. A kernel of one kind is small: what it costs to fetch its code
-// counts here.
-enum class Kind { project, pair, add, widen };  // store and convolve; swiglu; add; widen
+constexpr int kWarps = 8, kThreads = 32 * kWarps;
+constexpr int kBlock = 32, kStepWidth = kWarps * kBlock;  // of K; each warp has a block of a step
+constexpr int kMostSlots = 8;
+constexpr int kLine = 32;                 // numbers of what comes to the cache at a time
+constexpr int kOneTileBytes = 160 << 10;  // of a block with one tile: other kernels' are there beside it
+constexpr int kAllBytes = 224 << 10;      // where it has more
 
-struct Place {
-  int part, first;  // row of the part's weight
+struct Launched {
+  RowsProduct in;
+  Tiling tiling;
+  int rows;           // of a piece: of a tile, of swiglu of both weights
+  int rounds, slots;  // pieces of a tile; that there is room for
+  int stride;         // from row to row in shared memory: four rows' eights of a block meet all banks
+  int sum_stride;     // from row of x to row of x: eight rows of W and four of x likewise
 };
 
-constexpr int kWarps = 8, kThreads = 32 * kWarps;
-constexpr int kPad = 32;  // numbers behind a row of x in shared memory, so that eight rows meet all banks
-
-// Each warp fetches kDepth blocks of its share of K at a time. With kIsHalf a tile has eight rows, so that a
-// narrow product is enough blocks.
-template <Kind kKind, int kDepth, bool kIsHalf = false>
-struct Rows {
+// Of at most kColumns rows of x, 8 or 16. A piece of a tile has kSteps blocks of each warp. With kGoesOn a
+// block may have more than one piece.
+template <Kind kKind_, int kColumns_, int kSteps_, bool kGoesOn_>
+struct Shape {
+  static constexpr bool kGoesOn = kGoesOn_;
+  static constexpr Kind kKind = kKind_;
+  static constexpr int kColumns = kColumns_, kSteps = kSteps_, kEights = kColumns / 8;
+  static constexpr int kRound = kSteps * kStepWidth;
   static constexpr bool kIsPair = kKind == Kind::pair;
-  static constexpr int kTile = kIsHalf ? 8 : 16;
-  static constexpr int kRound = kWarps * kDepth * kBlock;  // of K
+  static constexpr int kBlocks = kGoesOn ? 1 : kSteps * kColumns > 48 ? 2 : 3;  // with so many registers
+};
 
-  const RowsProduct& in;
-  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, row = lane / 4, eight = lane % 4 * 8;
-  const int blocks = in.K / kBlock, width = min(in.K, kRound), x_stride = width + kPad;
-  __nv_bfloat16* const s_x;  // [kFewRows][x_stride]
-  float* const s_sums;       // [kWarps][kTile][kFewRows]
-  uint4 w[kDepth][kIsHalf ? 1 : 2];
+template <class Of>
+class Worker {
+ public:
+  __device__ Worker(const Launched& it, unsigned char* shared)
+      : it_(it),
+        in_(it.in),
+        w_(reinterpret_cast<__nv_bfloat16*>(shared)),
+        sums_(reinterpret_cast<float*>(w_ + it.slots * it.rows * it.stride)),
+        squares_(sums_ + kWarps * Of::kColumns * it.sum_stride),
+        gates_(reinterpret_cast<unsigned long long*>(squares_ + kWarps * Of::kColumns)),
+        thread_(threadIdx.x),
+        warp_(thread_ / 32),
+        row_(thread_ % 32 / 4),
+        first_(warp_ * kBlock + thread_ % 4 * 8) {}
 
-  static int bytes(int K) {
-    return kFewRows * ((K < kRound ? K : kRound) + kPad) * 2 + kWarps * kTile * kFewRows * 4;
-  }
-  static constexpr int kTileRows = kIsPair ? kTile / 2 : kTile;  // of the weight
-  __host__ __device__ static constexpr int tiles_of(const RowsPart& part) {
-    return (part.N + kTileRows - 1) / kTileRows;
-  }
-
-  __device__ Rows(const RowsProduct& problem, unsigned char* shared)
-      : in(problem),
-        s_x(reinterpret_cast<__nv_bfloat16*>(shared)),
-        s_sums(reinterpret_cast<float*>(shared + kFewRows * x_stride * 2)) {}
-
-  // Zeros: rows of the tile that x does not have, and what is read instead of blocks past K's end, the pad.
-  __device__ void clear_missing_x() {
-    const int eights = x_stride / 8;
-#pragma unroll 1
-    for (int i = in.R * eights + static_cast<int>(threadIdx.x); i < kFewRows * eights; i += kThreads)
-      reinterpret_cast<uint4*>(s_x)[i] = make_uint4(0, 0, 0, 0);
-#pragma unroll 1
-    for (int i = threadIdx.x; i < in.R * kPad / 8; i += kThreads)
-      reinterpret_cast<uint4*>(s_x + i / (kPad / 8) * x_stride + width)[i % (kPad / 8)] =
-          make_uint4(0, 0, 0, 0);
-  }
-
-  __device__ Place place(int tile) const {
-    int part = 0;
-#pragma unroll 1
-    for (; tile >= tiles_of(in.part[part]); ++part) tile -= tiles_of(in.part[part]);
-    return {part, tile * kTileRows};
-  }
-
-  // Rows past the weight's last are read as the last, and not written; blocks past K's end likewise, and
-  // count nothing. A condition on a load would be a branch of its own for each. Of swiglu a tile has eight
-  // rows of either weight.
-  __device__ void fetch(const Place& at, int round) {
-    const RowsPart& part = in.part[at.part];
-    const auto line = [&](const __nv_bfloat16* weight, int n) {
-      return weight + static_cast<std::int64_t>(min(n, part.N - 1)) * in.K + eight;
-    };
-    const int n = at.first + row;
-    const __nv_bfloat16* const upper = line(part.weight, n);
-    const __nv_bfloat16* const lower = kIsPair ? line(part.up, n) : line(part.weight, n + 8);
-#pragma unroll
-    for (int i = 0; i < kDepth; ++i) {
-      const int block = (round * kDepth + i) * kWarps + warp, k = min(block, in.K / kBlock - 1) * kBlock;
-      w[i][0] = fetch_once(upper + k);
-      if constexpr (!kIsHalf) w[i][1] = fetch_once(lower + k);
-    }
-  }
-
-  // Rows of x by their norm, eight numbers a thread. With 8·kThreads numbers a row or fewer its weight is
-  // ahead.
-  struct NormWeight {
-    float4 half[2];
-  };
-  __device__ NormWeight fetch_norm() const {
-    NormWeight weight{};
-    if (!in.norm.x_RK || 8 * threadIdx.x >= in.K) return weight;
-    weight.half[0] = fetch_early4(in.norm.weight + 8 * threadIdx.x);
-    weight.half[1] = fetch_early4(in.norm.weight + 8 * threadIdx.x + 4);
-    return weight;
-  }
-  __device__ void stage_normed(const NormWeight& weight) {
-    float* const s_parts = s_sums;  // [kFewRows][kWarps]
-    const bool is_inside = 8 * threadIdx.x < in.K;
-    const auto read = [&](int r, int half) {
-      return *reinterpret_cast<const float4*>(in.norm.x_RK + static_cast<std::int64_t>(r) * in.K +
-                                              8 * threadIdx.x + 4 * half);
-    };
-#pragma unroll 2
-    for (int r = 0; r < in.R; ++r) {
-      float sum = 0;
-      if (is_inside) {
-        const float4 a = read(r, 0), b = read(r, 1);
-        sum = a.x * a.x + a.y * a.y + a.z * a.z + a.w * a.w + b.x * b.x + b.y * b.y + b.z * b.z + b.w * b.w;
+  __device__ void work() {
+    if (warp_ == 0) {
+      if (thread_ == 0) {
+        for (int i = 0; i < it_.slots; ++i) make_gate(&gates_[i], 1);
+        show_gates();
       }
-      for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, step);
-      if (lane == 0) s_parts[r * kWarps + warp] = sum;
+      __syncwarp();
+#pragma unroll 1
+      for (int i = 0; i < it_.slots; ++i) fill(i, i);
     }
-    __syncthreads();
-#pragma unroll 2
-    for (int r = 0; r < in.R && is_inside; ++r) {
-      float sum = 0;
+    Place at = it_.tiling.place(blockIdx.x);
+    Outputs outputs(in_, it_.tiling, at, 0, Of::kColumns);
+    outputs.fetch();
+    if (const int k = kLine * thread_; in_.norm.x_RK && k < in_.K) prefetch(in_.norm.weight + k);
+    __syncthreads();  // the gates are there
+    wait_for_previous();
+    outputs.fetch_before();
+    read(in_.part[at.part].x, 0);
+    if constexpr (Of::kGoesOn) {
+      go_on(at, outputs);
+    } else {
+      wait_at(&gates_[0], 0);
+      multiply_piece(0, w_);
+      __syncthreads();
+      outputs.write(*this);
+    }
+  }
+
+  // The sums of row `row` of x and row `column` of the tile.
+  __device__ void get(float (&to)[1], int row, int column) const {
+    const float* const from = sums_ + row * it_.sum_stride + column;
+    to[0] = 0;
 #pragma unroll
-      for (int other = 0; other < kWarps; ++other) sum += s_parts[r * kWarps + other];
-      const float scale = rsqrtf(sum / static_cast<float>(in.K) + in.norm.eps);
-      __nv_bfloat162 pairs[4];
-#pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        const float4 x = read(r, half), by = weight.half[half];
-        pairs[2 * half] = __floats2bfloat162_rn(x.x * scale * by.x, x.y * scale * by.y);
-        pairs[2 * half + 1] = __floats2bfloat162_rn(x.z * scale * by.z, x.w * scale * by.w);
+    for (int warp = 0; warp < kWarps; ++warp) to[0] += from[warp * Of::kColumns * it_.sum_stride];
+    if (is_weighted_) to[0] *= norm_scale(row);
+  }
+
+ private:
+  using Outputs = TileOutputs<kThreads, Of::kKind, false>;
+
+  // Piece after piece, tile after tile.
+  __device__ void go_on(Place at, Outputs outputs) {
+    const __nv_bfloat16* x = in_.part[at.part].x;
+    InRing slot;
+    int tile = blockIdx.x, piece = it_.slots;  // the next to set out
+#pragma unroll 1
+    while (true) {
+#pragma unroll 1
+      for (int round = 0; round < it_.rounds; ++round) {
+        if (round > 0) read(x, round);
+        wait_at(&gates_[slot.slot], slot.parity);
+        multiply_piece(round, w_ + slot.slot * it_.rows * it_.stride);
+        __syncthreads();  // the piece has been read, and the sums are there
+        if (warp_ == 0) fill(slot.slot, piece);
+        ++piece;
+        slot.advance(it_.slots);
       }
-      *reinterpret_cast<uint4*>(s_x + r * x_stride + 8 * threadIdx.x) =
-          *reinterpret_cast<const uint4*>(pairs);
-    }
-    __syncthreads();
-  }
-
-  // A round's part of x. Rows of the tile that x does not have are zeros in the products.
-  __device__ void stage(const RowsPart& part, int round) {
-    const int first = round * kRound, eights = min(kRound, in.K - first) / 8;
-    for (int r = 0; r < in.R; ++r) {
-      const __nv_bfloat16* const from = part.x + static_cast<std::int64_t>(r) * in.K + first;
-#pragma unroll 2
-      for (int i = threadIdx.x; i < eights; i += kThreads)
-        copy_to_shared(s_x + r * x_stride + 8 * i, from + 8 * i);
-    }
-    wait_for_copies();
-    __syncthreads();
-  }
-
-  // sums_{n,r} += Σ_k W_{n,k} x_{r,k} over the warp's blocks of the round.
-  __device__ void multiply_round(float (&sums)[4], int round) const {
-#pragma unroll
-    for (int i = 0; i < kDepth; ++i) {
-      const int block = i * kWarps + warp;
-      const bool is_there = round * kDepth * kWarps + block < blocks;
-      const int k = (is_there ? block * kBlock : width) + eight;
-      multiply(sums, w[i][0], kIsHalf ? make_uint4(0, 0, 0, 0) : w[i][kIsHalf ? 0 : 1],
-               *reinterpret_cast<const uint4*>(s_x + row * x_stride + k));
+      outputs.write(*this);
+      tile += static_cast<int>(gridDim.x);
+      if (tile >= it_.tiling.tiles) return;
+      at = it_.tiling.place(tile);
+      outputs = Outputs(in_, it_.tiling, at, 0, Of::kColumns);
+      outputs.fetch();
+      outputs.fetch_before();
+      if (it_.rounds > 1 || in_.part[at.part].x != x) {
+        x = in_.part[at.part].x;
+        read(x, 0);
+      }
+      __syncthreads();  // the sums have been read
     }
   }
 
-  // Each warp's sums: a plane a warp. Of swiglu the rows of the gate come first.
-  __device__ void share_out(const float (&sums)[4]) {
-#pragma unroll
-    for (int half = 0; half < (kIsHalf ? 1 : 2); ++half)
-      *reinterpret_cast<float2*>(s_sums + (warp * kTile + 8 * half + row) * kFewRows + lane % 4 * 2) =
-          make_float2(sums[2 * half], sums[2 * half + 1]);
-    __syncthreads();
+  // By the first warp: the block's piece of this number sets out, if there is one.
+  __device__ void fill(int slot, int piece) const {
+    const int of_block = piece / it_.rounds, round = piece - of_block * it_.rounds,
+              tile = static_cast<int>(blockIdx.x + of_block * gridDim.x);
+    if (tile >= it_.tiling.tiles) return;
+    const Place at = it_.tiling.place(tile);
+    const RowsPart& part = in_.part[at.part];
+    const int k = round * Of::kRound, bytes = 2 * min(in_.K - k, Of::kRound),
+              there = min(it_.tiling.tile, part.N - at.first), rows = Of::kIsPair ? 2 * there : there;
+    if (thread_ == 0) arrive_expecting(&gates_[slot], rows * bytes);
+    __syncwarp();
+#pragma unroll 1
+    for (int i = thread_; i < rows; i += 32) {
+      const bool is_up = Of::kIsPair && i >= there;
+      const int n = is_up ? i - there : i;
+      copy_row(w_ + (slot * it_.rows + (is_up ? it_.tiling.tile + n : n)) * it_.stride,
+               (is_up ? part.up : part.weight) + static_cast<std::int64_t>(at.first + n) * in_.K + k, bytes,
+               &gates_[slot]);
+    }
   }
-  // Of the tile's n-th row and row r of x.
-  __device__ float sum_of(int n, int r) const {
+
+  __device__ float norm_scale(int row) const {
     float sum = 0;
 #pragma unroll
-    for (int other = 0; other < kWarps; ++other) sum += s_sums[(other * kTile + n) * kFewRows + r];
-    return sum;
+    for (int i = 0; i < kWarps; i += 4) {
+      float four[4];
+      read_numbers<4>(four, squares_ + row * kWarps + i);
+      sum += four[0] + four[1] + four[2] + four[3];
+    }
+    return rsqrtf(sum / static_cast<float>(in_.K) + in_.norm.eps);
   }
 
-  __device__ static RowsOutput output(const RowsPart& part) {
-    switch (kKind) {
-      case Kind::pair: return RowsOutput::swiglu;
-      case Kind::add: return RowsOutput::add;
-      case Kind::widen: return RowsOutput::widen;
-      default: return part.output == RowsOutput::store ? RowsOutput::store : RowsOutput::convolve;
-    }
-  }
-  // A thread has at most one output of a tile.
-  __device__ int n_of(const Place& at) const { return at.first + static_cast<int>(threadIdx.x) % kTileRows; }
-  __device__ int r_of() const { return static_cast<int>(threadIdx.x) / kTileRows; }
-  __device__ bool has_output(const Place& at) const { return n_of(at) < in.part[at.part].N && r_of() < in.R; }
-  __device__ void fetch_beside(const Place& at, Beside& beside) const {
-    const RowsPart& part = in.part[at.part];
-    if (has_output(at)) beside.fetch(output(part), part, n_of(at), r_of());
-  }
-  __device__ void fetch_before(const Place& at, Beside& beside) const {
-    const RowsPart& part = in.part[at.part];
-    if (has_output(at)) beside.fetch_before(output(part), part, n_of(at), r_of());
-  }
-  __device__ void write(const Place& at, const Beside& beside) const {
-    if (!has_output(at)) return;
-    const RowsPart& part = in.part[at.part];
-    const int n = static_cast<int>(threadIdx.x) % kTileRows, r = r_of();
-    write_output(output(part), part, n_of(at), r, sum_of(n, r), kIsPair ? sum_of(8 + n, r) : 0, beside);
-  }
-};
+  __device__ int k_of(int step) const { return step * kStepWidth + first_; }
+  // Whether the warp has a block of that step.
+  __device__ bool has(int step) const { return step * kStepWidth + warp_ * kBlock < in_.K; }
 
-// With kGoesOn a block takes tile after tile, and fetches the next one's weights before it writes what it
-// has. With kHasRounds K is more than a block holds at a time.
-template <class Of, bool kGoesOn, bool kHasRounds, int kBlocks>
-__global__ void __launch_bounds__(kThreads, kHasRounds ? 1 : kBlocks)
-    few_rows_kernel(const __grid_constant__ RowsProduct in) {
-  let_next_start();
-  Of of(in, shared_memory());
-  int tile = blockIdx.x;
-  Place at = of.place(tile);
-  of.fetch(at, 0);
-  Beside beside{};
-  of.fetch_beside(at, beside);
-  of.clear_missing_x();
-  const typename Of::NormWeight norm_weight = of.fetch_norm();
-  wait_for_previous();
-  of.fetch_before(at, beside);
-  const auto stage = [&] {
-    if (in.part[at.part].x) {
-      of.stage(in.part[at.part], 0);
-    } else {
-      of.stage_normed(norm_weight);
-    }
-  };
-  stage();
-  while (true) {
-    float sums[4] = {};
-    of.multiply_round(sums, 0);
-    if constexpr (kHasRounds) {
-#pragma unroll 1
-      for (int round = 1; round * Of::kRound < in.K; ++round) {
-        of.fetch(at, round);
-        __syncthreads();  // all have read what lies there
-        of.stage(in.part[at.part], round);
-        of.multiply_round(sums, round);
+  // The thread's part of x in a round. Rows past the last are read as that.
+  __device__ void read(const __nv_bfloat16* x, int round) {
+    is_weighted_ = !x;
+    if (is_weighted_) return read_weighted();
+#pragma unroll
+    for (int eight = 0; eight < Of::kEights; ++eight) {
+      const __nv_bfloat16* const from = x + static_cast<std::int64_t>(row_of_x(eight)) * in_.K;
+#pragma unroll
+      for (int j = 0; j < Of::kSteps; ++j) {
+        const int step = round * Of::kSteps + j;
+        x_[j][eight] = make_uint4(0, 0, 0, 0);
+        if (has(step)) x_[j][eight] = __ldcg(reinterpret_cast<const uint4*>(from + k_of(step)));
       }
     }
-    tile += static_cast<int>(gridDim.x);
-    const bool ends = !kGoesOn || tile >= in.tiles;
-    const Place next = ends ? at : of.place(tile);
-    if (!ends) of.fetch(next, 0);
-    of.share_out(sums);
-    of.write(at, beside);
-    if (ends) return;
-    of.fetch_beside(next, beside);
-    of.fetch_before(next, beside);
-    __syncthreads();  // the sums have been read
-    const bool is_staged = !kHasRounds && in.part[next.part].x == in.part[at.part].x;
-    at = next;
-    if (!is_staged) stage();
   }
+  // Of the norm's x, whose K is one round, times its weight; and Σ x² of the warp's part.
+  __device__ void read_weighted() {
+#pragma unroll
+    for (int eight = 0; eight < Of::kEights; ++eight) {
+      const float* const from = in_.norm.x_RK + static_cast<std::int64_t>(row_of_x(eight)) * in_.K;
+      float squares = 0;
+#pragma unroll
+      for (int j = 0; j < Of::kSteps; ++j) {
+        unsigned pairs[4] = {};
+#pragma unroll
+        for (int half = 0; half < 2 && has(j); ++half) {
+          const float4 a = __ldcg(reinterpret_cast<const float4*>(from + k_of(j) + 4 * half)),
+                       by = fetch_early4(in_.norm.weight + k_of(j) + 4 * half);
+          squares += a.x * a.x + a.y * a.y + a.z * a.z + a.w * a.w;
+          pairs[2 * half] = pair_of(a.x * by.x, a.y * by.y);
+          pairs[2 * half + 1] = pair_of(a.z * by.z, a.w * by.w);
+        }
+        x_[j][eight] = make_uint4(pairs[0], pairs[1], pairs[2], pairs[3]);
+      }
+      for (int step = 1; step < 4; step *= 2) squares += __shfl_xor_sync(0xffffffffu, squares, step);
+      if (thread_ % 4 == 0) squares_[(row_ + 8 * eight) * kWarps + warp_] = squares;
+    }
+  }
+  __device__ int row_of_x(int eight) const { return min(row_ + 8 * eight, in_.R - 1); }
+  __device__ static unsigned pair_of(float a, float b) {
+    const __nv_bfloat162 pair = __floats2bfloat162_rn(a, b);
+    return *reinterpret_cast<const unsigned*>(&pair);
+  }
+
+  // To the warp's sums, its blocks of a piece. The tensor cores add up over k in whatever order k is named,
+  // so the eight numbers of a thread lie side by side, of W and of x alike. Rows past the piece's last are
+  // read as that, and their sums not.
+  __device__ void multiply_piece(int round, const __nv_bfloat16* piece) const {
+    float* to = sums_ + (warp_ * Of::kColumns + thread_ % 4 * 2) * it_.sum_stride + row_;
+#pragma unroll 1
+    for (int n = row_; n < it_.rows + row_; n += 16, to += 16) {
+      const __nv_bfloat16* const upper = piece + min(n, it_.rows - 1) * it_.stride + first_;
+      const __nv_bfloat16* const lower = piece + min(n + 8, it_.rows - 1) * it_.stride + first_;
+      float d[Of::kEights][2][4] = {};  // by turns: one waits for what it adds to
+#pragma unroll
+      for (int j = 0; j < Of::kSteps; ++j) {
+        if (!has(round * Of::kSteps + j)) break;
+        const uint4 a = *reinterpret_cast<const uint4*>(upper + j * kStepWidth),
+                    b = *reinterpret_cast<const uint4*>(lower + j * kStepWidth);
+#pragma unroll
+        for (int eight = 0; eight < Of::kEights; ++eight) {
+          multiply(d[eight][0], a.x, b.x, a.y, b.y, x_[j][eight].x, x_[j][eight].y);
+          multiply(d[eight][1], a.z, b.z, a.w, b.w, x_[j][eight].z, x_[j][eight].w);
+        }
+      }
+#pragma unroll
+      for (int eight = 0; eight < Of::kEights; ++eight)
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+          float& sum = to[(8 * eight + i % 2) * it_.sum_stride + i / 2 * 8];
+          const float more = d[eight][0][i] + d[eight][1][i];
+          sum = round > 0 ? sum + more : more;
+        }
+    }
+  }
+
+  const Launched& it_;
+  const RowsProduct& in_;
+  __nv_bfloat16* const w_;           // [slots][rows][stride]
+  float* const sums_;                // [kWarps][kColumns][sum_stride]
+  float* const squares_;             // [kColumns][kWarps]
+  unsigned long long* const gates_;  // [slots]
+  int thread_, warp_, row_, first_;
+  bool is_weighted_ = false;  // x, which the sums are of
+  uint4 x_[Of::kSteps][Of::kEights];
+};
+
+template <class Of>
+__global__ void __launch_bounds__(kThreads, Of::kBlocks)
+    few_rows_kernel(const __grid_constant__ Launched it) {
+  let_next_start();
+  Worker<Of>(it, shared_memory()).work();
 }
 
 template <class Of>
-int count_tiles(const RowsProduct& in) {
-  int tiles = 0;
-  for (int part = 0; part < in.parts; ++part) tiles += Of::tiles_of(in.part[part]);
-  return tiles;
+cudaError_t launch(const Launched& it, int blocks, int bytes, cudaStream_t stream) {
+  return launch_early(few_rows_kernel<Of>, it, dim3(static_cast<unsigned>(blocks)), kThreads, bytes, 1,
+                      stream);
 }
 
-template <class Of, bool kGoesOn, int kBlocks>
-cudaError_t launch(RowsProduct in, int most_blocks, cudaStream_t stream) {
-  in.tiles = count_tiles<Of>(in);
-  const auto kernel = in.K > Of::kRound ? few_rows_kernel<Of, kGoesOn, true, kBlocks>
-                                        : few_rows_kernel<Of, kGoesOn, false, kBlocks>;
-  const int grid = in.tiles < most_blocks ? in.tiles : most_blocks;
-  return launch_early(kernel, in, dim3(static_cast<unsigned>(grid)), kThreads, Of::bytes(in.K), 1, stream);
+// The smallest tile of which there is one for each block; where that is too large, one of which several
+// pieces have room.
+template <Kind kKind, int kColumns, int kSteps>
+cudaError_t run(const RowsProduct& in, int multiprocessors, cudaStream_t stream) {
+  const int weights = kKind == Kind::pair ? 2 : 1, round = kSteps * kStepWidth,
+            width = in.K < round ? in.K : round;
+  Launched it{.in = in, .rounds = (in.K + round - 1) / round, .stride = (width / kBlock | 1) * kBlock};
+  const auto bytes = [&](int tile, int slots) {
+    it.rows = weights * tile, it.slots = slots, it.sum_stride = (it.rows + 15) / 16 * 16 + 4;
+    return slots * (it.rows * it.stride * 2 + 8) + kWarps * kColumns * (it.sum_stride + 1) * 4;
+  };
+  int tile = 8;
+  while (bytes(tile, it.rounds) <= kOneTileBytes && count_tiles(in, tile) > multiprocessors) ++tile;
+  int slots = it.rounds;
+  if (slots > kMostSlots || bytes(tile, slots) > kOneTileBytes) {
+    tile = (width <= 1024 ? 32 : 16) / weights, slots = 2;
+    while (slots < kMostSlots && bytes(tile, slots + 1) <= kAllBytes) ++slots;
+  }
+  it.tiling = tiling_of(in, tile);
+  const int all_bytes = bytes(tile, slots), tiles = it.tiling.tiles;
+  if constexpr (kKind != Kind::widen) {  // all of a vocabulary
+    if (it.rounds == 1 && tiles <= multiprocessors)
+      return launch<Shape<kKind, kColumns, kSteps, false>>(it, tiles, all_bytes, stream);
+  }
+  return launch<Shape<kKind, kColumns, kSteps, true>>(it, tiles < multiprocessors ? tiles : multiprocessors,
+                                                      all_bytes, stream);
 }
-
-constexpr int kAny = 1 << 30;
 
 template <Kind kKind>
 cudaError_t run(const RowsProduct& in, int multiprocessors, cudaStream_t stream) {
-  using Whole = Rows<kKind, 4>;
-  const int tiles = count_tiles<Whole>(in);
-  if constexpr (kKind != Kind::pair) {
-    if (tiles < multiprocessors) {
-      return in.K <= 1536 ? launch<Rows<kKind, 6, true>, false, 3>(in, kAny, stream)
-                          : launch<Rows<kKind, 12, true>, false, 2>(in, kAny, stream);
-    }
+  const auto fits = [&](int steps) { return in.K <= steps * kStepWidth; };
+  if (in.R > 8) {
+    return fits(4) ? run<kKind, 16, 4>(in, multiprocessors, stream)
+                   : run<kKind, 16, 6>(in, multiprocessors, stream);
   }
-  if (in.K > 1024) return launch<Rows<kKind, 8>, false, 2>(in, kAny, stream);
-  return tiles > 4 * multiprocessors ? launch<Whole, true, 2>(in, 2 * multiprocessors, stream)
-                                     : launch<Whole, false, 3>(in, kAny, stream);
+  if (fits(4)) return run<kKind, 8, 4>(in, multiprocessors, stream);
+  return fits(6) ? run<kKind, 8, 6>(in, multiprocessors, stream)
+                 : run<kKind, 8, 12>(in, multiprocessors, stream);
 }
 
 }  // namespace
 
 cudaError_t few_rows_product(const RowsProduct& in, int multiprocessors, cudaStream_t stream) {
+  if (in.norm.x_RK && in.K > widest_normed(in.R)) return cudaErrorInvalidValue;
   switch (in.part[0].output) {
     case RowsOutput::swiglu: return run<Kind::pair>(in, multiprocessors, stream);
     case RowsOutput::add: return run<Kind::add>(in, multiprocessors, stream);

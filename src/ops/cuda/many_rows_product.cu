@@ -1,341 +1,343 @@
-// y = xWᵀ for more than eight rows x, one a sequence.
+// y = xWᵀ for more rows x than few_rows_product() takes, one a sequence.
 //
-// A block has some eights of rows of the weights. They come into a ring of slots in shared memory by bulk
-// copies, for which one thread asks before the kernel in front is done. The tensor cores multiply 16 rows of
-// x by an eight; the warps share out K, in blocks of 32, so that each has its part of x in registers for all
-// eights. Of swiglu an eight is one of either weight.
-#include <climits>
-
-#include "ops/cuda/ring.cuh"
+// A block has a tile of W's rows at a time. One warp of it asks the copy engine for some panels of 64 of K at
+// a time: of W as far ahead as shared memory reaches, before the kernel in front is done, and of 64 rows of x
+// behind it. Two groups of four warps multiply every second panel each. Where W has few rows, the blocks of a
+// cluster share out K as well, so that x is read less often; each writes a part of the rows of y, and is sent
+// the others' sums of these.
 #include "ops/cuda/rows.cuh"
 
 namespace mdnlab::ops::cuda {
 
 namespace {
 
-constexpr int kThreads = 256, kWarps = kThreads / 32;
-constexpr int kChunk = 1024, kBlocksOfChunk = kChunk / kBlock / kWarps;  // of K; of 32 of it, that a warp has
-// A slot holds as many rows of an eight as have 1024 numbers each, or half, a quarter, an eighth of these
-// rows. The upper four lie a little aside, so that two rows meet all banks.
-constexpr int kAside = 64;
-constexpr int kTiles = 12;               // eights whose sums are there at once
-constexpr int kMostShared = 227 * 1024;  // bytes that a block can have
+constexpr int kGroups = 2, kWorkers = 128 * kGroups, kWarps = kWorkers / 32, kThreads = kWorkers + 32;
+constexpr int kMostRows = 64, kPanel = 64;  // of x at once, and of K
+constexpr int kRowBytes = 2 * kPanel;
+constexpr int kMostSlots = 32;
+constexpr int kXBytes = 48 << 10;        // of x that are there at once,
+constexpr int kKeptBytes = 128 << 10;    // or are kept
+constexpr int kSharedBytes = 112 << 10;  // of a block, so that the next kernel's is there beside it;
+constexpr int kAllBytes = 226 << 10;     // where it has more than one tile
+constexpr int kMostBlocks = 4;           // of a cluster
 
-// Of all eights those of this block.
-struct Units {
-  int begin, end;
+// A product as its kernel has it.
+struct Launched {
+  RowsProduct in;
+  TileMap weight[kMostParts], up[kMostParts], x[kMostParts];
+  Tiling tiling;
+  int cluster, of_block;                   // panels of a row that a block of the cluster has
+  int rows;                                // of x at once, in sixteens
+  int panels;                              // of a slot
+  int w_slots, w_bytes, x_slots, x_bytes;  // bytes of a panel
+  bool keeps_x;                            // x is there for all tiles
 };
-__device__ Units units_of_block(const RowsProduct& in) {
-  const int i = blockIdx.x, begin = i * in.each + min(i, in.rest);
-  return {begin, begin + in.each + (i < in.rest)};
-}
 
-struct Place {
-  int part, n;  // row of the part's weight
+struct Gates {
+  unsigned long long w_full[kMostSlots], w_free[kMostSlots], x_full[kMostSlots], x_free[kMostSlots];
+  unsigned long long summed;  // the cluster's sums are there
 };
-__device__ Place place_of(const RowsProduct& in, int eight) {
-  int part = 0;
-#pragma unroll
-  for (int i = 1; i < kMostParts; ++i) part += in.first[i] <= eight;
-  return {part, 8 * (eight - in.first[part])};
-}
 
-__device__ int weights_of_eight(const RowsProduct& in) {
-  return in.part[0].output == RowsOutput::swiglu ? 2 : 1;
-}
-
-// Of an eight's rows in a slot.
-__host__ __device__ int rows_of_slot(int K) {
-  if (K <= kChunk) return 8;
-  if (K <= 2 * kChunk) return 4;
-  return K <= 3 * kChunk ? 2 : 1;
-}
-
-// By one thread: the weights of a block's eights, slot after slot, in the order in which they are multiplied.
-class Fetching {
+// All slots of a block in the order in which they are multiplied, by one thread: it asks for one after the
+// other.
+class Slots {
  public:
-  __device__ Fetching(const RowsProduct& in, Units mine, Ring ring)
-      : in_(in), ring_(ring), eight_(mine.begin), end_(mine.end) {}
+  __device__ Slots(const Launched& it, int rank)
+      : it_(it),
+        passes_((it.in.R + it.rows - 1) / it.rows),
+        first_(rank * it.of_block),
+        tile_(static_cast<int>(blockIdx.x) / it.cluster),
+        place_(it.tiling.place(tile_)) {}
+  __device__ bool is_over() const { return tile_ >= it_.tiling.tiles; }
+  __device__ bool is_first() const { return tile_ < static_cast<int>(gridDim.x) / it_.cluster && pass_ == 0; }
+  __device__ int panel() const { return first_ + panel_; }
+  __device__ int first_row() const { return pass_ * it_.rows; }
+  __device__ const Place& place() const { return place_; }
+  __device__ void advance() {
+    panel_ += it_.panels;
+    if (panel_ < it_.of_block) return;
+    panel_ = 0;
+    if (++pass_ < passes_) return;
+    pass_ = 0;
+    tile_ += static_cast<int>(gridDim.x) / it_.cluster;
+    if (!is_over()) place_ = it_.tiling.place(tile_);
+  }
 
-  __device__ void fill(int slots) {
-    const int most = rows_of_slot(in_.K), row_bytes = 2 * in_.K;
+ private:
+  const Launched& it_;
+  int passes_, first_, tile_, pass_ = 0, panel_ = 0;
+  Place place_;
+};
+
+__device__ void fill(const Launched& it, Gates& gates, unsigned char* w_slots, unsigned char* x_slots,
+                     int rank) {
+  const bool is_pair = it.in.part[0].output == RowsOutput::swiglu;
+  const int w_bytes = it.panels * it.w_bytes, x_bytes = it.panels * it.x_bytes;
+  Slots w(it, rank), x(it, rank);
+  InRing w_at, x_at;
+  int used = 0;  // slots of W
+  const auto fill_w = [&] {
+    if (used >= it.w_slots) wait_at(&gates.w_free[w_at.slot], w_at.parity ^ 1);
+    unsigned long long* const gate = &gates.w_full[w_at.slot];
+    unsigned char* const to = w_slots + w_at.slot * w_bytes;
+    arrive_expecting(gate, w_bytes);
+    copy_tile(to, it.weight[w.place().part], w.panel(), w.place().first, gate);
+    if (is_pair) copy_tile(to + w_bytes / 2, it.up[w.place().part], w.panel(), w.place().first, gate);
+    w_at.advance(it.w_slots);
+    w.advance();
+    ++used;
+  };
 #pragma unroll 1
-    for (; slots > 0 && eight_ < end_; --slots) {
-      const Place at = place_of(in_, eight_);
-      const RowsPart& part = in_.part[at.part];
-      const __nv_bfloat16* const from =
-          (half_ == 0 ? part.weight : part.up) + static_cast<long long>(at.n + row_) * in_.K;
-      const int here = max(0, min(most, part.N - at.n - row_)), lower = min(here, 4);
-      ring_.fill({from, lower * row_bytes, row_ >= 4 ? kAside : 0},
-                 {from + 4 * in_.K, (here - lower) * row_bytes, 4 * row_bytes + kAside});
-      row_ += most;
-      if (row_ == 8) row_ = 0, ++half_;
-      if (half_ == weights_of_eight(in_)) half_ = 0, ++eight_;
+  while (used < it.w_slots && !w.is_over()) fill_w();
+#pragma unroll 1
+  for (Slots ahead = w; ahead.is_first(); ahead.advance()) {  // what has no room yet, of the first tile
+    prefetch_tile(it.weight[w.place().part], ahead.panel(), ahead.place().first);
+    if (is_pair) prefetch_tile(it.up[w.place().part], ahead.panel(), ahead.place().first);
+  }
+  prefetch_map(it.x[x.place().part]);
+  wait_for_previous();
+#pragma unroll 1
+  for (int i = 0; it.keeps_x ? x.is_first() : !x.is_over(); ++i) {
+    if (i >= it.x_slots) wait_at(&gates.x_free[x_at.slot], x_at.parity ^ 1);
+    unsigned long long* const gate = &gates.x_full[x_at.slot];
+    arrive_expecting(gate, x_bytes);
+    copy_tile(x_slots + x_at.slot * x_bytes, it.x[x.place().part], x.panel(), x.first_row(), gate);
+    x_at.advance(it.x_slots);
+    x.advance();
+    if (i >= it.x_slots && !w.is_over()) fill_w();  // a slot of W is free, too
+  }
+#pragma unroll 1
+  while (!w.is_over()) fill_w();
+}
+
+// A tile of W, of swiglu of both weights, has kEights eights of rows.
+template <int kEights, bool kIsPair, bool kGoesOn>
+class Worker {
+  static constexpr int kStride = 8 * kEights + 4, kOfWeight = kIsPair ? kEights / 2 : kEights;
+
+ public:
+  static constexpr int plane(int rows) { return rows * kStride; }  // of a group's sums
+
+  // `sent`: what other blocks of the cluster send.
+  __device__ Worker(const Launched& launched, Gates& gates, float* sums, float* sent,
+                    const unsigned char* w_slots, const unsigned char* x_slots, int rank)
+      : it_(launched),
+        in_(launched.in),
+        gates_(gates),
+        sums_(sums),
+        sent_(sent),
+        w_slots_(w_slots),
+        x_slots_(x_slots),
+        rank_(rank),
+        thread_(threadIdx.x),
+        group_(thread_ / 128),
+        rows_(it_.rows / it_.cluster),
+        plane_(plane(it_.rows)) {}
+
+  __device__ void work() {
+    const int jump = static_cast<int>(gridDim.x) / it_.cluster, passes = (in_.R + it_.rows - 1) / it_.rows;
+    int tile = static_cast<int>(blockIdx.x) / it_.cluster;
+    InRing w_at, x_at;
+    const auto outputs_of = [&](int pass) {
+      return TileOutputs<kWorkers, Kind::any, true>(in_, it_.tiling, it_.tiling.place(tile),
+                                                    pass * it_.rows + rank_ * rows_, rows_);
+    };
+    if constexpr (!kGoesOn) {
+      TileOutputs<kWorkers, Kind::any, true> outputs = outputs_of(0);
+      outputs.fetch();
+      wait_for_previous();
+      outputs.fetch_before();
+      multiply(w_at, x_at);
+      if (it_.cluster > 1) wait_for_cluster();  // the others' gates are there
+      sync_some(kWorkers);
+      if (it_.cluster > 1) exchange();
+      outputs.write(*this);
+      return;
+    }
+    wait_for_previous();
+#pragma unroll 1
+    for (; tile < it_.tiling.tiles; tile += jump) {
+#pragma unroll 1
+      for (int pass = 0; pass < passes; ++pass) {
+        multiply(w_at, x_at);
+        TileOutputs<kWorkers, Kind::any, true> outputs = outputs_of(pass);
+        outputs.fetch();
+        outputs.fetch_before();
+        sync_some(kWorkers);
+        outputs.write(*this);
+        sync_some(kWorkers);  // the sums have been read
+      }
+    }
+  }
+
+  // The sums of the block's row `row` of x and the tile's rows from `column` on.
+  template <int kCount>
+  __device__ void get(float (&to)[kCount], int row, int column) const {
+    const bool is_sent = it_.cluster > 1;
+    const float* const from = (is_sent ? sent_ : sums_) + row * kStride + column;
+    const int step = is_sent ? rows_ * kStride : plane_, planes = kGroups * it_.cluster;
+#pragma unroll
+    for (int c = 0; c < kCount; ++c) to[c] = 0;
+#pragma unroll 2
+    for (int plane = 0; plane < planes; ++plane) {
+      float of_plane[kCount];
+      read_numbers<kCount>(of_plane, from + plane * step);
+#pragma unroll
+      for (int c = 0; c < kCount; ++c) to[c] += of_plane[c];
     }
   }
 
  private:
+  // The group's panels of a tile, and its sums to shared memory.
+  __device__ void multiply(InRing& w_at, InRing& x_at) const {
+    float d[kEights][4] = {};
+    if (it_.keeps_x) x_at = InRing();
+    const int half = it_.panels * it_.w_bytes / 2, of_panel = it_.w_bytes / (kIsPair ? 2 : 1);
+#pragma unroll 1
+    for (int panel = 0; panel < it_.of_block; panel += it_.panels) {
+      wait_at(&gates_.w_full[w_at.slot], w_at.parity);
+      wait_at(&gates_.x_full[x_at.slot], x_at.parity);
+      const unsigned char* const w = w_slots_ + w_at.slot * it_.panels * it_.w_bytes;
+      const unsigned char* const x = x_slots_ + x_at.slot * it_.panels * it_.x_bytes;
+#pragma unroll 1
+      for (int i = group_; i < it_.panels; i += kGroups) {
+        multiply_tiles<kOfWeight>(d, x + i * it_.x_bytes, w + i * of_panel);
+        if constexpr (kIsPair)
+          multiply_tiles<kOfWeight>(d + kOfWeight, x + i * it_.x_bytes, w + half + i * of_panel);
+      }
+      wait_for_products<0>();
+      __syncwarp();
+      if (thread_ % 32 == 0) {
+        arrive(&gates_.w_free[w_at.slot]);
+        if (!it_.keeps_x) arrive(&gates_.x_free[x_at.slot]);
+      }
+      w_at.advance(it_.w_slots), x_at.advance(it_.x_slots);
+    }
+    const int lane = thread_ % 32, first_row = thread_ % 128 / 32 * 16;
+    float* const to = sums_ + group_ * plane_ + (first_row + lane / 4) * kStride + lane % 4 * 2;
+#pragma unroll
+    for (int t = 0; t < kEights && first_row < it_.rows; ++t) {
+#pragma unroll
+      for (int half = 0; half < 2; ++half)
+        *reinterpret_cast<float2*>(to + 8 * half * kStride + 8 * t) =
+            make_float2(d[t][2 * half], d[t][2 * half + 1]);
+    }
+    if (it_.cluster > 1) show_to_copies();
+  }
+
+  // Each block gets the sums of its rows: [cluster][kGroups][rows_][kStride].
+  __device__ void exchange() const {
+    const int part = rows_ * kStride, bytes = 4 * part;
+    if (thread_ == 0) arrive_expecting(&gates_.summed, it_.cluster * kGroups * bytes);
+    if (thread_ < it_.cluster * kGroups) {
+      const int to = thread_ / kGroups, group = thread_ % kGroups;
+      send(sent_ + (rank_ * kGroups + group) * part, sums_ + group * plane_ + to * part, bytes,
+           &gates_.summed, to);
+    }
+    wait_at(&gates_.summed, 0);
+  }
+
+  const Launched& it_;
   const RowsProduct& in_;
-  Ring ring_;
-  int eight_, end_, half_ = 0, row_ = 0;
+  Gates& gates_;
+  float *const sums_, *const sent_;  // [kGroups][rows][kStride]
+  const unsigned char *const w_slots_, *const x_slots_;
+  int rank_, thread_, group_, rows_, plane_;  // rows: of a pass, that the block writes
 };
 
-// Of x the warp's part, which lane l has of rows l/4 and, of 16, 8 + l/4: block 8j + warp of K at j, of it
-// the eight l%4. Lanes past the last row have that one; what comes of it is not written. A condition on a
-// load would be a branch of its own for each, so that only blocks that may be behind K's end have one.
-template <int kChunks>
-struct OfWarp {
-  static constexpr int kRows = kChunks <= 3 ? 16 : 8;  // of x at once, as registers allow
-  static constexpr int kBlocks = kChunks * kBlocksOfChunk,
-                       kSlotsOfEight = kChunks <= 2   ? kChunks
-                                       : kChunks == 3 ? 4
-                                                      : 8,
-                       kSure = (kChunks <= 3 ? kChunks - 1 : 3) * kBlocksOfChunk;  // K is more than that
-  static constexpr int kEights = kRows / 8;                                        // of rows of x
-  using X = uint4[kBlocks][kEights];
-
-  int blocks, warp, row, eight;
-  __device__ explicit OfWarp(const RowsProduct& in) {
-    const int thread = threadIdx.x;
-    blocks = in.K / kBlock;
-    warp = thread / 32, row = thread % 32 / 4, eight = thread % 4 * 8;
-  }
-  __device__ bool has(int j) const { return j < kSure || j * kWarps + warp < blocks; }
-  __device__ int first() const { return warp * kBlock + eight; }  // the j-th is kStep·j behind
-  static constexpr int kStep = kWarps * kBlock;
-
-  __device__ void read(X& x, const RowsProduct& in, const __nv_bfloat16* array, int first_row) const {
-#pragma unroll
-    for (int i = 0; i < kEights; ++i) {
-      const int r = min(first_row + row + 8 * i, in.R - 1);
-      const __nv_bfloat16* const from = array + static_cast<long long>(r) * in.K + first();
-#pragma unroll
-      for (int j = 0; j < kBlocks; ++j) {
-        x[j][i] = make_uint4(0, 0, 0, 0);  // else the assembler keeps what was there all along
-        if (has(j)) x[j][i] = __ldcg(reinterpret_cast<const uint4*>(from + j * kStep));
-      }
-    }
-  }
-};
-
-// The warp's shares of the sums of `tiles` eights, to shared memory: eight of each row of x. The eight's rows
-// are taken in the order 0, 4, 1, 5, 2, 6, 3, 7, since pairs of these meet all banks.
-template <int kChunks>
-struct Tiles {
-  using Of = OfWarp<kChunks>;
-  static constexpr int kRowsOfSlot = 8 / Of::kSlotsOfEight;
-
-  const Of& of;
-  const typename Of::X& x;
-  int plane, n, of_row;
-
-  __device__ Tiles(const RowsProduct& in, const Of& of_warp, const typename Of::X& of_x)
-      : of(of_warp), x(of_x), plane(in.tiles_at_once * 8 * Of::kRows), n(of.row % 2 * 4 + of.row / 2) {
-    of_row = 2 * (n % kRowsOfSlot * in.K + of.first()) + (n >= 4 ? kAside : 0);
-  }
-
-  // So many at once, for what each waits for takes longer than the sums.
-  template <int kCount>
-  __device__ void multiply_some(const Ring& ring, float* to) const {
-    ring.wait(kCount * Of::kSlotsOfEight);
-    const unsigned char* from[kCount];
-    float sum[kCount][kBlocksOfChunk][4] = {};
-#pragma unroll
-    for (int t = 0; t < kCount; ++t) from[t] = ring.slot(t * Of::kSlotsOfEight + n / kRowsOfSlot) + of_row;
-    const auto load = [&](int t, int j) {
-      return *reinterpret_cast<const uint4*>(from[t] + 2 * j * Of::kStep);
-    };
-    const auto multiply_by = [&](int t, int j, const uint4& w) {
-      const uint4 upper = x[j][0], lower = Of::kEights > 1 ? x[j][Of::kEights - 1] : make_uint4(0, 0, 0, 0);
-      multiply(sum[t][j % kBlocksOfChunk], upper.x, lower.x, upper.y, lower.y, w.x, w.y);
-      multiply(sum[t][j % kBlocksOfChunk], upper.z, lower.z, upper.w, lower.w, w.z, w.w);
-    };
-#pragma unroll
-    for (int begin = 0; begin < Of::kBlocks; begin += kBlocksOfChunk) {
-      if (of.has(begin + kBlocksOfChunk - 1)) {
-        uint4 w[kCount][kBlocksOfChunk];
-#pragma unroll
-        for (int i = 0; i < kBlocksOfChunk; ++i)
-#pragma unroll
-          for (int t = 0; t < kCount; ++t) w[t][i] = load(t, begin + i);
-#pragma unroll
-        for (int i = 0; i < kBlocksOfChunk; ++i)
-#pragma unroll
-          for (int t = 0; t < kCount; ++t) multiply_by(t, begin + i, w[t][i]);
-      } else {
-#pragma unroll
-        for (int i = 0; i < kBlocksOfChunk; ++i)
-#pragma unroll
-          for (int t = 0; t < kCount; ++t)
-            if (of.has(begin + i)) multiply_by(t, begin + i, load(t, begin + i));
-      }
-    }
-#pragma unroll
-    for (int t = 0; t < kCount; ++t) {
-#pragma unroll
-      for (int i = 1; i < kBlocksOfChunk; ++i)
-#pragma unroll
-        for (int c = 0; c < 4; ++c) sum[t][0][c] += sum[t][i][c];
-#pragma unroll
-      for (int i = 0; i < Of::kEights; ++i) {
-        float* const of_tile = to + ((t * Of::kRows + of.row + 8 * i) * 8 + of.eight / 8);
-        of_tile[0] = sum[t][0][2 * i], of_tile[4] = sum[t][0][2 * i + 1];
-      }
-    }
-  }
-  __device__ void multiply_all(Ring ring, int tiles, float* sums) const {
-    float* to = sums + of.warp * plane;
-    constexpr int kAtOnce = Of::kRows == 16 ? 2 : 1;  // as registers allow
-    int tile = 0;
-#pragma unroll 1
-    for (; tile + kAtOnce <= tiles; tile += kAtOnce, to += kAtOnce * 8 * Of::kRows) {
-      multiply_some<kAtOnce>(ring, to);
-      ring.advance(kAtOnce * Of::kSlotsOfEight);
-    }
-    if (tile < tiles) multiply_some<1>(ring, to);
-  }
-};
-
-// The threads, in eights, have an output each of the eights from `first` on, row after row of x from
-// `first_row` on, kRows of them.
-template <int kRows>
-struct Output {
-  int part = 0, n = -1, r = 0, sum = 0;  // n < 0: none
-  Beside beside{};
-
-  Output() = default;
-  __device__ Output(const RowsProduct& in, int first, int count, int first_row, int turn) {
-    const int i = turn * (kThreads / 8) + static_cast<int>(threadIdx.x) / 8;
-    if (i >= count * kRows) return;
-    const int of_eights = i / kRows, of_rows = i % kRows;
-    r = first_row + of_rows;
-    if (r >= in.R) return;
-    const Place at = place_of(in, first + of_eights);
-    part = at.part;
-    sum = (of_eights * weights_of_eight(in) * kRows + of_rows) * 8 + threadIdx.x % 8;
-    if (at.n + static_cast<int>(threadIdx.x) % 8 >= in.part[part].N) return;
-    n = at.n + threadIdx.x % 8;
-    beside.fetch(in.part[part].output, in.part[part], n, r);
-  }
-  __device__ void fetch_before(const RowsProduct& in) {
-    if (n >= 0) beside.fetch_before(in.part[part].output, in.part[part], n, r);
-  }
-  __device__ void write(const RowsProduct& in, const float* sums) const {
-    if (n < 0) return;
-    const auto sum_at = [&](int at) {
-      float whole = 0;
-#pragma unroll
-      for (int warp = 0; warp < kWarps; ++warp) whole += sums[warp * in.tiles_at_once * 8 * kRows + at];
-      return whole;
-    };
-    const float up = weights_of_eight(in) == 2 ? sum_at(sum + kRows * 8) : 0;
-    write_output(in.part[part].output, in.part[part], n, r, sum_at(sum), up, beside);
-  }
-};
-
-// How many eights from `first` on are multiplied at once: of one x.
-__device__ int count_at_once(const RowsProduct& in, int first, int end) {
-  const int last = min(first + in.at_once, end);
-  if (in.has_one_x) return last - first;
-  const __nv_bfloat16* const x = in.part[place_of(in, first).part].x;
-  int count = 1;
-#pragma unroll 1
-  while (first + count < last && in.part[place_of(in, first + count).part].x == x) ++count;
-  return count;
-}
-
-template <int kChunks>
-__global__ void __launch_bounds__(kThreads, 1) many_rows_kernel(const __grid_constant__ RowsProduct in) {
-  using Of = OfWarp<kChunks>;
-  constexpr int kHeld = Of::kRows / 8 * 2 - 1;  // outputs of a thread that are fetched for ahead
+// In shared memory: panels of x, and of W, sums, those that are sent, gates.
+template <int kEights, bool kIsPair, bool kGoesOn>
+__global__ void __launch_bounds__(kThreads, kGoesOn ? 1 : 2)
+    many_rows_kernel(const __grid_constant__ Launched it) {
   let_next_start();
-  RingGates& gates = *reinterpret_cast<RingGates*>(shared_memory());
-  unsigned char* const behind = shared_memory() + sizeof(RingGates);
-  float* const sums = reinterpret_cast<float*>(behind);
-  Ring ring(gates, behind + in.sums_bytes, in.slots, in.slot_bytes);
-  const Units mine = units_of_block(in);
-  Fetching fetching(in, mine, ring);
-  if (threadIdx.x == 0) {
-    ring.make();
-    fetching.fill(in.slots);
+  const int planes = kGroups * Worker<kEights, kIsPair, kGoesOn>::plane(it.rows);
+  unsigned char *const x_slots = swizzled_memory(), *const w_slots =
+                                                        x_slots + it.x_slots * it.panels * it.x_bytes;
+  float* const sums = reinterpret_cast<float*>(w_slots + it.w_slots * it.panels * it.w_bytes);
+  float* const sent = sums + planes;
+  Gates& gates = *reinterpret_cast<Gates*>(it.cluster > 1 ? sent + planes : sent);
+  const int rank = static_cast<int>(blockIdx.x) % it.cluster;
+  const bool fills = threadIdx.x == kWorkers;
+  if (fills) {
+    for (int i = 0; i < it.w_slots; ++i) make_gate(&gates.w_full[i], 1), make_gate(&gates.w_free[i], kWarps);
+    for (int i = 0; i < it.x_slots; ++i) make_gate(&gates.x_full[i], 1), make_gate(&gates.x_free[i], kWarps);
+    make_gate(&gates.summed, 1);
+    show_gates();
   }
+  if (it.cluster > 1) arrive_in_cluster();
   __syncthreads();
-
-  const Of of(in);
-  typename Of::X x = {};
-#pragma unroll 1
-  for (int first = mine.begin, count; first < mine.end; first += count) {
-    count = count_at_once(in, first, mine.end);
-    const int tiles = count * weights_of_eight(in);
-    const __nv_bfloat16* const x_RK = in.part[place_of(in, first).part].x;
-#pragma unroll 1
-    for (int first_row = 0; first_row < in.R; first_row += Of::kRows) {
-      Output<Of::kRows> outputs[kHeld];
-#pragma unroll
-      for (int i = 0; i < kHeld; ++i) outputs[i] = Output<Of::kRows>(in, first, count, first_row, i);
-      if (first == mine.begin && first_row == 0) wait_for_previous();
-      if (first_row == 0) of.read(x, in, x_RK, 0);
-#pragma unroll
-      for (int i = 0; i < kHeld; ++i) outputs[i].fetch_before(in);
-      Tiles<kChunks>(in, of, x).multiply_all(ring, tiles, sums);
-      if (first_row + Of::kRows < in.R) of.read(x, in, x_RK, first_row + Of::kRows);
-      __syncthreads();
-#pragma unroll
-      for (int i = 0; i < kHeld; ++i) outputs[i].write(in, sums);
-#pragma unroll 1
-      for (int turn = kHeld; turn * (kThreads / 8) < count * Of::kRows; ++turn) {
-        Output<Of::kRows> output(in, first, count, first_row, turn);
-        output.fetch_before(in);
-        output.write(in, sums);
-      }
-      __syncthreads();  // the sums have been read
-    }
-    const int used = tiles * Of::kSlotsOfEight;
-    ring.advance(used);
-    if (threadIdx.x == 0) fetching.fill(used);
+  if (fills) fill(it, gates, w_slots, x_slots, rank);
+  if (threadIdx.x < kWorkers) {
+    Worker<kEights, kIsPair, kGoesOn>(it, gates, sums, sent, w_slots, x_slots, rank).work();
+  } else if (it.cluster > 1) {
+    wait_for_cluster();
   }
+  if (it.cluster > 1) leave_cluster();  // what is sent has been read
 }
 
-template <int kChunks>
-cudaError_t launch(const RowsProduct& in, int blocks, cudaStream_t stream) {
-  const int bytes = static_cast<int>(sizeof(RingGates)) + in.sums_bytes + in.slots * in.slot_bytes;
-  return launch_early(many_rows_kernel<kChunks>, in, dim3(static_cast<unsigned>(blocks)), kThreads, bytes, 1,
-                      stream);
+bool has_one_x(const RowsProduct& in) {
+  for (int i = 1; i < in.parts; ++i)
+    if (in.part[i].x != in.part[0].x) return false;
+  return true;
+}
+
+template <int kEights, bool kIsPair, bool kGoesOn>
+cudaError_t launch(Launched it, int multiprocessors, cudaStream_t stream) {
+  const RowsProduct& in = it.in;
+  it.tiling = tiling_of(in, 8 * kEights / (kIsPair ? 2 : 1));
+  it.rows = in.R < kMostRows ? (in.R + 15) / 16 * 16 : kMostRows;
+  it.panels = 2;
+  it.of_block = (in.K / kPanel + it.cluster * it.panels - 1) / (it.cluster * it.panels) * it.panels;
+  it.w_bytes = 8 * kEights * kRowBytes, it.x_bytes = it.rows * kRowBytes;
+  const auto least = [](int a, int b) { return a < b ? a : b; };
+  const int clusters = least(it.tiling.tiles, multiprocessors / it.cluster),
+            passes = (in.R + it.rows - 1) / it.rows,
+            needed = (it.tiling.tiles + clusters - 1) / clusters * passes * (it.of_block / it.panels);
+  const int slots_of_x = it.of_block / it.panels, slot_of_x = it.panels * it.x_bytes;
+  it.keeps_x = kGoesOn && passes == 1 && has_one_x(in) && slots_of_x <= kMostSlots &&
+               slots_of_x * slot_of_x <= kKeptBytes;
+  it.x_slots = it.keeps_x ? slots_of_x : least(least(needed, kXBytes / slot_of_x), kMostSlots);
+  const int sums = kGroups * Worker<kEights, kIsPair, kGoesOn>::plane(it.rows) * 4 * (it.cluster > 1 ? 2 : 1),
+            others = it.x_slots * it.panels * it.x_bytes + sums + static_cast<int>(sizeof(Gates)) + kSwizzle,
+            room = ((kGoesOn ? kAllBytes : kSharedBytes) - others) / (it.panels * it.w_bytes);
+  it.w_slots = least(least(needed, room), kMostSlots);
+  for (int i = 0; i < in.parts; ++i) {
+    const RowsPart& part = in.part[i];
+    cudaError_t done = map_tiles(it.weight[i], part.weight, part.N, in.K, it.panels, it.tiling.tile);
+    if (done == cudaSuccess) done = map_tiles(it.x[i], part.x, in.R, in.K, it.panels, it.rows);
+    if (done == cudaSuccess && kIsPair)
+      done = map_tiles(it.up[i], part.up, part.N, in.K, it.panels, it.tiling.tile);
+    if (done != cudaSuccess) return done;
+  }
+  return launch_early(many_rows_kernel<kEights, kIsPair, kGoesOn>, it,
+                      dim3(static_cast<unsigned>(clusters * it.cluster)), kThreads,
+                      it.w_slots * it.panels * it.w_bytes + others, it.cluster, stream);
+}
+
+// The smallest tile of which there is one for each block, or the largest.
+template <bool kIsPair>
+cudaError_t run(const Launched& it, int multiprocessors, cudaStream_t stream) {
+  const auto fits = [&](int eights) {
+    return it.in.R <= kMostRows &&
+           count_tiles(it.in, 8 * eights / (kIsPair ? 2 : 1)) * it.cluster <= multiprocessors;
+  };
+  if (fits(2)) return launch<2, kIsPair, false>(it, multiprocessors, stream);
+  if (fits(4)) return launch<4, kIsPair, false>(it, multiprocessors, stream);
+  if (fits(6)) return launch<6, kIsPair, false>(it, multiprocessors, stream);
+  if (fits(8)) return launch<8, kIsPair, false>(it, multiprocessors, stream);
+  return launch<8, kIsPair, true>(it, multiprocessors, stream);
 }
 
 }  // namespace
 
-cudaError_t many_rows_product(const RowsProduct& given, int multiprocessors, cudaStream_t stream) {
-  RowsProduct in = given;
-  in.has_one_x = true;
-  int eights = 0;
-  for (int i = 0; i < kMostParts; ++i) {
-    in.first[i] = i < in.parts ? eights : INT_MAX;
-    if (i < in.parts) eights += (in.part[i].N + 7) / 8, in.has_one_x &= in.part[i].x == in.part[0].x;
-  }
-  const int blocks = eights < multiprocessors ? eights : multiprocessors;
-  in.each = eights / blocks, in.rest = eights % blocks;
-  const int rows = in.K <= 3 * kChunk ? OfWarp<3>::kRows : OfWarp<8>::kRows;
-  const int most_eights = in.each + (in.rest > 0);
-  const int of_slot = rows_of_slot(in.K), pair = in.part[0].output == RowsOutput::swiglu ? 2 : 1,
-            of_eight = 8 / of_slot * pair, needed = most_eights * of_eight;
-  in.slot_bytes = 2 * of_slot * in.K + kAside;
-  // As many eights at once as there is room for; where slots are filled again, half of them are, while the
-  // others are worked on.
-  for (in.at_once = most_eights < kTiles / pair ? most_eights : kTiles / pair; in.at_once > 0; --in.at_once) {
-    in.tiles_at_once = in.at_once * pair;
-    in.sums_bytes = kWarps * in.tiles_at_once * 8 * rows * 4;
-    const int room = (kMostShared - static_cast<int>(sizeof(RingGates)) - in.sums_bytes) / in.slot_bytes,
-              most = room < kMostSlots ? room : kMostSlots;
-    in.slots = needed < most ? needed : most;
-    const int at_once = in.at_once * of_eight;
-    if (at_once <= in.slots && (needed <= in.slots || 2 * at_once <= in.slots || in.at_once == 1)) break;
-  }
-  if (in.at_once == 0) return cudaErrorInvalidValue;
-  if (in.K <= kChunk) return launch<1>(in, blocks, stream);
-  if (in.K <= 2 * kChunk) return launch<2>(in, blocks, stream);
-  if (in.K <= 3 * kChunk) return launch<3>(in, blocks, stream);
-  return launch<8>(in, blocks, stream);
+cudaError_t many_rows_product(const RowsProduct& in, int multiprocessors, cudaStream_t stream) {
+  Launched it{.in = in, .cluster = 1};
+  if (in.part[0].output == RowsOutput::swiglu) return run<true>(it, multiprocessors, stream);
+  // A cluster has one tile, and one pass.
+  if (in.part[0].output == RowsOutput::add && in.R <= kMostRows &&
+      count_tiles(in, 64) * kMostBlocks <= multiprocessors)
+    it.cluster = kMostBlocks;
+  return run<false>(it, multiprocessors, stream);
 }
 
 }  // namespace mdnlab::ops::cuda

@@ -1,7 +1,11 @@
 // One token of a linear rule's layer. It moves 16 bytes of state for each 10 to 20 operations, so all that
-// counts is to read and write the state once, with many loads in flight: a block has all K rows of 32 columns
-// of a head's S and M in registers, asked for before it waits for what the projections give. The blocks of a
-// head are a cluster, which adds up what the norm of its output needs.
+// counts is to read and write the state once, and that memory never rests: all K rows of 32 columns of a
+// head's S and M come to shared memory, asked for before the kernel waits for what the projections give, and
+// the next 32, while these are worked on. Each thread asks for its own, so nobody waits for another. One warp
+// more has what is not of the state: the gates, while the others add up, and the output, while they write.
+// With few sequences a head has several blocks, a cluster, which adds up what the norm of its output needs.
+#include <climits>
+
 #include "ops/cuda/decode.h"
 #include "ops/cuda/decode_gpu.cuh"
 #include "ops/cuda/quick.cuh"
@@ -10,10 +14,11 @@ namespace mdnlab::ops::cuda {
 
 namespace {
 
-constexpr int kThreads = 256, kWarps = kThreads / 32;
+constexpr int kThreads = 256, kWarps = kThreads / 32;  // of the state
+constexpr int kAllThreads = kThreads + 32;
 constexpr int kColumns = 32, kLanes = kColumns / 4;  // four columns a thread
 constexpr int kGroups = kThreads / kLanes;           // rows c, c + kGroups, … are of one thread
-constexpr int kMostBlocks = 16;                      // of a head
+constexpr int kMostTiles = 16;                       // of 32 columns, of a head
 
 __device__ float4 operator*(float s, const float4& x) { return {s * x.x, s * x.y, s * x.z, s * x.w}; }
 __device__ void add_to(float4& sum, float s, const float4& x) {
@@ -21,23 +26,33 @@ __device__ void add_to(float4& sum, float s, const float4& x) {
 }
 __device__ void put(float* p, const float4& x) { *reinterpret_cast<float4*>(p) = x; }
 
-// Σ over the rows of each column, the same in every thread of the column, of which it has four; all of the
-// block call it, and have read what an earlier call left in these sums.
-__device__ float4 sum_rows(float4 part, float (&sums)[kWarps][kColumns]) {
+// Σ over the warp's rows of each column, in all of its threads.
+__device__ float4 sum_of_warp(float4 x) {
   for (int distance = kLanes; distance < 32; distance *= 2) {
-    part.x += __shfl_xor_sync(0xffffffffu, part.x, distance);
-    part.y += __shfl_xor_sync(0xffffffffu, part.y, distance);
-    part.z += __shfl_xor_sync(0xffffffffu, part.z, distance);
-    part.w += __shfl_xor_sync(0xffffffffu, part.w, distance);
+    x.x += __shfl_xor_sync(0xffffffffu, x.x, distance);
+    x.y += __shfl_xor_sync(0xffffffffu, x.y, distance);
+    x.z += __shfl_xor_sync(0xffffffffu, x.z, distance);
+    x.w += __shfl_xor_sync(0xffffffffu, x.w, distance);
   }
-  const int column = threadIdx.x % kLanes * 4;
-  if (threadIdx.x % 32 < kLanes) put(&sums[threadIdx.x / 32][column], part);
-  __syncthreads();
-  part = make_float4(0, 0, 0, 0);
+  return x;
+}
+// Side by side, a multiple of two.
+template <int kCount>
+__device__ void read_row(float (&to)[kCount], const float* from) {
 #pragma unroll
-  for (int warp = 0; warp < kWarps; ++warp)
-    add_to(part, 1, *reinterpret_cast<const float4*>(&sums[warp][column]));
-  return part;
+  for (int i = 0; i < kCount; i += 2) {
+    const float2 x = __ldcg(reinterpret_cast<const float2*>(from + i));
+    to[i] = x.x, to[i + 1] = x.y;
+  }
+}
+template <int kCount>
+__device__ void put_row(float* to, const float (&x)[kCount]) {
+#pragma unroll
+  for (int i = 0; i < kCount; i += 2) *reinterpret_cast<float2*>(to + i) = make_float2(x[i], x[i + 1]);
+}
+__device__ float sum_of_lanes(float x) {
+  for (int distance = 16; distance > 0; distance /= 2) x += __shfl_xor_sync(0xffffffffu, x, distance);
+  return x;
 }
 
 __device__ float activated(bool is_silu, float z) {
@@ -68,184 +83,311 @@ __device__ void read_gates(const MixerStep& in, const float* learned, int r, int
   for (int i = 0; i < kGates; ++i) gates[i] = made[i].value;
 }
 
+constexpr int kLine = 32;             // numbers of what comes to the cache at a time
+constexpr int kSlotBytes = 64 << 10;  // of a block, of which a multiprocessor has three
+
+enum Sum { kS, qS, qM, kSums };  // over rows c, of each column: Σ a k S , Σ a q S , Σ a q M
+
+template <int K>
 struct Shared {
-  float q[256], k[256], alpha[256], mu[256];  // by row; alpha and mu of channel-wise decay
-  alignas(16) float sums[2][kWarps][kColumns];
-  float norms[kWarps][2];
-  float learned[kGateParameters], gates[kGates];  // of the head
-  alignas(16) float norm_weight[kColumns];
-  float squares[2][kMostBlocks];          // of the head's blocks; by turns
-  alignas(8) unsigned long long came[2];  // barriers: they are there
+  alignas(16) float k[K], a[K], ak[K], aq[K];  // by row; a: α of channel-wise decay, else 1
+  alignas(16) float sums[2][kWarps][kSums][kColumns];
+  float learned[kGateParameters], gates[kGates], qk;  // of the head
+  float o[kMostTiles * kColumns];                     // of the block's columns
+  float squares[2][kMostTiles];                       // of the head's blocks; by turns
+  alignas(8) unsigned long long came[2];              // barriers: they are there
 };
 
-// kRows of each thread: K = kGroups·kRows. A block takes sequence after sequence, and asks for the next one's
-// state as soon as it has written this one's.
+struct Launched {
+  MixerStep in;
+  int slots;  // of 32 columns: one, or two
+};
+
+// By one warp: Σ o² of the block's columns to all blocks of the head.
+template <int K>
+__device__ void send_squares(Shared<K>& shared, int turn, float square) {
+  const int blocks = static_cast<int>(gridDim.x), lane = threadIdx.x % 32;
+  if (lane == 0) arrive_expecting(&shared.came[turn], 4 * blocks);
+  __syncwarp();
+  if (lane < blocks) send_number(&shared.squares[turn][blockIdx.x], &shared.came[turn], lane, square);
+}
+
+// kRows of each thread: K = kGroups·kRows. A block takes sequence after sequence.
+//
+// With α_c = α a_c and μ_c = μ a_c (μ alone without channels), r = v − πα Σ a k S:
+//     M_c ← μ_c M_c − η k_c r ,  S_c ← α_c S_c − β M_c ,
+//     o = Σ_c q_c (S_c − ω M_c) = α Σ a q S − (β + ω)·(μ Σ a q M − η (q·k) r) .
+// So one round of sums over the rows is enough, and the gates are not needed before it is over.
 template <int kRows, bool kMomentum>
-__global__ void __launch_bounds__(kThreads, kRows*(kMomentum ? 2 : 1) <= 4     ? 4
-                                            : kRows * (kMomentum ? 2 : 1) <= 8 ? 3
-                                                                               : 2)
-    mixer_kernel(const __grid_constant__ MixerStep in) {
-  constexpr int K = kGroups * kRows;
-  Shared& shared = *reinterpret_cast<Shared*>(shared_memory());
-  let_next_start();
-  if (threadIdx.x < 2) make_gate(&shared.came[threadIdx.x]);
-  show_gates();
-  arrive_in_cluster();  // before any load: it waits for those in front of it
+class Step {
+ public:
+  static constexpr int K = kGroups * kRows, kSlot = kRows * (kMomentum ? 2 : 1) * kThreads;  // in fours
+  static constexpr int kOfLane = K / 32;  // rows, whose q and k each warp makes for itself
 
-  const int h = blockIdx.y, key_head = h / (in.H / in.G), row = threadIdx.x / kLanes,
-            column = blockIdx.x * kColumns + threadIdx.x % kLanes * 4, step_V = kGroups * in.V;
-  const auto state_of = [&](int r) {
-    return ((static_cast<long long>(r) * in.H + h) * K + row) * in.V + column;
-  };
+  __device__ Step(const Launched& it, unsigned char* memory)
+      : it_(it),
+        in_(it.in),
+        slots_(reinterpret_cast<float4*>(memory)),
+        shared_(*reinterpret_cast<Shared<K>*>(slots_ + it.slots * kSlot)),
+        h_(blockIdx.y),
+        lane_(threadIdx.x % 32),
+        columns_(in_.V / static_cast<int>(gridDim.x)),
+        first_(static_cast<int>(blockIdx.x) * columns_) {}
 
-  // Phase 1: the state sets out, and what is learned.
-  float4 S[kRows], M[kMomentum ? kRows : 1];
-  const auto fetch_state = [&](int r) {
-    const long long at = state_of(r);
-#pragma unroll
-    for (int i = 0; i < kRows; ++i) {
-      S[i] = fetch_early4(in.S_RHKV + at + i * step_V);
-      if constexpr (kMomentum) M[i] = fetch_early4(in.M_RHKV + at + i * step_V);
+  __device__ void work() {
+    const bool has_others = gridDim.x > 1, is_of_state = threadIdx.x < kThreads;
+    if (threadIdx.x == kThreads) {
+      for (unsigned long long& gate : shared_.came) make_gate(&gate, 1);
+      show_gates();
     }
-  };
-  fetch_state(blockIdx.z);
-  if (threadIdx.x < kLanes)
-    put(shared.norm_weight + threadIdx.x * 4, fetch_early4(in.norm_weight_V + column));
-  const bool makes_gates = threadIdx.x == kThreads - 1, has_row = threadIdx.x < K;
-  if (threadIdx.x >= kThreads - kGateParameters) {
-    const int i = threadIdx.x - (kThreads - kGateParameters);
-    shared.learned[i] = in.w_H[i] ? fetch_early(in.w_H[i] + h) : 0.f;
-  }
-  const float correction = in.D_log_G ? expf(fetch_early(in.D_log_G + key_head)) : 0.f;
-  const float rate_log = in.channels_RHK ? fetch_early(in.rate_log_H + h) : 0.f,
-              channel_bias = in.channels_RHK && has_row ? fetch_early(in.bias_HK + h * K + threadIdx.x) : 0.f;
-  wait_for_cluster();  // the other blocks' shared memory is there
-  __syncthreads();
-  wait_for_previous();
-
-  int count = 0;  // of turns
-  for (int r = blockIdx.z; r < in.R; r += gridDim.z, ++count) {
-    // Phase 2: q and k as the scan reads them, a row a thread; the gates by the last thread.
-    const long long pair = static_cast<long long>(r) * in.H + h;
-    const float4 v = *reinterpret_cast<const float4*>(in.v_RHV + pair * in.V + column);
-    uint2 z = make_uint2(0, 0);
-    if (in.gate_RHV && threadIdx.x < kLanes)
-      z = *reinterpret_cast<const uint2*>(in.gate_RHV + pair * in.V + column);
-    float q = 0, k = 0, of_channel = 0;
-    if (has_row) {
-      const long long at = (static_cast<long long>(r) * in.G + key_head) * K + threadIdx.x;
-      k = in.k_RGK[at];
-      q = in.q_RGK[at] - correction * k;
-      if (in.channels_RHK) of_channel = __bfloat162float(in.channels_RHK[pair * K + threadIdx.x]);
+    if (has_others) arrive_in_cluster();  // before any load: it waits for those in front of it
+    if (is_of_state) {
+#pragma unroll 1
+      for (int i = 0; i < it_.slots; ++i) fetch_state();
+    } else {
+      if (const int c = kLine * lane_; c < columns_) prefetch(in_.norm_weight_V + first_ + c);
+      if (lane_ < kGateParameters)
+        shared_.learned[lane_] = in_.w_H[lane_] ? fetch_early(in_.w_H[lane_] + h_) : 0.f;
     }
-    if (makes_gates) read_gates(in, shared.learned, r, h, shared.gates);
-    float squares[2] = {q * q, k * k};
-    for (int step = 16; step > 0; step /= 2) {
-      squares[0] += __shfl_xor_sync(0xffffffffu, squares[0], step);
-      squares[1] += __shfl_xor_sync(0xffffffffu, squares[1], step);
-    }
-    if (threadIdx.x % 32 == 0) {
-      shared.norms[threadIdx.x / 32][0] = squares[0];
-      shared.norms[threadIdx.x / 32][1] = squares[1];
-    }
+    if (has_others) wait_for_cluster();  // the other blocks' shared memory is there
     __syncthreads();
-    if (has_row) {
-      float sums[2] = {};
-      for (int warp = 0; warp < kWarps; ++warp)
-        sums[0] += shared.norms[warp][0], sums[1] += shared.norms[warp][1];
-      shared.q[threadIdx.x] = rounded(q * rsqrtf(sums[0] + 1e-6f) * rsqrtf(static_cast<float>(K)));
-      shared.k[threadIdx.x] = rounded(k * rsqrtf(sums[1] + 1e-6f));
-      if (in.channels_RHK) {
-        const Quick log_alpha = decay_log_gate(Quick(of_channel), Quick(rate_log), Quick(channel_bias));
-        shared.alpha[threadIdx.x] = expf(log_alpha.value + shared.gates[kLogAlpha]);
-        shared.mu[threadIdx.x] = shared.alpha[threadIdx.x] * expf(shared.gates[kLogMu]);
+    is_of_state ? of_state() : of_output();
+  }
+
+ private:
+  // By the state's warps. All threads meet once for each 32 columns, and once more for each sequence: so do
+  // those of of_output().
+  __device__ void of_state() {
+    const int key_head = h_ / (in_.H / in_.G), row = threadIdx.x / kLanes, of_tile = threadIdx.x % kLanes * 4;
+    const float correction = in_.D_log_G ? expf(fetch_early(in_.D_log_G + key_head)) : 0.f;
+    if (in_.channels_RHK && threadIdx.x < 32) {
+      prefetch(in_.bias_HK + h_ * K + lane_ * kOfLane);
+      prefetch(in_.rate_log_H + h_);
+    }
+    wait_for_previous();
+    int slot = 0, turn = 0;
+#pragma unroll 1
+    for (int r = blockIdx.z; r < in_.R; r += gridDim.z) {
+      make_keys(r, key_head, correction);
+      __syncwarp();  // all warps write the same
+#pragma unroll 1
+      for (int column = 0; column < columns_; column += kColumns, turn ^= 1) {
+        const float4 v = __ldcg(reinterpret_cast<const float4*>(in_.v_RHV + at_head(r) + column + of_tile));
+        if (it_.slots > 1) {
+          wait_for_copies<1>();
+        } else {
+          wait_for_copies<0>();
+        }
+        const float4* const S_here = slots_ + slot * kSlot + threadIdx.x;
+        const float4* const M_here = S_here + kRows * kThreads;
+        if (++slot == it_.slots) slot = 0;
+        float4 sum[kSums] = {};
+#pragma unroll
+        for (int i = 0; i < kRows; ++i) {
+          const int c = row + i * kGroups;
+          const float4 S = S_here[i * kThreads];
+          add_to(sum[kS], shared_.ak[c], S);
+          add_to(sum[qS], shared_.aq[c], S);
+          if constexpr (kMomentum) add_to(sum[qM], shared_.aq[c], M_here[i * kThreads]);
+        }
+        auto& sums = shared_.sums[turn];
+#pragma unroll
+        for (int i = 0; i < (kMomentum ? kSums : qM); ++i) {
+          sum[i] = sum_of_warp(sum[i]);
+          if (lane_ < kLanes) put(&sums[threadIdx.x / 32][i][of_tile], sum[i]);
+        }
+        __syncthreads();
+        const float alpha = __expf(shared_.gates[kLogAlpha]), beta = shared_.gates[kBeta],
+                    eta = shared_.gates[kEta],
+                    mu = __expf(shared_.gates[kLogMu]) * (in_.channels_RHK ? alpha : 1.f),
+                    share = in_.has_delta ? shared_.gates[kEraseShare] * alpha : 0.f;
+        float4 residual = {rounded(v.x), rounded(v.y), rounded(v.z), rounded(v.w)};
+#pragma unroll
+        for (int warp = 0; warp < kWarps; ++warp)
+          add_to(residual, -share, *reinterpret_cast<const float4*>(&sums[warp][kS][of_tile]));
+        const long long state = state_of(r, column);
+#pragma unroll
+        for (int i = 0; i < kRows; ++i) {
+          const int c = row + i * kGroups;
+          float4 written = (-eta * shared_.k[c]) * residual;
+          if constexpr (kMomentum) {
+            add_to(written, mu * shared_.a[c], M_here[i * kThreads]);
+            put_once(in_.M_RHKV + state + i * kGroups * in_.V, written);
+          }
+          float4 now = (alpha * shared_.a[c]) * S_here[i * kThreads];
+          add_to(now, -beta, written);
+          put_once(in_.S_RHKV + state + i * kGroups * in_.V, now);
+        }
+        fetch_state();
+      }
+      __syncthreads();  // q, k and the gates have been read
+    }
+  }
+
+  // The gates, and what becomes of the sums: a column a lane.
+  __device__ void of_output() {
+    wait_for_previous();
+    int turn = 0, count = 0;
+#pragma unroll 1
+    for (int r = blockIdx.z; r < in_.R; r += gridDim.z, ++count) {
+      const long long at = at_head(r) + lane_;
+      float z = in_.gate_RHV ? gate_at(at) : 0.f;
+      if (lane_ == 0) read_gates(in_, shared_.learned, r, h_, shared_.gates);
+      float square = 0;
+#pragma unroll 1
+      for (int column = 0; column < columns_; column += kColumns, turn ^= 1) {
+        const float v = rounded(__ldcg(in_.v_RHV + at + column));
+        __syncthreads();
+        float sum[kSums] = {};
+#pragma unroll
+        for (int i = 0; i < (kMomentum ? kSums : qM); ++i)
+#pragma unroll
+          for (int warp = 0; warp < kWarps; ++warp) sum[i] += shared_.sums[turn][warp][i][lane_];
+        const float alpha = __expf(shared_.gates[kLogAlpha]),
+                    mu = __expf(shared_.gates[kLogMu]) * (in_.channels_RHK ? alpha : 1.f),
+                    share = in_.has_delta ? shared_.gates[kEraseShare] * alpha : 0.f,
+                    written = mu * sum[qM] - shared_.gates[kEta] * shared_.qk * (v - share * sum[kS]),
+                    look_ahead = kMomentum ? in_.look_ahead : 0.f,
+                    o = rounded(alpha * sum[qS] - (shared_.gates[kBeta] + look_ahead) * written);
+        square += o * o;
+        shared_.o[column + lane_] = o;
+      }
+      send_squares(shared_, count % 2, sum_of_lanes(square));
+      __syncthreads();  // the sums and q·k have been read
+      wait_at_cluster(&shared_.came[count % 2], count / 2 % 2);
+      float sum = 0;
+      for (unsigned block = 0; block < gridDim.x; ++block) sum += shared_.squares[count % 2][block];
+      const float scale = rsqrtf(sum / static_cast<float>(in_.V) + in_.eps);
+#pragma unroll 1
+      for (int column = 0; column < columns_; column += kColumns) {
+        float y =
+            shared_.o[column + lane_] * scale * fetch_early(in_.norm_weight_V + first_ + column + lane_);
+        if (in_.gate_RHV) {
+          if (column > 0) z = gate_at(at + column);
+          y *= activated(in_.gate_is_silu, z);
+        }
+        in_.y_RHV[at + column] = __float2bfloat16_rn(y);
       }
     }
-    __syncthreads();
-    const float beta = shared.gates[kBeta], eta = shared.gates[kEta], share = shared.gates[kEraseShare];
-    const float head_alpha = expf(shared.gates[kLogAlpha]), head_mu = expf(shared.gates[kLogMu]);
-    const auto alpha = [&](int c) { return in.channels_RHK ? shared.alpha[c] : head_alpha; };
+  }
 
-    // Phase 3: residual = v − Σ_c p_c S_c , p = π·α∘k
-    float4 residual = {rounded(v.x), rounded(v.y), rounded(v.z), rounded(v.w)};
-    if (in.has_delta) {
-      float4 erased = make_float4(0, 0, 0, 0);
+  // q and k as the scan reads them, by each warp.
+  __device__ void make_keys(int r, int key_head, float correction) {
+    const long long pair = static_cast<long long>(r) * in_.H + h_;
+    const int c_first = lane_ * kOfLane;
+    float q[kOfLane], k[kOfLane], a[kOfLane], squares[2] = {}, qk = 0;
+    const long long of_key = (static_cast<long long>(r) * in_.G + key_head) * K + c_first;
+    read_row(k, in_.k_RGK + of_key);
+    read_row(q, in_.q_RGK + of_key);
+#pragma unroll
+    for (int i = 0; i < kOfLane; ++i) {
+      a[i] = 1;
+      if (in_.channels_RHK) {
+        const float rate_log = fetch_early(in_.rate_log_H + h_),
+                    bias = fetch_early(in_.bias_HK + h_ * K + c_first + i),
+                    x = __bfloat162float(__ldcg(in_.channels_RHK + pair * K + c_first + i));
+        a[i] = __expf(decay_log_gate(Quick(x), Quick(rate_log), Quick(bias)).value);
+      }
+      q[i] -= correction * k[i];
+      squares[0] += q[i] * q[i], squares[1] += k[i] * k[i];
+    }
+    const float q_scale = rsqrtf(sum_of_lanes(squares[0]) + 1e-6f) * rsqrtf(static_cast<float>(K)),
+                k_scale = rsqrtf(sum_of_lanes(squares[1]) + 1e-6f);
+#pragma unroll
+    for (int i = 0; i < kOfLane; ++i) {
+      q[i] = rounded(q[i] * q_scale), k[i] = rounded(k[i] * k_scale);
+      qk += q[i] * k[i], q[i] *= a[i];
+    }
+    put_row(shared_.k + c_first, k);
+    put_row(shared_.a + c_first, a);
+    put_row(shared_.aq + c_first, q);
+#pragma unroll
+    for (int i = 0; i < kOfLane; ++i) k[i] *= a[i];
+    put_row(shared_.ak + c_first, k);
+    qk = sum_of_lanes(qk);
+    if (threadIdx.x == 0) shared_.qk = qk;
+  }
+
+  // The state sets out, 32 columns after 32 of sequence after sequence.
+  __device__ void fetch_state() {
+    if (ahead_r_ < in_.R) {
+      const long long at = state_of(ahead_r_, ahead_);
+      float4* const to = slots_ + ahead_slot_ * kSlot + threadIdx.x;
 #pragma unroll
       for (int i = 0; i < kRows; ++i) {
-        const int c = row + i * kGroups;
-        add_to(erased, share * alpha(c) * shared.k[c], S[i]);
+        copy_to_shared(to + i * kThreads, in_.S_RHKV + at + i * kGroups * in_.V);
+        if constexpr (kMomentum)
+          copy_to_shared(to + (kRows + i) * kThreads, in_.M_RHKV + at + i * kGroups * in_.V);
       }
-      add_to(residual, -1, sum_rows(erased, shared.sums[0]));
+      ahead_ += kColumns;
+      if (ahead_ == columns_) ahead_ = 0, ahead_r_ += static_cast<int>(gridDim.z);
+      if (++ahead_slot_ == it_.slots) ahead_slot_ = 0;
     }
-
-    // Phase 4: M_c ← μ_c M_c − η k_c r ,  S_c ← α_c S_c − β M_c ,  o = Σ_c q_c (S_c − ω M_c)
-    float4 o = make_float4(0, 0, 0, 0);
-    const long long state = state_of(r);
-#pragma unroll
-    for (int i = 0; i < kRows; ++i) {
-      const int c = row + i * kGroups;
-      float4 written = (-eta * shared.k[c]) * residual;
-      if constexpr (kMomentum) {
-        add_to(written, in.channels_RHK ? shared.mu[c] : head_mu, M[i]);
-        put(in.M_RHKV + state + i * step_V, written);
-      }
-      float4 now = alpha(c) * S[i];
-      add_to(now, -beta, written);
-      put(in.S_RHKV + state + i * step_V, now);
-      add_to(o, shared.q[c], now);
-      if constexpr (kMomentum) add_to(o, -shared.q[c] * in.look_ahead, written);
-    }
-    if (r + gridDim.z < in.R) fetch_state(r + gridDim.z);
-    o = sum_rows(o, shared.sums[1]);
-    o = {rounded(o.x), rounded(o.y), rounded(o.z), rounded(o.w)};
-
-    // Phase 5: Σ o² over the head, from block to block, and the gated norm.
-    float square = o.x * o.x + o.y * o.y + o.z * o.z + o.w * o.w;
-    for (int step = 1; step < kLanes; step *= 2) square += __shfl_xor_sync(0xffffffffu, square, step);
-    const int blocks = static_cast<int>(gridDim.x), turn = count % 2;
-    if (threadIdx.x == 0) arrive_expecting(&shared.came[turn], 4 * blocks);
-    if (threadIdx.x < blocks)
-      send_square(&shared.squares[turn][blockIdx.x], &shared.came[turn], threadIdx.x, square);
-    if (threadIdx.x >= kLanes) continue;
-    wait_for_squares(&shared.came[turn], count / 2 % 2);
-    float sum = 0;
-    for (int block = 0; block < blocks; ++block) sum += shared.squares[turn][block];
-    const float scale = rsqrtf(sum / static_cast<float>(in.V) + in.eps);
-    const float4 weight = *reinterpret_cast<const float4*>(shared.norm_weight + threadIdx.x * 4);
-    float y[4] = {o.x * scale * weight.x, o.y * scale * weight.y, o.z * scale * weight.z,
-                  o.w * scale * weight.w};
-    if (in.gate_RHV) {
-      const float gate[4] = {__uint_as_float(z.x << 16), __uint_as_float(z.x & 0xffff0000u),
-                             __uint_as_float(z.y << 16), __uint_as_float(z.y & 0xffff0000u)};
-      for (int i = 0; i < 4; ++i) y[i] *= activated(in.gate_is_silu, gate[i]);
-    }
-    __nv_bfloat162* const to = reinterpret_cast<__nv_bfloat162*>(in.y_RHV + pair * in.V + column);
-    to[0] = __floats2bfloat162_rn(y[0], y[1]);
-    to[1] = __floats2bfloat162_rn(y[2], y[3]);
+    commit_copies();
   }
+
+  __device__ long long at_head(int r) const {
+    return (static_cast<long long>(r) * in_.H + h_) * in_.V + first_;
+  }
+  __device__ long long state_of(int r, int column) const {
+    return ((static_cast<long long>(r) * in_.H + h_) * K + threadIdx.x / kLanes) * in_.V + first_ + column +
+           threadIdx.x % kLanes * 4;
+  }
+  __device__ float gate_at(long long at) const { return __bfloat162float(__ldcg(in_.gate_RHV + at)); }
+
+  const Launched& it_;
+  const MixerStep& in_;
+  float4* const slots_;
+  Shared<K>& shared_;
+  int h_, lane_, columns_, first_;
+  int ahead_r_ = blockIdx.z, ahead_ = 0, ahead_slot_ = 0;  // of what is fetched next
+};
+
+template <int kRows, bool kMomentum>
+__global__ void __launch_bounds__(kAllThreads, kRows == 8 && kMomentum ? 2 : 3)
+    mixer_kernel(const __grid_constant__ Launched it) {
+  let_next_start();
+  Step<kRows, kMomentum>(it, shared_memory()).work();
+}
+
+// As many blocks a head, and sequences side by side, as leave each block the least to do.
+template <int kRows, bool kMomentum>
+cudaError_t launch(const MixerStep& in, cudaStream_t stream) {
+  constexpr int kBytes = kGroups * kRows * kColumns * 4 * (kMomentum ? 2 : 1);  // of a slot
+  constexpr int kMostSlots = 2 * kBytes <= kSlotBytes ? 2 : 1;
+  const auto kernel = mixer_kernel<kRows, kMomentum>;
+  const auto bytes = [&](int slots) {
+    return slots * kBytes + static_cast<int>(sizeof(Shared<kGroups * kRows>));
+  };
+  const int tiles = in.V / kColumns;
+  int least = INT_MAX, blocks = 0, beside = 0;
+  for (int of_head = 1; of_head <= tiles; ++of_head) {
+    if (tiles % of_head != 0) continue;
+    int heads_at_once = 0;
+    const cudaError_t asked =
+        clusters_at_once(&heads_at_once, kernel, kAllThreads, bytes(kMostSlots), of_head);
+    if (asked != cudaSuccess) return asked;
+    const int room = heads_at_once > in.H ? heads_at_once / in.H : 1, turns = (in.R + room - 1) / room,
+              each = turns * tiles / of_head;
+    if (each < least) least = each, blocks = of_head, beside = (in.R + turns - 1) / turns;
+  }
+  const int slots = least > 1 ? kMostSlots : 1;
+  const dim3 grid(static_cast<unsigned>(blocks), static_cast<unsigned>(in.H), static_cast<unsigned>(beside));
+  return launch_early(kernel, Launched{in, slots}, grid, kAllThreads, bytes(slots), blocks, stream);
 }
 
 template <int kRows>
-cudaError_t launch(const MixerStep& in, cudaStream_t stream) {
-  const auto kernel = in.M_RHKV ? mixer_kernel<kRows, true> : mixer_kernel<kRows, false>;
-  const int blocks = in.V / kColumns;
-  int heads_at_once = 0;
-  const cudaError_t asked = clusters_at_once(&heads_at_once, kernel, kThreads, sizeof(Shared), blocks);
-  if (asked != cudaSuccess) return asked;
-  // As many sequences side by side as there is room for, each block as many as the others.
-  const int room = heads_at_once > in.H ? heads_at_once / in.H : 1, turns = (in.R + room - 1) / room,
-            beside = (in.R + turns - 1) / turns;
-  const dim3 grid(static_cast<unsigned>(blocks), static_cast<unsigned>(in.H), static_cast<unsigned>(beside));
-  return launch_early(kernel, in, grid, kThreads, sizeof(Shared), blocks, stream);
+cudaError_t run(const MixerStep& in, cudaStream_t stream) {
+  return in.M_RHKV ? launch<kRows, true>(in, stream) : launch<kRows, false>(in, stream);
 }
 
 }  // namespace
 
 cudaError_t mixer_step(const MixerStep& in, cudaStream_t stream) {
   switch (in.K) {
-    case 64: return launch<64 / kGroups>(in, stream);
-    case 128: return launch<128 / kGroups>(in, stream);
-    case 256: return launch<256 / kGroups>(in, stream);
+    case 64: return run<64 / kGroups>(in, stream);
+    case 128: return run<128 / kGroups>(in, stream);
+    case 256: return run<256 / kGroups>(in, stream);
     default: return cudaErrorInvalidValue;
   }
 }

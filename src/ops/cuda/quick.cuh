@@ -40,6 +40,7 @@ __device__ inline Quick softplus(Quick x) { return x.value > 20 ? x : log1p(exp(
 __device__ inline Quick clamp_min(Quick x, float least) { return fmaxf(x.value, least); }
 
 // To bf16 and back.
-__device__ inline float rounded(float x) { return __bfloat162float(__float2bfloat16_rn(x)); }
+// (As one of two: a GPU rounds a single one by a slower path.)
+__device__ inline float rounded(float x) { return __low2float(__floats2bfloat162_rn(x, 0.F)); }
 
 }  // namespace mdnlab::ops::cuda

@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <random>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -101,14 +102,17 @@ inline void add_taps(Arrays& arrays, RowsPart& part, int R, int taps) {
   part.carried_RWN = arrays.halves(R * (taps - 1) * part.N, 1, "what is carried");
 }
 
-// x̂ of row r.
-inline std::vector<double> normed_row(Arrays& arrays, const RowsNorm& norm, int K, int r) {
+// x̂ of row r; of a product it is rounded before it is scaled.
+inline std::vector<double> normed_row(Arrays& arrays, const RowsNorm& norm, int K, int r, bool of_product) {
   std::vector<double> row(static_cast<std::size_t>(K));
   const float *const x = arrays.copied(norm.x_RK) + r * K, *const weight = arrays.copied(norm.weight);
   double squares = 0;
   for (int c = 0; c < K; ++c) squares += static_cast<double>(x[c]) * x[c];
   const double scale = 1 / std::sqrt(squares / K + norm.eps);
-  for (int c = 0; c < K; ++c) row[static_cast<std::size_t>(c)] = halved(x[c] * scale * weight[c]);
+  for (int c = 0; c < K; ++c) {
+    const double weighted = static_cast<double>(x[c]) * weight[c];
+    row[static_cast<std::size_t>(c)] = (of_product ? halved(weighted) : weighted) * scale;
+  }
   return row;
 }
 
@@ -143,7 +147,7 @@ inline void write_expected(Arrays& arrays, const RowsPart& part, int n, int r, d
 inline void expect_product(Arrays& arrays, const RowsProduct& in) {
   for (int r = 0; r < in.R; ++r) {
     const std::vector<double> normed =
-        in.norm.x_RK ? normed_row(arrays, in.norm, in.K, r) : std::vector<double>();
+        in.norm.x_RK ? normed_row(arrays, in.norm, in.K, r, true) : std::vector<double>();
     for (int p = 0; p < in.parts; ++p) {
       const RowsPart& part = in.part[p];
       const auto product = [&](const __nv_bfloat16* weight, int n) {
@@ -167,6 +171,7 @@ struct GivenPart {
   RowsOutput output;
   int N;
   bool has_own_x = false;  // else the norm's, or one of all parts
+  int room = 0;            // behind a row of y, where a kernel may write what it likes
 };
 inline void check_product(RunProduct run, int multiprocessors, int R, int K, bool is_normed,
                           const std::vector<GivenPart>& parts) {
@@ -174,11 +179,11 @@ inline void check_product(RunProduct run, int multiprocessors, int R, int K, boo
   RowsProduct in{.R = R, .K = K};
   const __nv_bfloat16* const x = arrays.halves(R * K, 1);
   if (is_normed) in.norm = {.x_RK = arrays.floats(R * K, 1), .weight = arrays.floats(K, 1), .eps = 1e-6F};
-  for (const auto& [output, N, has_own_x] : parts) {
+  for (const auto& [output, N, has_own_x, room] : parts) {
     const bool is_half = output == RowsOutput::store || output == RowsOutput::swiglu;
-    void* const y =
-        is_half ? static_cast<void*>(arrays.halves(R * N, 1, "bf16")) : arrays.floats(R * N, 1, "float32");
-    RowsPart& part = add_part(arrays, in, output, N, y);
+    void* const y = is_half ? static_cast<void*>(arrays.halves(R * (N + room), 1, "bf16"))
+                            : arrays.floats(R * (N + room), 1, "float32");
+    RowsPart& part = add_part(arrays, in, output, N, y, N + room);
     if (!is_normed || has_own_x) part.x = has_own_x ? arrays.halves(R * K, 1) : x;
     if (output == RowsOutput::convolve && N % 16 == 0) add_taps(arrays, part, R, N % 32 == 0 ? 4 : 2);
     if (output == RowsOutput::store && N % 2 == 1) part.bias = arrays.floats(N, 1);
@@ -186,6 +191,11 @@ inline void check_product(RunProduct run, int multiprocessors, int R, int K, boo
   arrays.copy();
   expect_product(arrays, in);
   ASSERT_EQ(run(in, multiprocessors, nullptr), cudaSuccess);
+  for (const RowsPart& part : std::span(in.part).first(static_cast<std::size_t>(in.parts))) {
+    auto* const y = static_cast<float*>(part.y);
+    for (long long i = 0; part.output == RowsOutput::widen && i < R * part.y_stride; ++i)
+      if (i % part.y_stride >= part.N) arrays.copied(y)[i] = y[i];
+  }
   arrays.expect_equal(2e-3, std::to_string(R) + " rows, K " + std::to_string(K));
 }
 

@@ -11,8 +11,15 @@ void check(int R, int K, bool is_normed, const std::vector<GivenPart>& parts) {
 
 TEST(FewRowsKernel, SaysWhatASumInDoubleSays) {
   using enum RowsOutput;
-  for (const auto& [R, K, is_normed] :
-       {std::tuple{1, 256, true}, {8, 1024, true}, {3, 1056, true}, {7, 352, false}, {8, 2080, false}}) {
+  for (const auto& [R, K, is_normed] : {std::tuple{1, 256, true},
+                                        {8, 1024, true},
+                                        {3, 1056, true},
+                                        {7, 352, false},
+                                        {8, 2080, false},
+                                        {9, 256, true},
+                                        {16, 1024, true},
+                                        {13, 1056, false},
+                                        {15, 2080, false}}) {
     check(R, K, is_normed,
           {{convolve, 64}, {convolve, 48}, {convolve, 40}, {store, 2}, {store, 3}, {store, 66}});
     check(R, K, is_normed, {{swiglu, 70}});
@@ -30,10 +37,13 @@ TEST(FewRowsKernel, TakesWeightsOfSeveralX) {
 TEST(FewRowsKernel, TakesMoreThanIsFetchedAtOnce) {
   using enum RowsOutput;
   check(1, 512, true, {{widen, 700}});
+  check(5, 512, true, {{widen, 701, false, 3}});
   check(8, 1024, false, {{store, 300}, {store, 200}});
   check(2, 2048, true, {{swiglu, 90}});
   check(8, 3104, false, {{add, 40}});
   check(3, 6144, false, {{swiglu, 50}, {swiglu, 60}});
+  check(11, 512, true, {{widen, 700}});
+  check(14, 4096, false, {{swiglu, 50}});
 }
 
 }  // namespace

@@ -5,13 +5,14 @@
 namespace mdnlab::ops::cuda {
 namespace {
 
-void check(int R, int K, const std::vector<GivenPart>& parts) {
-  check_product(many_rows_product, 6, R, K, false, parts);
+// On a GPU of so many multiprocessors.
+void check(int R, int K, const std::vector<GivenPart>& parts, int multiprocessors = 6) {
+  check_product(many_rows_product, multiprocessors, R, K, false, parts);
 }
 
 TEST(ManyRowsKernel, SaysWhatASumInDoubleSays) {
   using enum RowsOutput;
-  for (const auto& [R, K] : {std::pair{9, 256}, {9, 4352}, {70, 1056}}) {
+  for (const auto& [R, K] : {std::pair{9, 256}, {9, 4352}, {20, 2112}, {70, 1088}}) {
     check(R, K, {{convolve, 64}, {convolve, 48}, {convolve, 40}, {store, 2}, {store, 3}, {store, 66}});
     check(R, K, {{swiglu, 70}});
     check(R, K, {{add, 72}});
@@ -22,15 +23,28 @@ TEST(ManyRowsKernel, SaysWhatASumInDoubleSays) {
   check(17, 2816, {{add, 50}});
 }
 
+TEST(ManyRowsKernel, TakesTilesOfAnySize) {
+  using enum RowsOutput;
+  for (const int R : {12, 130}) {
+    for (const int multiprocessors : {4, 8, 16, 36}) {
+      check(R, 192, {{store, 130}, {convolve, 128}}, multiprocessors);
+      check(R, 192, {{swiglu, 130}}, multiprocessors);
+      check(R, 640, {{add, 72}}, multiprocessors);
+    }
+  }
+}
+
 TEST(ManyRowsKernel, TakesWeightsOfSeveralX) {
   using enum RowsOutput;
-  check(20, 96, {{store, 40, true}, {store, 33, true}, {store, 8}});
+  check(20, 64, {{store, 40, true}, {store, 33, true}, {store, 8}});
 }
 
 // Slots are filled again while others are worked on.
 TEST(ManyRowsKernel, TakesMoreThanIsFetchedAtOnce) {
   using enum RowsOutput;
   check(18, 1024, {{widen, 1500}});
+  check(64, 256, {{widen, 1501, false, 3}});
+  check(70, 256, {{widen, 1501, false, 3}});
   check(10, 6144, {{swiglu, 100}});
 }
 

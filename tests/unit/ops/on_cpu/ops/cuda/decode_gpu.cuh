@@ -1,24 +1,18 @@
-// src/ops/cuda/decode_gpu.cuh for the CPU: whole kernels, whose threads are contexts that are resumed in
-// random order whenever they would wait for each other. Shared memory begins as NaN; a kernel whose threads
-// all wait is an error. What it does not show is what no order of threads shows: how memory of a GPU is seen
-// by others, and loads that are too early.
+// src/ops/cuda/decode_gpu.cuh for the CPU: whole kernels, thread by thread (machine.h). What it does not show
+// is what no order of threads shows: how memory of a GPU is seen by others, and loads that are too early.
 #pragma once
 
 #include <cuda_bf16.h>
 #include <cuda_runtime_api.h>
-#include <ucontext.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <functional>
-#include <map>
-#include <memory>
-#include <random>
 #include <stdexcept>
 #include <utility>
-#include <vector>
+
+#include "machine.h"
 
 #undef __global__
 #undef __grid_constant__
@@ -26,178 +20,6 @@
 #define __global__
 #define __grid_constant__
 #define __launch_bounds__(...)
-
-namespace mdnlab::on_cpu {
-
-struct Cluster;
-
-// Arrivals of `size`, after which all go on.
-struct Barrier {
-  int size = 0, arrived = 0;
-  long turns = 0;
-
-  void arrive() {
-    ++arrived;
-    check();
-  }
-  void check() {
-    if (size > 0 && arrived >= size) arrived = 0, ++turns;
-  }
-};
-
-struct Warp {
-  bool is_late = false;
-  Barrier barrier{.size = 32};
-  unsigned values[32][6];
-};
-
-// An mbarrier: shut while somebody is to arrive, or bytes are to come.
-struct Gate {
-  int pending = 1;
-  long bytes = 0;
-  unsigned phase = 0;
-
-  void check() {
-    if (pending == 0 && bytes == 0) pending = 1, ++phase;
-  }
-};
-
-struct Block {
-  dim3 index;
-  int rank = 0;
-  Cluster* cluster = nullptr;
-  Barrier barrier;
-  std::vector<Warp> warps;
-  std::vector<uint4> memory;
-  std::map<std::ptrdiff_t, Gate> gates;  // by their place in shared memory
-
-  unsigned char* begin() { return reinterpret_cast<unsigned char*>(memory.data()); }
-  template <class T>
-  std::ptrdiff_t place(T* p) {
-    const std::ptrdiff_t at = reinterpret_cast<const unsigned char*>(p) - begin();
-    if (at < 0 || at >= static_cast<std::ptrdiff_t>(16 * memory.size())) throw std::logic_error("not shared");
-    return at;
-  }
-};
-
-struct Cluster {
-  std::vector<Block*> blocks;
-  Barrier barrier;
-};
-
-struct Thread {
-  static constexpr std::size_t stack_bytes = 64 << 10;
-  dim3 index;
-  Block* block;
-  std::function<bool()> may_go_on = [] { return true; };
-  bool is_done = false;
-  long turn_of_cluster = 0;
-  ucontext_t context;
-  std::unique_ptr<char[]> stack{new char[stack_bytes]};
-};
-
-inline Warp& warp_of(const Thread& thread) { return thread.block->warps[thread.index.x / 32]; }
-
-inline Thread* current = nullptr;
-inline ucontext_t outside;
-inline dim3 grid;
-inline std::function<void()> kernel;
-inline std::mt19937 order;
-inline int multiprocessors_of_clusters = 5;  // what clusters_at_once() says
-
-inline void wait_until(std::function<bool()> condition) {
-  if (condition()) return;
-  current->may_go_on = std::move(condition);
-  swapcontext(&current->context, &outside);
-}
-inline void meet(Barrier& barrier) {
-  const long turn = barrier.turns;
-  barrier.arrive();
-  wait_until([&barrier, turn] { return barrier.turns != turn; });
-}
-
-inline void body_of_thread() {
-  kernel();
-  current->is_done = true;
-  --current->block->barrier.size;
-  current->block->barrier.check();
-  swapcontext(&current->context, &outside);
-}
-
-// For a while some warps do not go on while others can: they fall behind by as much as they may.
-inline void run_in_any_order(const std::vector<std::unique_ptr<Thread>>& every) {
-  constexpr int kWhile = 40;
-  std::vector<Thread*> live;
-  for (const auto& thread : every) live.push_back(thread.get());
-  for (int round = 0; !live.empty(); ++round) {
-    if (round % kWhile == 0) {
-      for (Thread* const thread : live)
-        if (thread->index.x % 32 == 0) warp_of(*thread).is_late = order() % 2 == 0;
-    }
-    std::ranges::shuffle(live, order);
-    const auto go_on = [&](bool is_late) {
-      bool has_moved = false;
-      for (Thread* const thread : live) {
-        if (thread->is_done || warp_of(*thread).is_late != is_late || !thread->may_go_on()) continue;
-        has_moved = true;
-        current = thread;
-        swapcontext(&outside, &thread->context);
-      }
-      return has_moved;
-    };
-    if (!go_on(false) && !go_on(true)) throw std::logic_error("all threads wait");
-    std::erase_if(live, [](const Thread* thread) { return thread->is_done; });
-  }
-}
-
-// Cluster by cluster.
-inline cudaError_t run(dim3 blocks, int threads, int shared_bytes, int cluster, std::function<void()> body) {
-  grid = blocks;
-  kernel = std::move(body);
-  const unsigned count = blocks.x * blocks.y * blocks.z;
-  const unsigned at_once = static_cast<unsigned>(cluster);
-  for (unsigned first = 0; first < count; first += at_once) {
-    std::vector<std::unique_ptr<Cluster>> clusters;
-    std::vector<std::unique_ptr<Block>> all;
-    std::vector<std::unique_ptr<Thread>> every;
-    for (unsigned i = first; i < first + at_once; ++i) {
-      if ((i - first) % static_cast<unsigned>(cluster) == 0) clusters.push_back(std::make_unique<Cluster>());
-      Block& block = *all.emplace_back(std::make_unique<Block>());
-      block.index = dim3(i % blocks.x, i / blocks.x % blocks.y, i / blocks.x / blocks.y);
-      block.cluster = clusters.back().get();
-      block.rank = static_cast<int>(block.cluster->blocks.size());
-      block.cluster->blocks.push_back(&block);
-      block.cluster->barrier.size += threads;
-      block.barrier.size = threads;
-      block.warps.resize(static_cast<std::size_t>(threads / 32));
-      block.memory.resize(static_cast<std::size_t>(shared_bytes + 15) / 16, make_uint4(~0u, ~0u, ~0u, ~0u));
-      for (int t = 0; t < threads; ++t) {
-        Thread& thread = *every.emplace_back(std::make_unique<Thread>());
-        thread.index = dim3(static_cast<unsigned>(t));
-        thread.block = &block;
-        getcontext(&thread.context);
-        thread.context.uc_stack.ss_sp = thread.stack.get();
-        thread.context.uc_stack.ss_size = Thread::stack_bytes;
-        makecontext(&thread.context, body_of_thread, 0);
-      }
-    }
-    run_in_any_order(every);
-  }
-  return cudaSuccess;
-}
-
-inline Warp& warp() { return warp_of(*current); }
-inline unsigned lane() { return current->index.x % 32; }
-inline unsigned of_lane(unsigned value, unsigned from) {
-  Warp& mine = warp();
-  mine.values[lane()][0] = value;
-  meet(mine.barrier);
-  const unsigned found = mine.values[from][0];
-  meet(mine.barrier);
-  return found;
-}
-
-}  // namespace mdnlab::on_cpu
 
 #define threadIdx (::mdnlab::on_cpu::current->index)
 #define blockIdx (::mdnlab::on_cpu::current->block->index)
@@ -214,6 +36,11 @@ inline unsigned __float_as_uint(float x) {
   return y;
 }
 inline void __syncthreads() { mdnlab::on_cpu::meet(mdnlab::on_cpu::current->block->barrier); }
+inline unsigned __shfl_xor_sync(unsigned, unsigned x, int mask) {
+  using namespace mdnlab::on_cpu;
+  return of_lane(x, lane() ^ static_cast<unsigned>(mask));
+}
+inline void __syncwarp() { mdnlab::on_cpu::meet(mdnlab::on_cpu::warp().barrier); }
 inline float __shfl_xor_sync(unsigned, float x, int mask) {
   using namespace mdnlab::on_cpu;
   return __uint_as_float(of_lane(__float_as_uint(x), lane() ^ static_cast<unsigned>(mask)));
@@ -234,10 +61,17 @@ using std::max;
 using std::min;
 
 inline unsigned char* shared_memory() { return on_cpu::current->block->begin(); }
+inline constexpr int kSwizzle = 1024;
+inline unsigned char* swizzled_memory() { return shared_memory(); }
 
 inline uint4 fetch_once(const __nv_bfloat16* p) { return *reinterpret_cast<const uint4*>(p); }
+inline void prefetch(const void*) {}
 inline float fetch_early(const float* p) { return *p; }
 inline float4 fetch_early4(const float* p) { return *reinterpret_cast<const float4*>(p); }
+inline void put_once(float* p, const float4& x) { *reinterpret_cast<float4*>(p) = x; }
+inline float4 fetch_early4(const __nv_bfloat16* p) {
+  return {__bfloat162float(p[0]), __bfloat162float(p[1]), __bfloat162float(p[2]), __bfloat162float(p[3])};
+}
 inline float fetch_early(const __nv_bfloat16* p) { return __bfloat162float(*p); }
 
 // Lane l has of a the rows l/4 and l/4 + 8 at k = 2(l%4), + 1, and 8 behind; of b the column l/4 there; of d
@@ -266,8 +100,44 @@ inline void multiply(float (&d)[4], unsigned a0, unsigned a1, unsigned a2, unsig
   meet(mine.barrier);
 }
 
-inline void copy_to_shared(void* to, const void* from) { std::memcpy(to, from, 16); }
-inline void wait_for_copies() {}
+// Copies come when they must.
+inline void copy_to_shared(void* to, const void* from) {
+  on_cpu::current->copies.back().emplace_back(to, from);
+}
+inline void commit_copies() { on_cpu::current->copies.emplace_back(); }
+template <int kLeft>
+void wait_for_copies() {
+  auto& copies = on_cpu::current->copies;
+  while (copies.size() > kLeft + 1) {
+    for (const auto& [to, from] : copies.front()) std::memcpy(to, from, 16);
+    copies.pop_front();
+  }
+}
+
+template <int kEights>
+void multiply_tiles(float (*d)[4], const unsigned char* a, const unsigned char* b) {
+  const unsigned thread = on_cpu::current->index.x % 128, first_row = thread / 32 * 16 + thread % 32 / 4;
+  const auto at = [](const unsigned char* tile, unsigned row, unsigned k) {
+    return static_cast<double>(__bfloat162float(
+        reinterpret_cast<const __nv_bfloat16*>(tile + 128 * row + 16 * (k / 8 ^ row % 8))[k % 8]));
+  };
+  for (unsigned t = 0; t < kEights; ++t) {
+    for (unsigned i = 0; i < 4; ++i) {
+      const unsigned row = first_row + i / 2 * 8, column = 8 * t + thread % 4 * 2 + i % 2;
+      double sum = d[t][i];
+      for (unsigned k = 0; k < 64; ++k) sum += at(a, row, k) * at(b, column, k);
+      d[t][i] = static_cast<float>(sum);
+    }
+  }
+}
+template <int kLeft>
+void wait_for_products() {}
+
+inline void sync_some(int threads) {
+  on_cpu::Barrier& some = on_cpu::current->block->some;
+  some.size = threads;
+  on_cpu::meet(some);
+}
 
 inline void arrive_in_cluster() {
   on_cpu::Barrier& barrier = on_cpu::current->block->cluster->barrier;
@@ -279,6 +149,7 @@ inline void wait_for_cluster() {
   const long turn = on_cpu::current->turn_of_cluster;
   on_cpu::wait_until([&barrier, turn] { return barrier.turns != turn; });
 }
+inline void leave_cluster() { arrive_in_cluster(), wait_for_cluster(); }
 template <class T>
 T* at_rank(T* shared, int rank) {
   on_cpu::Block& mine = *on_cpu::current->block;
@@ -291,7 +162,9 @@ inline on_cpu::Gate& gate_of(unsigned long long* came, int rank) {
   return mine.cluster->blocks.at(static_cast<std::size_t>(rank))->gates[mine.place(came)];
 }
 inline on_cpu::Gate& gate_of(unsigned long long* gate) { return gate_of(gate, on_cpu::current->block->rank); }
-inline void make_gate(unsigned long long* gate) { gate_of(gate) = {}; }
+inline void make_gate(unsigned long long* gate, int arrivals) {
+  gate_of(gate) = {.arrivals = arrivals, .pending = arrivals};
+}
 inline void show_gates() {}
 inline void arrive_expecting(unsigned long long* gate, int bytes) {
   on_cpu::Gate& of = gate_of(gate);
@@ -299,29 +172,78 @@ inline void arrive_expecting(unsigned long long* gate, int bytes) {
   --of.pending;
   of.check();
 }
+inline void arrive(unsigned long long* gate) {
+  on_cpu::Gate& of = gate_of(gate);
+  --of.pending;
+  of.check();
+}
 inline void wait_at(unsigned long long* gate, unsigned parity) {
   on_cpu::Gate& of = gate_of(gate);
   on_cpu::wait_until([&of, parity] { return of.phase % 2 != parity; });
 }
+struct TileMap {
+  const __nv_bfloat16* matrix;
+  int rows, width, tile_panels, tile_rows;
+};
+inline cudaError_t map_tiles(TileMap& tiles, const __nv_bfloat16* matrix, int rows, int width,
+                             int tile_panels, int tile_rows) {
+  tiles = {matrix, rows, width, tile_panels, tile_rows};
+  return reinterpret_cast<std::uintptr_t>(matrix) % 16 == 0 && width % 64 == 0 && tile_rows <= 256 &&
+                 tile_panels <= 256
+             ? cudaSuccess
+             : cudaErrorInvalidValue;
+}
 // Others go on before what is copied is there.
-inline void copy_in_bulk(void* to, const void* from, int bytes, unsigned long long* gate) {
-  const auto address = [](const void* p) { return reinterpret_cast<std::uintptr_t>(p); };
-  if ((address(to) | address(from) | static_cast<unsigned>(bytes)) % 16 != 0 || bytes <= 0)
-    throw std::logic_error("memory that cannot be copied in bulk");
-  on_cpu::current->block->place(static_cast<char*>(to) + bytes - 1);
+inline void linger() {
   for (long turns = on_cpu::order() % 4; turns > 0; --turns)
     on_cpu::wait_until([is_first = true]() mutable { return !std::exchange(is_first, false); });
-  std::memcpy(to, from, static_cast<std::size_t>(bytes));
+}
+inline void copy_row(void* to, const void* from, int bytes, unsigned long long* gate) {
+  unsigned char* const begin = static_cast<unsigned char*>(to);
+  if (on_cpu::current->block->place(begin) % 16 != 0 || reinterpret_cast<std::uintptr_t>(from) % 16 != 0 ||
+      bytes % 16 != 0)
+    throw std::logic_error("a row at an odd place");
+  on_cpu::current->block->place(begin + bytes - 1);
+  linger();
+  std::memcpy(begin, from, static_cast<std::size_t>(bytes));
   gate_of(gate).bytes -= bytes;
   gate_of(gate).check();
 }
-inline void send_square(float* slot, unsigned long long* came, int block, float square) {
-  *at_rank(slot, block) = square;
+inline void copy_tile(void* to, const TileMap& from, int panel, int row, unsigned long long* gate) {
+  unsigned char* const begin = static_cast<unsigned char*>(to);
+  const int panel_bytes = 128 * from.tile_rows, bytes = panel_bytes * from.tile_panels;
+  if (on_cpu::current->block->place(begin) % kSwizzle != 0) throw std::logic_error("a tile at an odd place");
+  on_cpu::current->block->place(begin + bytes - 1);
+  linger();
+  for (int i = 0; i < from.tile_panels * from.tile_rows * 8; ++i) {
+    const int p = i / 8 / from.tile_rows, r = i / 8 % from.tile_rows, c = i % 8, k = 64 * (panel + p) + 8 * c;
+    unsigned char* const at = begin + panel_bytes * p + 128 * r + 16 * (c ^ r % 8);
+    if (row + r < from.rows && k < from.width) {
+      std::memcpy(at, from.matrix + static_cast<long>(row + r) * from.width + k, 16);
+    } else {
+      std::memset(at, 0, 16);
+    }
+  }
+  gate_of(gate).bytes -= bytes;
+  gate_of(gate).check();
+}
+inline void prefetch_map(const TileMap&) {}
+inline void prefetch_tile(const TileMap&, int, int) {}
+inline void show_to_copies() {}
+inline void send(void* to, const void* from, int bytes, unsigned long long* gate, int rank) {
+  if (bytes % 16 != 0) throw std::logic_error("an odd number of bytes");
+  linger();
+  std::memcpy(at_rank(static_cast<unsigned char*>(to), rank), from, static_cast<std::size_t>(bytes));
+  gate_of(gate, rank).bytes -= bytes;
+  gate_of(gate, rank).check();
+}
+inline void send_number(float* slot, unsigned long long* came, int block, float number) {
+  *at_rank(slot, block) = number;
   on_cpu::Gate& gate = gate_of(came, block);
   gate.bytes -= 4;
   gate.check();
 }
-inline void wait_for_squares(unsigned long long* came, unsigned phase) {
+inline void wait_at_cluster(unsigned long long* came, unsigned phase) {
   on_cpu::Gate& gate = gate_of(came, on_cpu::current->block->rank);
   on_cpu::wait_until([&gate, phase] { return gate.phase % 2 != phase; });
 }
@@ -335,8 +257,8 @@ cudaError_t launch_early(void (*kernel)(Problem), const Problem& problem, dim3 g
   return on_cpu::run(grid, threads, shared_bytes, cluster, [&] { kernel(problem); });
 }
 template <class Problem>
-cudaError_t clusters_at_once(int* count, void (*)(Problem), int, int, int) {
-  *count = on_cpu::multiprocessors_of_clusters;
+cudaError_t clusters_at_once(int* count, void (*)(Problem), int, int, int cluster) {
+  *count = on_cpu::blocks_at_once / cluster;
   return cudaSuccess;
 }
 
