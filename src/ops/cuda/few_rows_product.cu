@@ -116,7 +116,7 @@ class Worker {
       tile += static_cast<int>(gridDim.x);
       if (tile >= it_.tiling.tiles) return;
       at = it_.tiling.place(tile);
-      outputs = Outputs(in_, it_.tiling, at, 0, Of::kColumns);
+      outputs.move_to(at, 0, Of::kColumns);
       outputs.fetch();
       outputs.fetch_before();
       if (it_.rounds > 1 || in_.part[at.part].x != x) {

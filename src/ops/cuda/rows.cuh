@@ -31,7 +31,8 @@ struct InRing {
   unsigned parity = 0;
 
   __device__ void advance(int slots) {
-    if (++slot == slots) slot = 0, parity ^= 1;
+    ++slot;
+    while (slot >= slots) slot -= slots, parity ^= 1;  // an if takes registers that others then lack
   }
 };
 
@@ -225,12 +226,19 @@ class TileOutputs {
  public:
   __device__ TileOutputs(const RowsProduct& in, const Tiling& tiling, const Place& at, int first_row,
                          int rows)
-      : in_(&in), tiling_(&tiling), at_(at), first_row_(first_row) {
-    is_even_ = kFours && tiling.is_even[at.part];
-    count_ = min(rows, in.R - first_row) * (is_even_ ? tiling.tile / 4 : tiling.tile);
+      : in_(in), tiling_(tiling) {
+    move_to(at, first_row, rows);
+  }
+  __device__ void move_to(const Place& at, int first_row, int rows) {
+    at_ = at, first_row_ = first_row;
+    is_even_ = kFours && tiling_.is_even[at.part];
+    count_ = min(rows, in_.R - first_row) * (is_even_ ? tiling_.tile / 4 : tiling_.tile);
   }
 
   __device__ void fetch() {
+    // Both have a value: a register without one is kept all along.
+    if constexpr (kFours) four_ = outputs<4>(threadIdx.x);
+    one_ = outputs<1>(threadIdx.x);
     if constexpr (kFours)
       if (is_even_) return fetch_first(four_);
     fetch_first(one_);
@@ -251,19 +259,18 @@ class TileOutputs {
   template <int kCount>
   using Some = Outputs<kCount, kKind>;
 
-  __device__ const RowsPart& part() const { return in_->part[at_.part]; }
+  __device__ const RowsPart& part() const { return in_.part[at_.part]; }
 
   template <int kCount>
   __device__ Some<kCount> outputs(int i) const {
     Some<kCount> of;
-    const int row = i * tiling_->inverse[kCount == 4] >> 20, columns = tiling_->tile / kCount;
+    const int row = i * tiling_.inverse[kCount == 4] >> 20, columns = tiling_.tile / kCount;
     of.n = at_.first + (i - row * columns) * kCount, of.r = first_row_ + row;
     of.is_there = (i < count_) & (of.n < part().N);
     return of;
   }
   template <int kCount>
   __device__ void fetch_first(Some<kCount>& first) {
-    first = outputs<kCount>(threadIdx.x);
     first.fetch(part());
 #pragma unroll 1
     for (int i = static_cast<int>(threadIdx.x) + kThreads; i < count_; i += kThreads)
@@ -277,7 +284,7 @@ class TileOutputs {
         float sum[kCount], up[kCount] = {};
         const int row = of.r - first_row_, column = of.n - at_.first;
         sums.get(sum, row, column);
-        if (output_of<kKind>(part()) == RowsOutput::swiglu) sums.get(up, row, tiling_->tile + column);
+        if (output_of<kKind>(part()) == RowsOutput::swiglu) sums.get(up, row, tiling_.tile + column);
         of.write(part(), sum, up);
       }
       i += kThreads;
@@ -288,8 +295,8 @@ class TileOutputs {
     }
   }
 
-  const RowsProduct* in_;
-  const Tiling* tiling_;
+  const RowsProduct& in_;
+  const Tiling& tiling_;
   Place at_;
   int first_row_;
   bool is_even_;
