@@ -61,8 +61,8 @@ RowsProduct product_of(const std::vector<ops::RowsPart>& parts) {
   return problem;
 }
 
+// On the current device, that of the weight.
 void run_product(const RowsProduct& problem, const at::Tensor& weight) {
-  const c10::cuda::CUDAGuard guard(weight.device());
   const auto run = problem.R <= kFewRows ? few_rows_product : many_rows_product;
   scan::check_cuda(
       run(problem, scan::gpu_properties(weight.device()).multiprocessors, c10::cuda::getCurrentCUDAStream()),
@@ -71,20 +71,21 @@ void run_product(const RowsProduct& problem, const at::Tensor& weight) {
 
 void product(const ops::RowsNorm& norm, const std::vector<ops::RowsPart>& parts) {
   const at::Tensor& weight = parts.at(0).weight;
+  const c10::cuda::CUDAGuard guard(weight.device());
   RowsProduct problem = product_of(parts);
   at::Tensor normed;
   if (norm.x.defined()) {
-    problem.norm = {.x_RK = memory<float>(norm.x),
-                    .weight = memory<float>(norm.weight),
-                    .eps = static_cast<float>(norm.eps)};
+    const RowsNorm given{.x_RK = memory<float>(norm.x),
+                         .weight = memory<float>(norm.weight),
+                         .eps = static_cast<float>(norm.eps)};
     // With many rows the norm is a kernel of its own: every block would do it again.
-    if (problem.R > kFewRows || problem.K > widest_normed(problem.R)) {
+    if (problem.R <= kFewRows && problem.K <= widest_normed(problem.R)) {
+      problem.norm = given;
+    } else {
       normed = at::empty(norm.x.sizes(), weight.options());
-      const c10::cuda::CUDAGuard guard(weight.device());
-      scan::check_cuda(norm_rows(problem.norm, problem.R, problem.K, written_halves(normed),
-                                 c10::cuda::getCurrentCUDAStream()),
-                       "a norm of decoding");
-      problem.norm = {};
+      scan::check_cuda(
+          norm_rows(given, problem.R, problem.K, written_halves(normed), c10::cuda::getCurrentCUDAStream()),
+          "a norm of decoding");
       for (int i = 0; i < problem.parts; ++i)
         if (!problem.part[i].x) problem.part[i].x = halves(normed);
     }

@@ -16,6 +16,7 @@
 namespace mdnlab::ops::cuda {
 
 inline constexpr int kMostParts = 8;
+
 // One weight of a product.
 struct RowsPart {
   RowsOutput output;

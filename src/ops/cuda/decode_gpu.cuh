@@ -24,14 +24,6 @@ __device__ inline unsigned char* swizzled_memory() {
 
 // Ahead of a wait: what no kernel of this step writes but this one. (Never as .nc: the assembler moves such
 // loads behind the wait, where they would rather not wait for registers.)
-__device__ inline uint4 fetch_once(const __nv_bfloat16* p) {
-  uint4 value;
-  asm volatile("ld.global.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
-               : "=r"(value.x), "=r"(value.y), "=r"(value.z), "=r"(value.w)
-               : "l"(p));
-  return value;
-}
-__device__ inline void prefetch(const void* p) { asm volatile("prefetch.global.L2 [%0];" ::"l"(p)); }
 __device__ inline float fetch_early(const float* p) {
   float value;
   asm volatile("ld.global.f32 %0, [%1];" : "=f"(value) : "l"(p));
@@ -49,15 +41,19 @@ __device__ inline float fetch_early(const __nv_bfloat16* p) {
   asm volatile("ld.global.u16 %0, [%1];" : "=h"(value) : "l"(p));
   return __uint_as_float(static_cast<unsigned>(value) << 16);
 }
-// What is not read again before much else is. (A plain store of four numbers becomes four stores where the
-// compiler sees loads between them.)
-__device__ inline void put_once(float* p, const float4& x) { __stcs(reinterpret_cast<float4*>(p), x); }
 __device__ inline float4 fetch_early4(const __nv_bfloat16* p) {
   unsigned a, b;
   asm volatile("ld.global.v2.b32 {%0, %1}, [%2];" : "=r"(a), "=r"(b) : "l"(p));
   return {__uint_as_float(a << 16), __uint_as_float(a & 0xffff0000u), __uint_as_float(b << 16),
           __uint_as_float(b & 0xffff0000u)};
 }
+
+// From memory to the cache, a line: so many float32.
+inline constexpr int kLine = 32;
+__device__ inline void prefetch(const void* p) { asm volatile("prefetch.global.L2 [%0];" ::"l"(p)); }
+// What is not read again before much else is. (A plain store of four numbers becomes four stores where the
+// compiler sees loads between them.)
+__device__ inline void put_once(float* p, const float4& x) { __stcs(reinterpret_cast<float4*>(p), x); }
 
 // d += a·b, 16×16 by 16×8.
 __device__ inline void multiply(float (&d)[4], unsigned a0, unsigned a1, unsigned a2, unsigned a3,

@@ -15,7 +15,6 @@ namespace {
 constexpr int kWarps = 8, kThreads = 32 * kWarps;
 constexpr int kBlock = 32, kStepWidth = kWarps * kBlock;  // of K; each warp has a block of a step
 constexpr int kMostSlots = 8;
-constexpr int kLine = 32;                 // numbers of what comes to the cache at a time
 constexpr int kOneTileBytes = 160 << 10;  // of a block with one tile: other kernels' are there beside it
 constexpr int kAllBytes = 224 << 10;      // where it has more
 

@@ -56,8 +56,8 @@ __device__ float sum_of_lanes(float x) {
 }
 
 __device__ float activated(bool is_silu, float z) {
-  const float sigmoid = __fdividef(1.f, 1.f + __expf(-z));
-  return is_silu ? z * sigmoid : sigmoid;
+  const float opened = sigmoid(Quick(z)).value;
+  return is_silu ? z * opened : opened;
 }
 
 // By one thread: the gates of head h of sequence r, from what is learned of the head.
@@ -83,7 +83,6 @@ __device__ void read_gates(const MixerStep& in, const float* learned, int r, int
   for (int i = 0; i < kGates; ++i) gates[i] = made[i].value;
 }
 
-constexpr int kLine = 32;             // numbers of what comes to the cache at a time
 constexpr int kSlotBytes = 64 << 10;  // of a block, of which a multiprocessor has three
 
 enum Sum { kS, qS, qM, kSums };  // over rows c, of each column: Σ a k S , Σ a q S , Σ a q M

@@ -10,8 +10,8 @@
 
 namespace mdnlab::ops::cuda {
 
-// What all parts of a product have in common: store and convolve; swiglu; add; widen. A kernel of one kind is
-// small, and to fetch its code takes as long as what it does.
+// What all parts of a product have in common: store and convolve; swiglu; add; widen. A kernel of one kind
+// has a third of the code.
 enum class Kind { project, pair, add, widen, any };
 
 template <Kind kKind>

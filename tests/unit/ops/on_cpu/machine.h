@@ -148,14 +148,13 @@ inline cudaError_t run(dim3 blocks, int threads, int shared_bytes, int cluster, 
   const unsigned count = blocks.x * blocks.y * blocks.z;
   const unsigned at_once = static_cast<unsigned>(cluster);
   for (unsigned first = 0; first < count; first += at_once) {
-    std::vector<std::unique_ptr<Cluster>> clusters;
+    Cluster of_all;
     std::vector<std::unique_ptr<Block>> all;
     std::vector<std::unique_ptr<Thread>> every;
     for (unsigned i = first; i < first + at_once; ++i) {
-      if ((i - first) % static_cast<unsigned>(cluster) == 0) clusters.push_back(std::make_unique<Cluster>());
       Block& block = *all.emplace_back(std::make_unique<Block>());
       block.index = dim3(i % blocks.x, i / blocks.x % blocks.y, i / blocks.x / blocks.y);
-      block.cluster = clusters.back().get();
+      block.cluster = &of_all;
       block.rank = static_cast<int>(block.cluster->blocks.size());
       block.cluster->blocks.push_back(&block);
       block.cluster->barrier.size += threads;

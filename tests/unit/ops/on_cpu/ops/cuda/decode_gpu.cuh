@@ -64,7 +64,7 @@ inline unsigned char* shared_memory() { return on_cpu::current->block->begin(); 
 inline constexpr int kSwizzle = 1024;
 inline unsigned char* swizzled_memory() { return shared_memory(); }
 
-inline uint4 fetch_once(const __nv_bfloat16* p) { return *reinterpret_cast<const uint4*>(p); }
+inline constexpr int kLine = 32;
 inline void prefetch(const void*) {}
 inline float fetch_early(const float* p) { return *p; }
 inline float4 fetch_early4(const float* p) { return *reinterpret_cast<const float4*>(p); }
