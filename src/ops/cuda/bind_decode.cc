@@ -63,7 +63,8 @@ RowsProduct product_of(const std::vector<ops::RowsPart>& parts) {
 
 // On the current device, that of the weight.
 void run_product(const RowsProduct& problem, const at::Tensor& weight) {
-  const auto run = problem.R <= kFewRows ? few_rows_product : many_rows_product;
+  const bool adds = problem.part[0].output == RowsOutput::add;
+  const auto run = problem.R > kFewRows ? many_rows_product : adds ? few_rows_sum : few_rows_product;
   scan::check_cuda(
       run(problem, scan::gpu_properties(weight.device()).multiprocessors, c10::cuda::getCurrentCUDAStream()),
       "a product of decoding");

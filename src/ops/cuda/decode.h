@@ -45,16 +45,19 @@ struct RowsProduct {
   RowsPart part[kMostParts];
 };
 
-// Either all parts are swiglu or none is. Of few rows, with a norm where it is not wider than widest_normed()
-// of so many; or of more, without a norm.
+// All parts are swiglu, or all are add, with an x of their own, or none is either. The first of these takes no
+// add, and a norm where it is not wider than widest_normed(); the second only add; both at most kFewRows rows.
+// The third takes more, without a norm.
 inline constexpr int kFewRows = 16;
 constexpr int widest_normed(int R) { return R <= 8 ? 2048 : 1024; }
 cudaError_t few_rows_product(const RowsProduct& problem, int multiprocessors, cudaStream_t stream);
+cudaError_t few_rows_sum(const RowsProduct& problem, int multiprocessors, cudaStream_t stream);
 cudaError_t many_rows_product(const RowsProduct& problem, int multiprocessors, cudaStream_t stream);
 // x̂ (R,K) of x, K a multiple of four.
 cudaError_t norm_rows(const RowsNorm& norm, int R, int K, __nv_bfloat16* y_RK, cudaStream_t stream);
 
-// Where the largest of each row's N numbers is, of equal ones the first; rows 16-byte aligned.
+// Where the largest of each row's N numbers is, of equal ones the first; rows 16-byte aligned, and of whole
+// 16 bytes.
 cudaError_t largest_of_rows(const float* x_RN, int R, int N, long long stride, long long* to_R,
                             cudaStream_t stream);
 

@@ -22,6 +22,13 @@ __device__ inline unsigned char* swizzled_memory() {
   return shared_memory() + (kSwizzle - begin % kSwizzle) % kSwizzle;
 }
 
+// Computed by now, and kept: else the compiler computes places where they are used, behind the wait.
+__device__ inline void keep(int& x) { asm volatile("" : "+r"(x)); }
+template <class T>
+__device__ void keep(T*& x) {
+  asm volatile("" : "+l"(x));
+}
+
 // Ahead of a wait: what no kernel of this step writes but this one. (Never as .nc: the assembler moves such
 // loads behind the wait, where they would rather not wait for registers.)
 __device__ inline float fetch_early(const float* p) {
@@ -47,6 +54,17 @@ __device__ inline float4 fetch_early4(const __nv_bfloat16* p) {
   return {__uint_as_float(a << 16), __uint_as_float(a & 0xffff0000u), __uint_as_float(b << 16),
           __uint_as_float(b & 0xffff0000u)};
 }
+// Eight numbers as they are, or what x is.
+__device__ inline void fetch_eight(uint4& x, const __nv_bfloat16* p, bool is_there) {
+  asm volatile(
+      "{\n"
+      ".reg .pred there;\n"
+      "setp.ne.s32 there, %5, 0;\n"
+      "@there ld.global.L1::no_allocate.v4.b32 {%0, %1, %2, %3}, [%4];\n"
+      "}"
+      : "+r"(x.x), "+r"(x.y), "+r"(x.z), "+r"(x.w)
+      : "l"(p), "r"(static_cast<int>(is_there)));
+}
 
 // From memory to the cache, a line: so many float32.
 inline constexpr int kLine = 32;
@@ -62,6 +80,15 @@ __device__ inline void multiply(float (&d)[4], unsigned a0, unsigned a1, unsigne
       "{%0, %1, %2, %3};"
       : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
       : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+}
+
+// Of 16 rows of 16 numbers what the tensor cores take as a; lane l says where the eight numbers are that
+// begin row l mod 16 at k = l / 16 · 8. Eight such rows meet all banks.
+__device__ inline void read_matrix(unsigned (&a)[4], const __nv_bfloat16* of_lane) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(a[0]), "=r"(a[1]), "=r"(a[2]), "=r"(a[3])
+               : "r"(static_cast<unsigned>(__cvta_generic_to_shared(of_lane)))
+               : "memory");
 }
 
 // d += a·bᵀ of a warpgroup, over 64 of k: 64 rows of a and 8·kEights of b, panels that the copy engine has

@@ -170,6 +170,7 @@ class Worker {
     }
   }
 
+  __device__ float scale(int) const { return 1; }
   // The sums of the block's row `row` of x and the tile's rows from `column` on.
   template <int kCount>
   __device__ void get(float (&to)[kCount], int row, int column) const {

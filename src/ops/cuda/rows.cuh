@@ -220,7 +220,8 @@ struct Outputs {
 // The outputs of a tile and some rows of x, those of kThreads threads: with kFours in fours where they lie at
 // even places. What a thread's first ones take beside their sums is asked for ahead. `Sums` says what the
 // sums are: template <int kCount> void get(float (&to)[kCount], int row, int column), of these rows and the
-// tile, of swiglu of both weights. At most 4,096 outputs.
+// tile, of swiglu of both weights; and what they are multiplied by: float scale(int row). At most 4,096
+// outputs.
 template <int kThreads, Kind kKind, bool kFours>
 class TileOutputs {
  public:
@@ -285,6 +286,9 @@ class TileOutputs {
         const int row = of.r - first_row_, column = of.n - at_.first;
         sums.get(sum, row, column);
         if (output_of<kKind>(part()) == RowsOutput::swiglu) sums.get(up, row, tiling_.tile + column);
+        const float scale = sums.scale(row);
+#pragma unroll
+        for (int c = 0; c < kCount; ++c) sum[c] *= scale, up[c] *= scale;
         of.write(part(), sum, up);
       }
       i += kThreads;

@@ -23,7 +23,6 @@ TEST(FewRowsKernel, SaysWhatASumInDoubleSays) {
     check(R, K, is_normed,
           {{convolve, 64}, {convolve, 48}, {convolve, 40}, {store, 2}, {store, 3}, {store, 66}});
     check(R, K, is_normed, {{swiglu, 70}});
-    check(R, K, is_normed, {{add, 72}});
     check(R, K, is_normed, {{widen, 101}});
   }
 }
@@ -40,7 +39,6 @@ TEST(FewRowsKernel, TakesMoreThanIsFetchedAtOnce) {
   check(5, 512, true, {{widen, 701, false, 3}});
   check(8, 1024, false, {{store, 300}, {store, 200}});
   check(2, 2048, true, {{swiglu, 90}});
-  check(8, 3104, false, {{add, 40}});
   check(3, 6144, false, {{swiglu, 50}, {swiglu, 60}});
   check(11, 512, true, {{widen, 700}});
   check(14, 4096, false, {{swiglu, 50}});

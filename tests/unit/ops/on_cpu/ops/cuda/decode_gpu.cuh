@@ -17,9 +17,11 @@
 #undef __global__
 #undef __grid_constant__
 #undef __launch_bounds__
+#undef __maxnreg__
 #define __global__
 #define __grid_constant__
 #define __launch_bounds__(...)
+#define __maxnreg__(...)
 
 #define threadIdx (::mdnlab::on_cpu::current->index)
 #define blockIdx (::mdnlab::on_cpu::current->block->index)
@@ -64,6 +66,8 @@ inline unsigned char* shared_memory() { return on_cpu::current->block->begin(); 
 inline constexpr int kSwizzle = 1024;
 inline unsigned char* swizzled_memory() { return shared_memory(); }
 
+template <class T>
+void keep(T&) {}
 inline constexpr int kLine = 32;
 inline void prefetch(const void*) {}
 inline float fetch_early(const float* p) { return *p; }
@@ -71,6 +75,9 @@ inline float4 fetch_early4(const float* p) { return *reinterpret_cast<const floa
 inline void put_once(float* p, const float4& x) { *reinterpret_cast<float4*>(p) = x; }
 inline float4 fetch_early4(const __nv_bfloat16* p) {
   return {__bfloat162float(p[0]), __bfloat162float(p[1]), __bfloat162float(p[2]), __bfloat162float(p[3])};
+}
+inline void fetch_eight(uint4& x, const __nv_bfloat16* p, bool is_there) {
+  if (is_there) x = *reinterpret_cast<const uint4*>(p);
 }
 inline float fetch_early(const __nv_bfloat16* p) { return __bfloat162float(*p); }
 
@@ -98,6 +105,18 @@ inline void multiply(float (&d)[4], unsigned a0, unsigned a1, unsigned a2, unsig
     d[i] = static_cast<float>(sum);
   }
   meet(mine.barrier);
+}
+
+inline void read_matrix(unsigned (&a)[4], const __nv_bfloat16* row) {
+  using namespace on_cpu;
+  Block& mine = *current->block;
+  if (mine.place(row) % 16 != 0) throw std::logic_error("a row at an odd place");
+  mine.place(row + 7);
+  for (unsigned i = 0; i < 4; ++i) {
+    const unsigned at =
+        of_lane(static_cast<unsigned>(mine.place(row)), 8 * i + lane() / 4) + 4 * (lane() % 4);
+    std::memcpy(&a[i], mine.begin() + at, 4);
+  }
 }
 
 // Copies come when they must.
