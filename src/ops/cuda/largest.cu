@@ -27,8 +27,8 @@ struct Largest {
     if (other_at != ~0u && (at == ~0u || is_larger || (is_equal && other_at < at)))
       value = other, at = other_at;
   }
-  __device__ void take_of_warp() {
-    for (int distance = 16; distance > 0; distance /= 2)
+  __device__ void take_of_lanes(int lanes) {
+    for (int distance = lanes / 2; distance > 0; distance /= 2)
       take(__shfl_xor_sync(0xffffffffu, value, distance), __shfl_xor_sync(0xffffffffu, at, distance));
   }
 };
@@ -43,7 +43,7 @@ __global__ void __launch_bounds__(kThreads) largest_kernel(const __grid_constant
   let_next_start();
   Shared& shared = *reinterpret_cast<Shared*>(shared_memory());
   const bool is_first = threadIdx.x == 0;
-  const int rank = static_cast<int>(blockIdx.x);
+  const int rank = static_cast<int>(blockIdx.x), lane = static_cast<int>(threadIdx.x) % 32;
   if (is_first) {
     make_gate(&shared.came, 1);
     show_gates();
@@ -56,26 +56,27 @@ __global__ void __launch_bounds__(kThreads) largest_kernel(const __grid_constant
   wait_for_previous();
   Largest largest;
 #pragma unroll 4
-  for (int n = first; n + 3 < it.N; n += step) {
+  for (int n = first; n < it.N; n += step) {
     const float4 x = __ldcg(reinterpret_cast<const float4*>(row + n));
-    largest.take(x.x, n), largest.take(x.y, n + 1), largest.take(x.z, n + 2), largest.take(x.w, n + 3);
+    const float of_n[4] = {x.x, x.y, x.z, x.w};
+#pragma unroll
+    for (int i = 0; i < 4; ++i) largest.take(of_n[i], n + i < it.N ? n + i : ~0u);
   }
-  if (const int n = it.N / 4 * 4 + static_cast<int>(threadIdx.x); rank == 0 && n < it.N)
-    largest.take(__ldcg(row + n), n);
-  largest.take_of_warp();
-  if (threadIdx.x % 32 == 0) shared.of_warps[threadIdx.x / 32] = largest;
+  largest.take_of_lanes(32);
+  if (lane == 0) shared.of_warps[threadIdx.x / 32] = largest;
   __syncthreads();
-  if (!is_first) return;
-#pragma unroll 1
-  for (int warp = 1; warp < kWarps; ++warp)
-    largest.take(shared.of_warps[warp].value, shared.of_warps[warp].at);
-  send_number(&shared.values[rank], &shared.came, 0, largest.value);
-  send_number(&shared.places[rank], &shared.came, 0, __uint_as_float(largest.at));
+  if (threadIdx.x >= 32) return;
+  largest = shared.of_warps[lane % kWarps];
+  largest.take_of_lanes(kWarps);
+  if (is_first) {
+    send_number(&shared.values[rank], &shared.came, 0, largest.value);
+    send_number(&shared.places[rank], &shared.came, 0, __uint_as_float(largest.at));
+  }
   if (rank > 0) return;
   wait_at_cluster(&shared.came, 0);
-  for (int block = 1; block < kBlocks; ++block)
-    largest.take(shared.values[block], __float_as_uint(shared.places[block]));
-  it.to_R[blockIdx.y] = largest.at;
+  largest.value = shared.values[lane % kBlocks], largest.at = __float_as_uint(shared.places[lane % kBlocks]);
+  largest.take_of_lanes(kBlocks);
+  if (is_first) it.to_R[blockIdx.y] = largest.at;
 }
 
 }  // namespace

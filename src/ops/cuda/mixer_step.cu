@@ -60,29 +60,30 @@ __device__ float activated(bool is_silu, float z) {
   return is_silu ? z * opened : opened;
 }
 
-// By one thread: the gates of head h of sequence r, from what is learned of the head.
-__device__ void read_gates(const MixerStep& in, const float* learned, int r, int h, float* gates) {
+// Of a head, as the formula below has them; share: πα, 0 without delta.
+struct HeadGates {
+  float alpha, beta, eta, mu, share;
+};
+__device__ HeadGates head_gates(const MixerStep& in, const float* projected, const float* learned) {
   Quick x[kProjections], w[kGateParameters], made[kGates];
 #pragma unroll
   for (int i = 0; i < kGateParameters; ++i) w[i] = Quick(learned[i]);
-  int used = 0;
 #pragma unroll
-  for (int i = 0; i < kProjections; ++i) used += in.rule.uses(static_cast<GateProjection>(i));
-  int next = 0;
-#pragma unroll
-  for (int i = 0; i < kProjections; ++i) {
-    if (in.rule.uses(static_cast<GateProjection>(i))) {
-      const long long at = (static_cast<long long>(r) * used + next++) * in.H + h;
-      x[i] = Quick(__bfloat162float(__ldcg(in.gates_RPH + at)));
-    }
-  }
+  for (int i = 0; i < kProjections; ++i) x[i] = Quick(projected[i]);
   made[kLogAlpha] = made[kLogMu] = Quick(0.f);
   made[kBeta] = made[kEta] = made[kEraseShare] = Quick(1.f);
   gates_of<Quick>(in.rule, x, w, nullptr, made);
-#pragma unroll
-  for (int i = 0; i < kGates; ++i) gates[i] = made[i].value;
+  const float alpha = __expf(made[kLogAlpha].value);
+  return {.alpha = alpha,
+          .beta = made[kBeta].value,
+          .eta = made[kEta].value,
+          .mu = __expf(made[kLogMu].value) * (in.channels_RHK ? alpha : 1.f),
+          .share = in.has_delta ? made[kEraseShare].value * alpha : 0.f};
 }
 
+// Of a block, where each may have a multiprocessor to itself: beside a product's of the kernel in front there
+// is no room for two, which would share it.
+constexpr int kAloneBytes = 76 << 10;
 constexpr int kSlotBytes = 64 << 10;  // of a block, of which a multiprocessor has three
 
 enum Sum { kS, qS, qM, kSums };  // over rows c, of each column: Σ a k S , Σ a q S , Σ a q M
@@ -91,10 +92,11 @@ template <int K>
 struct Shared {
   alignas(16) float k[K], a[K], ak[K], aq[K];  // by row; a: α of channel-wise decay, else 1
   alignas(16) float sums[2][kWarps][kSums][kColumns];
-  float learned[kGateParameters], gates[kGates], qk;  // of the head
-  float o[kMostTiles * kColumns];                     // of the block's columns
-  float squares[2][kMostTiles];                       // of the head's blocks; by turns
-  alignas(8) unsigned long long came[2];              // barriers: they are there
+  float learned[kGateParameters], projected[kProjections], qk;  // of the head
+  HeadGates gates;
+  float o[kMostTiles * kColumns];         // of the block's columns, but for what the norm multiplies it by
+  float squares[2][kMostTiles];           // of the head's blocks; by turns
+  alignas(8) unsigned long long came[2];  // barriers: they are there
 };
 
 struct Launched {
@@ -144,7 +146,6 @@ class Step {
 #pragma unroll 1
       for (int i = 0; i < it_.slots; ++i) fetch_state();
     } else {
-      if (const int c = kLine * lane_; c < columns_) prefetch(in_.norm_weight_V + first_ + c);
       if (lane_ < kGateParameters)
         shared_.learned[lane_] = in_.w_H[lane_] ? fetch_early(in_.w_H[lane_] + h_) : 0.f;
     }
@@ -196,10 +197,7 @@ class Step {
           if (lane_ < kLanes) put(&sums[threadIdx.x / 32][i][of_tile], sum[i]);
         }
         __syncthreads();
-        const float alpha = __expf(shared_.gates[kLogAlpha]), beta = shared_.gates[kBeta],
-                    eta = shared_.gates[kEta],
-                    mu = __expf(shared_.gates[kLogMu]) * (in_.channels_RHK ? alpha : 1.f),
-                    share = in_.has_delta ? shared_.gates[kEraseShare] * alpha : 0.f;
+        const auto [alpha, beta, eta, mu, share] = shared_.gates;
         float4 residual = {rounded(v.x), rounded(v.y), rounded(v.z), rounded(v.w)};
 #pragma unroll
         for (int warp = 0; warp < kWarps; ++warp)
@@ -225,48 +223,59 @@ class Step {
 
   // The gates, and what becomes of the sums: a column a lane.
   __device__ void of_output() {
+    // Each lane asks for one projection: one thread would wait for one after the other.
+    int used = 0, before = 0;
+#pragma unroll
+    for (int i = 0; i < kProjections; ++i) {
+      const bool is_used = in_.rule.uses(static_cast<GateProjection>(i));
+      used += is_used, before += is_used && i < lane_;
+    }
+    const bool asks = lane_ < kProjections && in_.rule.uses(static_cast<GateProjection>(lane_));
+    float weight = fetch_early(in_.norm_weight_V + first_ + lane_);
     wait_for_previous();
     int turn = 0, count = 0;
 #pragma unroll 1
     for (int r = blockIdx.z; r < in_.R; r += gridDim.z, ++count) {
       const long long at = at_head(r) + lane_;
-      float z = in_.gate_RHV ? gate_at(at) : 0.f;
-      if (lane_ == 0) read_gates(in_, shared_.learned, r, h_, shared_.gates);
+      __nv_bfloat16 projected, z;
+      if (asks) projected = __ldcg(in_.gates_RPH + (static_cast<long long>(r) * used + before) * in_.H + h_);
+      if (in_.gate_RHV) z = __ldcg(in_.gate_RHV + at);
+      float v = __ldcg(in_.v_RHV + at);
+      if (asks) shared_.projected[lane_] = __bfloat162float(projected);
+      __syncwarp();
+      if (lane_ == 0) shared_.gates = head_gates(in_, shared_.projected, shared_.learned);
       float square = 0;
 #pragma unroll 1
       for (int column = 0; column < columns_; column += kColumns, turn ^= 1) {
-        const float v = rounded(__ldcg(in_.v_RHV + at + column));
+        if (columns_ > kColumns) {
+          weight = fetch_early(in_.norm_weight_V + first_ + column + lane_);
+          if (in_.gate_RHV) z = __ldcg(in_.gate_RHV + at + column);
+          v = __ldcg(in_.v_RHV + at + column);
+        }
+        float factor = weight;
+        if (in_.gate_RHV) factor *= activated(in_.gate_is_silu, __bfloat162float(z));
         __syncthreads();
         float sum[kSums] = {};
 #pragma unroll
         for (int i = 0; i < (kMomentum ? kSums : qM); ++i)
 #pragma unroll
           for (int warp = 0; warp < kWarps; ++warp) sum[i] += shared_.sums[turn][warp][i][lane_];
-        const float alpha = __expf(shared_.gates[kLogAlpha]),
-                    mu = __expf(shared_.gates[kLogMu]) * (in_.channels_RHK ? alpha : 1.f),
-                    share = in_.has_delta ? shared_.gates[kEraseShare] * alpha : 0.f,
-                    written = mu * sum[qM] - shared_.gates[kEta] * shared_.qk * (v - share * sum[kS]),
+        const auto [alpha, beta, eta, mu, share] = shared_.gates;
+        const float written = mu * sum[qM] - eta * shared_.qk * (rounded(v) - share * sum[kS]),
                     look_ahead = kMomentum ? in_.look_ahead : 0.f,
-                    o = rounded(alpha * sum[qS] - (shared_.gates[kBeta] + look_ahead) * written);
+                    o = rounded(alpha * sum[qS] - (beta + look_ahead) * written);
         square += o * o;
-        shared_.o[column + lane_] = o;
+        shared_.o[column + lane_] = o * factor;
       }
       send_squares(shared_, count % 2, sum_of_lanes(square));
       __syncthreads();  // the sums and q·k have been read
       wait_at_cluster(&shared_.came[count % 2], count / 2 % 2);
       float sum = 0;
       for (unsigned block = 0; block < gridDim.x; ++block) sum += shared_.squares[count % 2][block];
-      const float scale = rsqrtf(sum / static_cast<float>(in_.V) + in_.eps);
+      const float scale = rsqrtf(__fdividef(sum, static_cast<float>(in_.V)) + in_.eps);
 #pragma unroll 1
-      for (int column = 0; column < columns_; column += kColumns) {
-        float y =
-            shared_.o[column + lane_] * scale * fetch_early(in_.norm_weight_V + first_ + column + lane_);
-        if (in_.gate_RHV) {
-          if (column > 0) z = gate_at(at + column);
-          y *= activated(in_.gate_is_silu, z);
-        }
-        in_.y_RHV[at + column] = __float2bfloat16_rn(y);
-      }
+      for (int column = 0; column < columns_; column += kColumns)
+        in_.y_RHV[at + column] = __float2bfloat16_rn(shared_.o[column + lane_] * scale);
     }
   }
 
@@ -278,15 +287,23 @@ class Step {
     const long long of_key = (static_cast<long long>(r) * in_.G + key_head) * K + c_first;
     read_row(k, in_.k_RGK + of_key);
     read_row(q, in_.q_RGK + of_key);
+    if (in_.channels_RHK) {
+      const float rate_log = fetch_early(in_.rate_log_H + h_);
+      float bias[kOfLane];
+#pragma unroll
+      for (int i = 0; i < kOfLane; ++i) {
+        bias[i] = fetch_early(in_.bias_HK + h_ * K + c_first + i);
+        a[i] = __bfloat162float(__ldcg(in_.channels_RHK + pair * K + c_first + i));
+      }
+#pragma unroll
+      for (int i = 0; i < kOfLane; ++i)
+        a[i] = __expf(decay_log_gate(Quick(a[i]), Quick(rate_log), Quick(bias[i])).value);
+    } else {
+#pragma unroll
+      for (int i = 0; i < kOfLane; ++i) a[i] = 1;
+    }
 #pragma unroll
     for (int i = 0; i < kOfLane; ++i) {
-      a[i] = 1;
-      if (in_.channels_RHK) {
-        const float rate_log = fetch_early(in_.rate_log_H + h_),
-                    bias = fetch_early(in_.bias_HK + h_ * K + c_first + i),
-                    x = __bfloat162float(__ldcg(in_.channels_RHK + pair * K + c_first + i));
-        a[i] = __expf(decay_log_gate(Quick(x), Quick(rate_log), Quick(bias)).value);
-      }
       q[i] -= correction * k[i];
       squares[0] += q[i] * q[i], squares[1] += k[i] * k[i];
     }
@@ -324,7 +341,6 @@ class Step {
     }
     commit_copies();
   }
-
   __device__ long long at_head(int r) const {
     return (static_cast<long long>(r) * in_.H + h_) * in_.V + first_;
   }
@@ -332,7 +348,6 @@ class Step {
     return ((static_cast<long long>(r) * in_.H + h_) * K + threadIdx.x / kLanes) * in_.V + first_ + column +
            threadIdx.x % kLanes * 4;
   }
-  __device__ float gate_at(long long at) const { return __bfloat162float(__ldcg(in_.gate_RHV + at)); }
 
   const Launched& it_;
   const MixerStep& in_;
@@ -343,7 +358,7 @@ class Step {
 };
 
 template <int kRows, bool kMomentum>
-__global__ void __launch_bounds__(kAllThreads, kRows == 8 && kMomentum ? 2 : 3)
+__global__ void __maxnreg__(kRows == 8 && kMomentum ? 96 : 64)
     mixer_kernel(const __grid_constant__ Launched it) {
   let_next_start();
   Step<kRows, kMomentum>(it, shared_memory()).work();
@@ -371,8 +386,12 @@ cudaError_t launch(const MixerStep& in, cudaStream_t stream) {
     if (each < least) least = each, blocks = of_head, beside = (in.R + turns - 1) / turns;
   }
   const int slots = least > 1 ? kMostSlots : 1;
+  int alone = 0;
+  const cudaError_t asked = clusters_at_once(&alone, kernel, kAllThreads, kAloneBytes, blocks);
+  if (asked != cudaSuccess) return asked;
+  const int taken = alone >= in.H * beside && bytes(slots) < kAloneBytes ? kAloneBytes : bytes(slots);
   const dim3 grid(static_cast<unsigned>(blocks), static_cast<unsigned>(in.H), static_cast<unsigned>(beside));
-  return launch_early(kernel, Launched{in, slots}, grid, kAllThreads, bytes(slots), blocks, stream);
+  return launch_early(kernel, Launched{in, slots}, grid, kAllThreads, taken, blocks, stream);
 }
 
 template <int kRows>

@@ -31,7 +31,7 @@ __device__ inline Quick log1p(Quick x) {
   return fabsf(z) < 0.03F ? series : __logf(1 + z);
 }
 __device__ inline Quick expm1(Quick x) {
-  const float z = x.value, series = z * (1 + z / 2 * (1 + z / 3 * (1 + z / 4)));
+  const float z = x.value, series = z * (1 + z / 2 * (1 + z * (1 / 3.F) * (1 + z / 4)));
   return fabsf(z) < 0.03F ? series : __expf(z) - 1;
 }
 __device__ inline Quick sigmoid(Quick x) { return __fdividef(1, 1 + __expf(-x.value)); }
