@@ -181,8 +181,10 @@ __device__ inline void arrive_expecting(unsigned long long* gate, int bytes) {
 __device__ inline void arrive(unsigned long long* gate) {
   asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(gate)) : "memory");
 }
-// So many threads of the block, all of the first warps.
-__device__ inline void sync_some(int threads) { asm volatile("bar.sync 1, %0;" ::"r"(threads) : "memory"); }
+// So many threads of the block, whole warps, at one of its barriers from 1 on.
+__device__ inline void sync_some(int threads, int barrier = 1) {
+  asm volatile("bar.sync %1, %0;" ::"r"(threads), "r"(barrier) : "memory");
+}
 // Until the turn of this parity is over.
 __device__ inline void wait_at(unsigned long long* gate, unsigned parity) {
   asm volatile(

@@ -84,7 +84,7 @@ class Worker {
 #pragma unroll 1
     for (int i = 0; i < it_.slots; ++i) fill(i, i);
     const Place at = it_.tiling.place(blockIdx.x);
-    Outputs outputs(in_, it_.tiling, at, 0, Of::kRows);
+    Outputs outputs(in_, it_.tiling, at, 0, Of::kRows, thread_);
     outputs.fetch();
     const __nv_bfloat16* const x = in_.part[at.part].x;
     normed_x_ = in_.norm.x_RK + 4 * thread_;

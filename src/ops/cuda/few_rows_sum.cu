@@ -49,7 +49,8 @@ class Worker {
 
   __device__ void work() {
     fetch_weights(0);
-    TileOutputs<kThreads, Kind::add, false> outputs(in_, it_.tiling, at_, 0, 8 * kEights);
+    TileOutputs<kThreads, Kind::add, false> outputs(in_, it_.tiling, at_, 0, 8 * kEights,
+                                                    static_cast<int>(threadIdx.x));
     outputs.fetch();
     wait_for_previous();
     float sums[2][4] = {};

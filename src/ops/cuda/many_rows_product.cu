@@ -2,7 +2,8 @@
 //
 // A block has a tile of W's rows at a time. One warp of it asks the copy engine for some panels of 64 of K at
 // a time: of W as far ahead as shared memory reaches, before the kernel in front is done, and of 64 rows of x
-// behind it. Two groups of four warps multiply every second panel each. Where W has few rows, the blocks of a
+// behind it. Two groups of four warps multiply every second panel each, or, where a block has several tiles,
+// every second tile, so that one writes while the other multiplies. Where W has few rows, the blocks of a
 // cluster share out K as well, so that x is read less often; each writes a part of the rows of y, and is sent
 // the others' sums of these.
 #include "ops/cuda/rows.cuh"
@@ -11,14 +12,15 @@ namespace mdnlab::ops::cuda {
 
 namespace {
 
-constexpr int kGroups = 2, kWorkers = 128 * kGroups, kWarps = kWorkers / 32, kThreads = kWorkers + 32;
+constexpr int kGroups = 2, kOfGroup = 128, kWorkers = kOfGroup * kGroups, kWarps = kWorkers / 32,
+              kThreads = kWorkers + 32;
 constexpr int kMostRows = 64, kPanel = 64;  // of x at once, and of K
 constexpr int kRowBytes = 2 * kPanel;
-constexpr int kMostSlots = 32;
+constexpr int kLeastSlots = 2, kMostSlots = 32;
 constexpr int kXBytes = 48 << 10;        // of x that are there at once,
 constexpr int kKeptBytes = 128 << 10;    // or are kept
 constexpr int kSharedBytes = 112 << 10;  // of a block, so that the next kernel's is there beside it;
-constexpr int kAllBytes = 226 << 10;     // where it has more than one tile
+constexpr int kAllBytes = 226 << 10;     // where it has more than one tile, or else no room
 constexpr int kMostBlocks = 4;           // of a cluster
 
 // A product as its kernel has it.
@@ -31,11 +33,13 @@ struct Launched {
   int panels;                              // of a slot
   int w_slots, w_bytes, x_slots, x_bytes;  // bytes of a panel
   bool keeps_x;                            // x is there for all tiles
+  bool is_direct;                          // sums are all of the outputs: widen, in kGoesOn
 };
 
 struct Gates {
   unsigned long long w_full[kMostSlots], w_free[kMostSlots], x_full[kMostSlots], x_free[kMostSlots];
-  unsigned long long summed;  // the cluster's sums are there
+  unsigned long long summed;          // the cluster's sums are there
+  unsigned long long turns[kGroups];  // a group's, to multiply
 };
 
 // All slots of a block in the order in which they are multiplied, by one thread: it asks for one after the
@@ -130,43 +134,27 @@ class Worker {
         x_slots_(x_slots),
         rank_(rank),
         thread_(threadIdx.x),
-        group_(thread_ / 128),
+        group_(thread_ / kOfGroup),
         rows_(it_.rows / it_.cluster),
         plane_(plane(it_.rows)) {}
 
   __device__ void work() {
-    const int jump = static_cast<int>(gridDim.x) / it_.cluster, passes = (in_.R + it_.rows - 1) / it_.rows;
-    int tile = static_cast<int>(blockIdx.x) / it_.cluster;
-    InRing w_at, x_at;
-    const auto outputs_of = [&](int pass) {
-      return TileOutputs<kWorkers, Kind::any, true>(in_, it_.tiling, it_.tiling.place(tile),
-                                                    pass * it_.rows + rank_ * rows_, rows_);
-    };
-    if constexpr (!kGoesOn) {
-      TileOutputs<kWorkers, Kind::any, true> outputs = outputs_of(0);
+    if constexpr (kGoesOn) {
+      go_on();
+    } else {
+      const Place place = it_.tiling.place(static_cast<int>(blockIdx.x) / it_.cluster);
+      TileOutputs<kWorkers, Kind::any, true> outputs(in_, it_.tiling, place, rank_ * rows_, rows_, thread_);
       outputs.fetch();
       wait_for_previous();
       outputs.fetch_before();
-      multiply(w_at, x_at);
+      InRing w_at, x_at;
+      Sums sums = {};
+      multiply(sums, w_at, x_at);
+      put(sums);
       if (it_.cluster > 1) wait_for_cluster();  // the others' gates are there
       sync_some(kWorkers);
       if (it_.cluster > 1) exchange();
       outputs.write(*this);
-      return;
-    }
-    wait_for_previous();
-#pragma unroll 1
-    for (; tile < it_.tiling.tiles; tile += jump) {
-#pragma unroll 1
-      for (int pass = 0; pass < passes; ++pass) {
-        multiply(w_at, x_at);
-        TileOutputs<kWorkers, Kind::any, true> outputs = outputs_of(pass);
-        outputs.fetch();
-        outputs.fetch_before();
-        sync_some(kWorkers);
-        outputs.write(*this);
-        sync_some(kWorkers);  // the sums have been read
-      }
     }
   }
 
@@ -175,8 +163,9 @@ class Worker {
   template <int kCount>
   __device__ void get(float (&to)[kCount], int row, int column) const {
     const bool is_sent = it_.cluster > 1;
-    const float* const from = (is_sent ? sent_ : sums_) + row * kStride + column;
-    const int step = is_sent ? rows_ * kStride : plane_, planes = kGroups * it_.cluster;
+    const float* const planes_at = is_sent ? sent_ : sums_ + (kGoesOn ? group_ * plane_ : 0);
+    const float* const from = planes_at + row * kStride + column;
+    const int step = is_sent ? rows_ * kStride : plane_, planes = kGoesOn ? 1 : kGroups * it_.cluster;
 #pragma unroll
     for (int c = 0; c < kCount; ++c) to[c] = 0;
 #pragma unroll 2
@@ -189,9 +178,50 @@ class Worker {
   }
 
  private:
-  // The group's panels of a tile, and its sums to shared memory.
-  __device__ void multiply(InRing& w_at, InRing& x_at) const {
-    float d[kEights][4] = {};
+  using Sums = float[kEights][4];
+
+  // Every second pass of all tiles is of one group. A group waits until the other has multiplied: slots are
+  // full for the one that is next.
+  __device__ void go_on() {
+    const int jump = static_cast<int>(gridDim.x), passes = (in_.R + it_.rows - 1) / it_.rows,
+              slots = it_.of_block / it_.panels;
+    wait_for_previous();
+    InRing w_at, x_at, turn;
+    int tile = blockIdx.x, pass = group_;
+    if (group_ > 0) w_at.advance(it_.w_slots, slots), x_at.advance(it_.x_slots, slots);
+    bool waits = group_ > 0;
+#pragma unroll 1
+    while (true) {
+      while (pass >= passes) pass -= passes, tile += jump;
+      if (tile >= it_.tiling.tiles) return;
+      if (waits) {
+        wait_at(&gates_.turns[group_], turn.parity);
+        turn.advance(1);
+      }
+      waits = true;
+      const int first_row = pass * it_.rows;
+      const Place place = it_.tiling.place(tile);
+      Sums sums = {};
+      if (it_.is_direct) {
+        multiply(sums, w_at, x_at);
+        write(sums, place, first_row);
+      } else {
+        TileOutputs<kOfGroup, Kind::any, true> outputs(in_, it_.tiling, place, first_row, rows_,
+                                                       thread_ % kOfGroup);
+        outputs.fetch();
+        multiply(sums, w_at, x_at);
+        outputs.fetch_before();
+        put(sums);
+        sync_some(kOfGroup, 2 + group_);
+        outputs.write(*this);
+        sync_some(kOfGroup, 2 + group_);  // the sums have been read
+      }
+      w_at.advance(it_.w_slots, slots), x_at.advance(it_.x_slots, slots);  // the other group's
+      pass += kGroups;
+    }
+  }
+  // The group's panels of a tile.
+  __device__ void multiply(Sums& d, InRing& w_at, InRing& x_at) const {
     if (it_.keeps_x) x_at = InRing();
     const int half = it_.panels * it_.w_bytes / 2, of_panel = it_.w_bytes / (kIsPair ? 2 : 1);
 #pragma unroll 1
@@ -201,7 +231,7 @@ class Worker {
       const unsigned char* const w = w_slots_ + w_at.slot * it_.panels * it_.w_bytes;
       const unsigned char* const x = x_slots_ + x_at.slot * it_.panels * it_.x_bytes;
 #pragma unroll 1
-      for (int i = group_; i < it_.panels; i += kGroups) {
+      for (int i = kGoesOn ? 0 : group_; i < it_.panels; i += kGoesOn ? 1 : kGroups) {
         multiply_tiles<kOfWeight>(d, x + i * it_.x_bytes, w + i * of_panel);
         if constexpr (kIsPair)
           multiply_tiles<kOfWeight>(d + kOfWeight, x + i * it_.x_bytes, w + half + i * of_panel);
@@ -214,7 +244,25 @@ class Worker {
       }
       w_at.advance(it_.w_slots), x_at.advance(it_.x_slots);
     }
-    const int lane = thread_ % 32, first_row = thread_ % 128 / 32 * 16;
+    if (kGoesOn && thread_ % 32 == 0) arrive(&gates_.turns[group_ ^ 1]);
+  }
+  __device__ void write(const Sums& d, const Place& at, int first_row) const {
+    const RowsPart& part = in_.part[at.part];
+    const int lane = thread_ % 32, n = at.first + lane % 4 * 2;
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const int row = thread_ % kOfGroup / 32 * 16 + lane / 4 + 8 * half, r = first_row + row;
+      if (r >= in_.R || row >= rows_) continue;
+      float* const to = static_cast<float*>(part.y) + r * part.y_stride + n;
+#pragma unroll
+      for (int t = 0; t < kEights; ++t)
+        if (n + 8 * t < part.N)
+          *reinterpret_cast<float2*>(to + 8 * t) = make_float2(d[t][2 * half], d[t][2 * half + 1]);
+    }
+  }
+  // To shared memory.
+  __device__ void put(const Sums& d) const {
+    const int lane = thread_ % 32, first_row = thread_ % kOfGroup / 32 * 16;
     float* const to = sums_ + group_ * plane_ + (first_row + lane / 4) * kStride + lane % 4 * 2;
 #pragma unroll
     for (int t = 0; t < kEights && first_row < it_.rows; ++t) {
@@ -251,7 +299,7 @@ template <int kEights, bool kIsPair, bool kGoesOn>
 __global__ void __launch_bounds__(kThreads, kGoesOn ? 1 : 2)
     many_rows_kernel(const __grid_constant__ Launched it) {
   let_next_start();
-  const int planes = kGroups * Worker<kEights, kIsPair, kGoesOn>::plane(it.rows);
+  const int planes = it.is_direct ? 0 : kGroups * Worker<kEights, kIsPair, kGoesOn>::plane(it.rows);
   unsigned char *const x_slots = swizzled_memory(), *const w_slots =
                                                         x_slots + it.x_slots * it.panels * it.x_bytes;
   float* const sums = reinterpret_cast<float*>(w_slots + it.w_slots * it.panels * it.w_bytes);
@@ -260,9 +308,13 @@ __global__ void __launch_bounds__(kThreads, kGoesOn ? 1 : 2)
   const int rank = static_cast<int>(blockIdx.x) % it.cluster;
   const bool fills = threadIdx.x == kWorkers;
   if (fills) {
-    for (int i = 0; i < it.w_slots; ++i) make_gate(&gates.w_full[i], 1), make_gate(&gates.w_free[i], kWarps);
-    for (int i = 0; i < it.x_slots; ++i) make_gate(&gates.x_full[i], 1), make_gate(&gates.x_free[i], kWarps);
+    constexpr int kReaders = kGoesOn ? kWarps / kGroups : kWarps;
+    for (int i = 0; i < it.w_slots; ++i)
+      make_gate(&gates.w_full[i], 1), make_gate(&gates.w_free[i], kReaders);
+    for (int i = 0; i < it.x_slots; ++i)
+      make_gate(&gates.x_full[i], 1), make_gate(&gates.x_free[i], kReaders);
     make_gate(&gates.summed, 1);
+    for (unsigned long long& turn : gates.turns) make_gate(&turn, kWarps / kGroups);
     show_gates();
   }
   if (it.cluster > 1) arrive_in_cluster();
@@ -298,10 +350,14 @@ cudaError_t launch(Launched it, int multiprocessors, cudaStream_t stream) {
   it.keeps_x = kGoesOn && passes == 1 && has_one_x(in) && slots_of_x <= kMostSlots &&
                slots_of_x * slot_of_x <= kKeptBytes;
   it.x_slots = it.keeps_x ? slots_of_x : least(least(needed, kXBytes / slot_of_x), kMostSlots);
-  const int sums = kGroups * Worker<kEights, kIsPair, kGoesOn>::plane(it.rows) * 4 * (it.cluster > 1 ? 2 : 1),
-            others = it.x_slots * it.panels * it.x_bytes + sums + static_cast<int>(sizeof(Gates)) + kSwizzle,
-            room = ((kGoesOn ? kAllBytes : kSharedBytes) - others) / (it.panels * it.w_bytes);
-  it.w_slots = least(least(needed, room), kMostSlots);
+  it.is_direct = kGoesOn && in.part[0].output == RowsOutput::widen && in.parts == 1 && it.tiling.is_even[0];
+  const int sums = it.is_direct ? 0
+                                : kGroups * Worker<kEights, kIsPair, kGoesOn>::plane(it.rows) * 4 *
+                                      (it.cluster > 1 ? 2 : 1),
+            others = it.x_slots * it.panels * it.x_bytes + sums + static_cast<int>(sizeof(Gates)) + kSwizzle;
+  const auto room = [&](int bytes) { return (bytes - others) / (it.panels * it.w_bytes); };
+  const int slots = room(kGoesOn || room(kSharedBytes) < kLeastSlots ? kAllBytes : kSharedBytes);
+  it.w_slots = least(least(needed, slots), kMostSlots);
   for (int i = 0; i < in.parts; ++i) {
     const RowsPart& part = in.part[i];
     cudaError_t done = map_tiles(it.weight[i], part.weight, part.N, in.K, it.panels, it.tiling.tile);

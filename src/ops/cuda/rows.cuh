@@ -30,8 +30,8 @@ struct InRing {
   int slot = 0;
   unsigned parity = 0;
 
-  __device__ void advance(int slots) {
-    ++slot;
+  __device__ void advance(int slots, int by = 1) {
+    slot += by;
     while (slot >= slots) slot -= slots, parity ^= 1;  // an if takes registers that others then lack
   }
 };
@@ -217,17 +217,17 @@ struct Outputs {
   }
 };
 
-// The outputs of a tile and some rows of x, those of kThreads threads: with kFours in fours where they lie at
-// even places. What a thread's first ones take beside their sums is asked for ahead. `Sums` says what the
-// sums are: template <int kCount> void get(float (&to)[kCount], int row, int column), of these rows and the
-// tile, of swiglu of both weights; and what they are multiplied by: float scale(int row). At most 4,096
-// outputs.
+// The outputs of a tile and some rows of x, those of kThreads threads: with kFours in fours
+// where they lie at even places. What a thread's first ones take beside their sums is asked for ahead. `Sums`
+// says what the sums are: template <int kCount> void get(float (&to)[kCount], int row, int column), of these
+// rows and the tile, of swiglu of both weights; and what they are multiplied by: float scale(int row). At
+// most 4,096 outputs.
 template <int kThreads, Kind kKind, bool kFours>
 class TileOutputs {
  public:
   __device__ TileOutputs(const RowsProduct& in, const Tiling& tiling, const Place& at, int first_row,
-                         int rows)
-      : in_(in), tiling_(tiling) {
+                         int rows, int thread)
+      : in_(in), tiling_(tiling), thread_(thread) {
     move_to(at, first_row, rows);
   }
   __device__ void move_to(const Place& at, int first_row, int rows) {
@@ -238,8 +238,8 @@ class TileOutputs {
 
   __device__ void fetch() {
     // Both have a value: a register without one is kept all along.
-    if constexpr (kFours) four_ = outputs<4>(threadIdx.x);
-    one_ = outputs<1>(threadIdx.x);
+    if constexpr (kFours) four_ = outputs<4>(thread_);
+    one_ = outputs<1>(thread_);
     if constexpr (kFours)
       if (is_even_) return fetch_first(four_);
     fetch_first(one_);
@@ -274,13 +274,12 @@ class TileOutputs {
   __device__ void fetch_first(Some<kCount>& first) {
     first.fetch(part());
 #pragma unroll 1
-    for (int i = static_cast<int>(threadIdx.x) + kThreads; i < count_; i += kThreads)
-      outputs<kCount>(i).prefetch_all(part());
+    for (int i = thread_ + kThreads; i < count_; i += kThreads) outputs<kCount>(i).prefetch_all(part());
   }
   template <int kCount, class Sums>
   __device__ void write_all(Some<kCount> of, const Sums& sums) const {
 #pragma unroll 1
-    for (int i = threadIdx.x;;) {
+    for (int i = thread_;;) {
       if (of.is_there) {
         float sum[kCount], up[kCount] = {};
         const int row = of.r - first_row_, column = of.n - at_.first;
@@ -302,7 +301,7 @@ class TileOutputs {
   const RowsProduct& in_;
   const Tiling& tiling_;
   Place at_;
-  int first_row_;
+  int thread_, first_row_;
   bool is_even_;
   int count_;
   Some<4> four_;

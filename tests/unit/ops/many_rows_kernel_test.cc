@@ -34,6 +34,12 @@ TEST(ManyRowsKernel, TakesTilesOfAnySize) {
   }
 }
 
+TEST(ManyRowsKernel, AddsToRowsOfAnyWidth) {
+  for (const int R : {17, 33, 64, 77})
+    for (const int multiprocessors : {4, 8, 16, 36})
+      check(R, 640, {{RowsOutput::add, 192}}, multiprocessors);
+}
+
 TEST(ManyRowsKernel, TakesWeightsOfSeveralX) {
   using enum RowsOutput;
   check(20, 64, {{store, 40, true}, {store, 33, true}, {store, 8}});

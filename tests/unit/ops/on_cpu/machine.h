@@ -7,6 +7,7 @@
 #include <ucontext.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -56,7 +57,8 @@ struct Block {
   dim3 index;
   int rank = 0;
   Cluster* cluster = nullptr;
-  Barrier barrier, some;
+  Barrier barrier;
+  std::array<Barrier, 16> some;
   std::vector<Warp> warps;
   std::vector<uint4> memory;
   std::map<std::ptrdiff_t, Gate> gates;  // by their place in shared memory

@@ -152,8 +152,8 @@ void multiply_tiles(float (*d)[4], const unsigned char* a, const unsigned char* 
 template <int kLeft>
 void wait_for_products() {}
 
-inline void sync_some(int threads) {
-  on_cpu::Barrier& some = on_cpu::current->block->some;
+inline void sync_some(int threads, int barrier = 1) {
+  on_cpu::Barrier& some = on_cpu::current->block->some.at(static_cast<std::size_t>(barrier));
   some.size = threads;
   on_cpu::meet(some);
 }
