@@ -293,7 +293,7 @@ __device__ inline void let_next_start() { asm volatile("griddepcontrol.launch_de
 // All kernels in front are done, and what they wrote is seen.
 __device__ inline void wait_for_previous() { asm volatile("griddepcontrol.wait;" ::: "memory"); }
 
-// Blocks along x in clusters of this many.
+// Blocks along x in clusters of this many, 0: in none. (A block in none has no number sent to it.)
 class Clusters {
  public:
   explicit Clusters(int blocks) {
@@ -301,7 +301,7 @@ class Clusters {
     attributes_[0].val.programmaticStreamSerializationAllowed = 1;
     attributes_[1].id = cudaLaunchAttributeClusterDimension;
     attributes_[1].val.clusterDim = {static_cast<unsigned>(blocks), 1, 1};
-    count_ = blocks > 1 ? 2 : 1;
+    count_ = blocks > 0 ? 2 : 1;
   }
   cudaLaunchConfig_t config(dim3 grid, int threads, int shared_bytes) {
     cudaLaunchConfig_t config{};

@@ -293,7 +293,7 @@ cudaError_t run(const RowsProduct& in, int multiprocessors, cudaStream_t stream)
     it.tiling = tiling_of(in, tile);
     const int blocks = it.tiling.tiles < multiprocessors ? it.tiling.tiles : multiprocessors;
     return launch_early(kernel, it, dim3(static_cast<unsigned>(blocks)), kThreads,
-                        bytes(tile, slots, sum_stride), 1, stream);
+                        bytes(tile, slots, sum_stride), 0, stream);
   };
   if constexpr (kKind != Kind::widen) {  // all of a vocabulary
     int tile = 8;

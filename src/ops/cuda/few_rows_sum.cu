@@ -157,7 +157,7 @@ __global__ void __maxnreg__(registers(kEights, kBlocks))
 template <int kEights, int kBlocks>
 cudaError_t launch(const Launched& it, cudaStream_t stream) {
   return launch_early(few_rows_sum_kernel<kEights, kBlocks>, it, dim3(static_cast<unsigned>(it.tiling.tiles)),
-                      kThreads, Worker<kEights, kBlocks>::bytes(it.in.R), 1, stream);
+                      kThreads, Worker<kEights, kBlocks>::bytes(it.in.R), 0, stream);
 }
 
 }  // namespace

@@ -368,7 +368,7 @@ cudaError_t launch(Launched it, int multiprocessors, cudaStream_t stream) {
   }
   return launch_early(many_rows_kernel<kEights, kIsPair, kGoesOn>, it,
                       dim3(static_cast<unsigned>(clusters * it.cluster)), kThreads,
-                      it.w_slots * it.panels * it.w_bytes + others, it.cluster, stream);
+                      it.w_slots * it.panels * it.w_bytes + others, it.cluster > 1 ? it.cluster : 0, stream);
 }
 
 // The smallest tile of which there is one for each block, or the largest.

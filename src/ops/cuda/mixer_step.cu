@@ -364,7 +364,8 @@ __global__ void __maxnreg__(kRows == 8 && kMomentum ? 96 : 64)
   Step<kRows, kMomentum>(it, shared_memory()).work();
 }
 
-// As many blocks a head, and sequences side by side, as leave each block the least to do.
+// As many blocks a head, two at least where there are columns for them, and sequences side by side, as leave
+// each block the least to do. (With one, blocks that have more than one turn take longer for the same.)
 template <int kRows, bool kMomentum>
 cudaError_t launch(const MixerStep& in, cudaStream_t stream) {
   constexpr int kBytes = kGroups * kRows * kColumns * 4 * (kMomentum ? 2 : 1);  // of a slot
@@ -375,7 +376,7 @@ cudaError_t launch(const MixerStep& in, cudaStream_t stream) {
   };
   const int tiles = in.V / kColumns;
   int least = INT_MAX, blocks = 0, beside = 0;
-  for (int of_head = 1; of_head <= tiles; ++of_head) {
+  for (int of_head = tiles > 1 ? 2 : 1; of_head <= tiles; ++of_head) {
     if (tiles % of_head != 0) continue;
     int heads_at_once = 0;
     const cudaError_t asked =

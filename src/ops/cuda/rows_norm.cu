@@ -52,7 +52,7 @@ __global__ void __launch_bounds__(kThreads) rows_norm_kernel(const __grid_consta
 
 cudaError_t norm_rows(const RowsNorm& norm, int R, int K, __nv_bfloat16* y_RK, cudaStream_t stream) {
   return launch_early(rows_norm_kernel, Launched{norm, K, y_RK}, dim3(static_cast<unsigned>(R)), kThreads,
-                      kWarps * static_cast<int>(sizeof(float)), 1, stream);
+                      kWarps * static_cast<int>(sizeof(float)), 0, stream);
 }
 
 }  // namespace mdnlab::ops::cuda

@@ -96,7 +96,8 @@ inline ucontext_t outside;
 inline dim3 grid;
 inline std::function<void()> kernel;
 inline std::mt19937 order;
-inline int blocks_at_once = 20;  // what clusters_at_once() counts with
+inline bool has_clusters = false;  // the launch says so; without, nothing is sent
+inline int blocks_at_once = 20;    // what clusters_at_once() counts with
 
 inline void wait_until(std::function<bool()> condition) {
   if (condition()) return;

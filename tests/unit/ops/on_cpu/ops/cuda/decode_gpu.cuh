@@ -257,6 +257,7 @@ inline void send(void* to, const void* from, int bytes, unsigned long long* gate
   gate_of(gate, rank).check();
 }
 inline void send_number(float* slot, unsigned long long* came, int block, float number) {
+  if (!on_cpu::has_clusters) throw std::logic_error("a number is sent, and there are no clusters");
   *at_rank(slot, block) = number;
   on_cpu::Gate& gate = gate_of(came, block);
   gate.bytes -= 4;
@@ -273,7 +274,8 @@ inline void wait_for_previous() {}
 template <class Problem>
 cudaError_t launch_early(void (*kernel)(Problem), const Problem& problem, dim3 grid, int threads,
                          int shared_bytes, int cluster, cudaStream_t) {
-  return on_cpu::run(grid, threads, shared_bytes, cluster, [&] { kernel(problem); });
+  on_cpu::has_clusters = cluster > 0;
+  return on_cpu::run(grid, threads, shared_bytes, max(cluster, 1), [&] { kernel(problem); });
 }
 template <class Problem>
 cudaError_t clusters_at_once(int* count, void (*)(Problem), int, int, int cluster) {
