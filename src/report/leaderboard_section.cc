@@ -80,7 +80,8 @@ std::optional<double> mean_speed(const Choice& choice) {
 Cell rate(const Choice& choice) {
   if (!choice.lr) return words("");
   const std::string text = nlohmann::json(*choice.lr).dump();
-  return {.shown = choice.rates > 1 ? text + " of " + std::to_string(choice.rates) : text, .exact = {text}};
+  return {.shown = choice.tried.size() > 1 ? text + " of " + std::to_string(choice.tried.size()) : text,
+          .exact = {text}};
 }
 
 std::int64_t items_of(const Composite& composite, const Choice& choice) {

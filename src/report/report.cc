@@ -36,14 +36,15 @@ Report make_report(const std::filesystem::path& database, const Plugins& plugins
   const auto start = [&](Section (*make)(const Results&)) {
     return std::async(std::launch::async, make, std::cref(results));
   };
-  std::future<Section> leaderboard = start(leaderboard_section), retention = start(retention_section),
-                       influence = start(influence_section), needles = start(needle_section),
-                       scores = start(scores_section), position = start(position_section);
+  std::future<Section> leaderboard = start(leaderboard_section), rates = start(rate_section),
+                       retention = start(retention_section), influence = start(influence_section),
+                       needles = start(needle_section), scores = start(scores_section),
+                       position = start(position_section);
   Section loss = loss_section(store, results), stability = stability_section(store, plugins),
           kernels = kernel_section(store, peers), failures = failure_section(store),
           configurations = configuration_section(store);
   const auto add = [&](Section&& section) { report.sections.push_back(std::move(section)); };
-  for (std::future<Section>* made : {&leaderboard, &retention, &influence, &needles, &scores})
+  for (std::future<Section>* made : {&leaderboard, &rates, &retention, &influence, &needles, &scores})
     add(made->get());
   add(std::move(loss));
   add(position.get());

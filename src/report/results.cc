@@ -56,6 +56,13 @@ std::optional<std::pair<std::int64_t, double>> on_validation(const Choice& choic
   return std::pair(choice.diverged(), left > 0 ? sum / left : INFINITY);
 }
 
+TriedRate tried_rate(double lr, const Choice& choice) {
+  TriedRate tried{.lr = lr, .diverged = choice.diverged()};
+  for (const ReportedRun& run : choice.runs)
+    if (!run.is_diverged && run.valid_loss) tried.valid_losses.push_back({.value = *run.valid_loss});
+  return tried;
+}
+
 // Of the learning rates the one that validation prefers; all of them, named, where it cannot say.
 void add_chosen(std::map<std::optional<double>, Choice>& rates, std::vector<Choice>& choices) {
   const bool can_choose =
@@ -63,7 +70,10 @@ void add_chosen(std::map<std::optional<double>, Choice>& rates, std::vector<Choi
   if (rates.size() > 1 && can_choose) {
     auto best =
         std::ranges::min_element(rates, {}, [](const auto& rate) { return *on_validation(rate.second); });
-    best->second.rates = static_cast<std::int64_t>(rates.size());
+    std::vector<TriedRate> tried;
+    for (const auto& [lr, choice] : rates)
+      if (lr) tried.push_back(tried_rate(*lr, choice));
+    best->second.tried = std::move(tried);
     choices.push_back(std::move(best->second));
     return;
   }

@@ -44,11 +44,18 @@ struct Answer {
   std::optional<Interval> stored;         // over items, of the newest seed that has one
 };
 
+// A learning rate that was tried.
+struct TriedRate {
+  double lr = 0;
+  std::vector<Measured> valid_losses;  // of the seeds that did not diverge
+  std::int64_t diverged = 0;
+};
+
 // One row of a comparison: a rule under one choice of options, at the learning rate of least validation loss.
 struct Choice {
   std::string sweep, task, rule, options;
   std::optional<double> lr;
-  std::int64_t rates = 1;  // learning rates that were tried
+  std::vector<TriedRate> tried;  // ascending; none: there was no choice
   std::int64_t parameters = 0, state_bytes = 0, train_tokens = 0, context_tokens = 0;
   std::vector<ReportedRun> runs;  // by seed; none: a model from elsewhere
   std::map<Question, Answer> answers;

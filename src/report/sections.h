@@ -12,6 +12,7 @@
 namespace mdnlab {
 
 Section leaderboard_section(const Results& results);
+Section rate_section(const Results& results);
 Section retention_section(const Results& results);
 Section influence_section(const Results& results);
 Section needle_section(const Results& results);

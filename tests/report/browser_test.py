@@ -75,14 +75,14 @@ class Report(unittest.TestCase):
         self.assertEqual(self.browser.value(WORDS_OVER_WORDS), '')
 
     def test_every_size_and_scheme(self):
-        page = self.page('results', '--runs', '90')
+        page = self.page('results', '--runs', '120')  # at two learning rates
         for size in SIZES:
             for scheme in ['light', 'dark']:
                 with self.subTest(size=size, scheme=scheme):
                     self.see(page, size, scheme)
         sections = self.browser.value("[...document.querySelectorAll('section')].map(s => s.id).join(' ')")
-        self.assertEqual(sections, 'leaderboard retention influence needles scores loss position stability kernels failures'
-                                   ' configurations queries')
+        self.assertEqual(sections, 'leaderboard rates retention influence needles scores loss position stability kernels'
+                                   ' failures configurations queries')
         self.assertGreater(self.browser.value("document.querySelectorAll('.panel svg').length"), 20)
         dead = "[...document.querySelectorAll('a')].filter(a => !document.querySelector(a.getAttribute('href'))).length"
         self.assertEqual(self.browser.value(dead), 0)

@@ -9,6 +9,7 @@ namespace mdnlab {
 namespace {
 
 using testing::AllOf;
+using testing::Each;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
@@ -122,6 +123,31 @@ TEST_F(ReportOf, TheLearningRateIsChosenOnValidation) {
   const Section leaderboard = section(report(), "leaderboard");
   EXPECT_THAT(column(leaderboard.figures[0].table, "retention"), ElementsAre("0.25"));
   EXPECT_THAT(column(leaderboard.figures[0].table, "lr"), ElementsAre("0.001"));
+}
+
+TEST_F(ReportOf, ShowsEachLearningRateThatWasTried) {
+  add({.seed = 1, .lr = 1e-3}, 2.0);
+  add({.seed = 2, .lr = 1e-3}, 2.2);
+  add({.seed = 1, .lr = 2e-3}, 2.5);
+  add({.seed = 1, .lr = 4e-3}, 0.5, RunState::diverged);
+  add({.rule = "kda"}, 1);  // without a choice
+  const Section rates = section(report(), "rates");
+  ASSERT_EQ(rates.figures.size(), 1u);
+  const Grid& grid = rates.figures[0].table;
+  EXPECT_THAT(column(grid, "rule"), Each("mdn"));
+  EXPECT_THAT(column(grid, "lr"), ElementsAre("0.001", "0.002", "0.004"));
+  EXPECT_THAT(column(grid, "valid_loss_nats"), ElementsAre("2.1", "2.5", ""));
+  EXPECT_THAT(column(grid, "seeds"), ElementsAre("2", "1", "1"));
+  EXPECT_THAT(column(grid, "diverged"), ElementsAre("0", "0", "1"));
+  EXPECT_THAT(column(grid, "chosen"), ElementsAre("chosen", "", ""));
+  EXPECT_EQ(rates.figures[0].panels.size(), 1u);
+}
+
+TEST_F(ReportOf, SaysHowLearningRatesAreCompared) {
+  add({.seed = 1, .lr = 1e-3});
+  const Section rates = section(report(), "rates");
+  EXPECT_TRUE(rates.is_empty());
+  EXPECT_THAT(rates.how_to_fill, HasSubstr("train.lr"));
 }
 
 TEST_F(ReportOf, RetentionIsRankedOverTheWritesInBetween) {
