@@ -155,8 +155,9 @@ TEST_P(DecodeGpu, WritesInABatchWhatItWritesAlone) {
 INSTANTIATE_TEST_SUITE_P(
     Decode, DecodeGpu,
     testing::Values("mdn", "gated_deltanet", "deltanet", "decay_momentum", "delta_momentum", "kda",
-                    "kda_momentum", "scalar_ssd", "{name: mamba2, head_width: 64}", "attention",
-                    "{name: sliding_attention, window: 32}", "{name: gated_deltanet, num_v_heads: 4}",
+                    "kda_momentum", "scalar_ssd", "{name: mamba2, head_width: 64}",
+                    "{name: mamba2, head_width: 32}", "attention", "{name: sliding_attention, window: 32}",
+                    "{name: gated_deltanet, num_v_heads: 4}",
                     "{name: mdn, gate_constraint: escrow, erase_share: true, look_ahead: 0.5}",
                     "{name: gated_deltanet, use_short_conv: false, output_gate: none}",
                     "{name: kda_momentum, gate_constraint: escrow}", "{name: mdn, min_log_mu: -2}"),
