@@ -3,7 +3,6 @@
 #include <cmath>
 #include <iterator>
 #include <map>
-#include <nlohmann/json.hpp>
 
 #include "report/retention_scores.h"
 #include "report/sections.h"
@@ -79,9 +78,9 @@ std::optional<double> mean_speed(const Choice& choice) {
 
 Cell rate(const Choice& choice) {
   if (!choice.lr) return words("");
-  const std::string text = nlohmann::json(*choice.lr).dump();
-  return {.shown = choice.tried.size() > 1 ? text + " of " + std::to_string(choice.tried.size()) : text,
-          .exact = {text}};
+  Cell cell = words(rate_text(*choice.lr));
+  if (!choice.tried.empty()) cell.shown += " of " + std::to_string(choice.tried.size());
+  return cell;
 }
 
 std::int64_t items_of(const Composite& composite, const Choice& choice) {

@@ -1,7 +1,6 @@
 // What the choice of each learning rate rests on.
 #include <algorithm>
 #include <iterator>
-#include <nlohmann/json.hpp>
 
 #include "report/chart.h"
 #include "report/sections.h"
@@ -17,11 +16,6 @@ std::optional<Interval> mean_loss(const TriedRate& rate) {
   return interval_of(Answer{.seeds = rate.valid_losses});
 }
 
-Cell number_as_given(double x) {
-  const std::string text = nlohmann::json(x).dump();
-  return {.shown = text, .exact = {text}};
-}
-
 std::optional<LineChart> losses(const std::vector<Shown>& drawn) {
   LineChart chart;
   std::vector<double> rates, values;
@@ -29,9 +23,9 @@ std::optional<LineChart> losses(const std::vector<Shown>& drawn) {
     Series series{.name = one.name, .style = one.style};
     for (const TriedRate& rate : one.choice->tried) {
       const std::optional<Interval> loss = mean_loss(rate);
-      if (!loss) continue;
-      series.points.push_back({rate.lr, loss->value, range_of(*loss)});
-      rates.push_back(rate.lr);
+      if (!loss || !rate.lr) continue;
+      series.points.push_back({*rate.lr, loss->value, range_of(*loss)});
+      rates.push_back(*rate.lr);
       values.push_back(loss->value);
     }
     if (!series.points.empty()) chart.series.push_back(std::move(series));
@@ -54,7 +48,7 @@ Section rate_section(const Results& results) {
   for (const std::vector<const Choice*>& all : by_sweep(results)) {
     std::vector<const Choice*> choices;
     std::ranges::copy_if(all, std::back_inserter(choices),
-                         [](const Choice* choice) { return choice->tried.size() > 1; });
+                         [](const Choice* choice) { return !choice->tried.empty(); });
     if (choices.empty()) continue;
     Figure figure{
         .file = "rates_" + std::to_string(++number),
@@ -75,8 +69,9 @@ Section rate_section(const Results& results) {
     for (const Choice* choice : choices) {
       for (const TriedRate& rate : choice->tried) {
         const auto seeds = static_cast<std::int64_t>(rate.valid_losses.size()) + rate.diverged;
-        figure.table.rows.push_back({words(choice->rule), words(choice->options), number_as_given(rate.lr),
-                                     estimate(mean_loss(rate), 4), count(seeds), count(rate.diverged),
+        figure.table.rows.push_back({words(choice->rule), words(choice->options),
+                                     words(rate.lr ? rate_text(*rate.lr) : ""), estimate(mean_loss(rate), 4),
+                                     count(seeds), count(rate.diverged),
                                      words(choice->lr == rate.lr ? "chosen" : "")});
       }
     }

@@ -44,42 +44,40 @@ std::map<Candidate, std::map<std::optional<double>, Choice>> load_choices(Store&
   return choices;
 }
 
-// Fewest diverged seeds, then least mean loss; nothing where a seed has no validation loss to be chosen on.
-std::optional<std::pair<std::int64_t, double>> on_validation(const Choice& choice) {
-  double sum = 0;
+// Nothing where a seed has no validation loss to be chosen on.
+std::optional<TriedRate> tried_rate(const Choice& choice) {
+  TriedRate tried{.lr = choice.lr, .diverged = choice.diverged()};
   for (const ReportedRun& run : choice.runs) {
     if (run.is_diverged) continue;
     if (!run.valid_loss) return std::nullopt;
-    sum += *run.valid_loss;
+    tried.valid_losses.push_back({.value = *run.valid_loss});
   }
-  const auto left = static_cast<double>(choice.runs.size()) - static_cast<double>(choice.diverged());
-  return std::pair(choice.diverged(), left > 0 ? sum / left : INFINITY);
+  return tried;
 }
 
-TriedRate tried_rate(double lr, const Choice& choice) {
-  TriedRate tried{.lr = lr, .diverged = choice.diverged()};
-  for (const ReportedRun& run : choice.runs)
-    if (!run.is_diverged && run.valid_loss) tried.valid_losses.push_back({.value = *run.valid_loss});
-  return tried;
+// Fewest diverged seeds, then least mean loss.
+std::pair<std::int64_t, double> on_validation(const TriedRate& rate) {
+  double sum = 0;
+  for (const Measured& seed : rate.valid_losses) sum += seed.value;
+  const auto seeds = static_cast<double>(rate.valid_losses.size());
+  return {rate.diverged, seeds > 0 ? sum / seeds : INFINITY};
 }
 
 // Of the learning rates the one that validation prefers; all of them, named, where it cannot say.
 void add_chosen(std::map<std::optional<double>, Choice>& rates, std::vector<Choice>& choices) {
-  const bool can_choose =
-      std::ranges::all_of(rates, [](const auto& rate) { return on_validation(rate.second).has_value(); });
-  if (rates.size() > 1 && can_choose) {
-    auto best =
-        std::ranges::min_element(rates, {}, [](const auto& rate) { return *on_validation(rate.second); });
-    std::vector<TriedRate> tried;
-    for (const auto& [lr, choice] : rates)
-      if (lr) tried.push_back(tried_rate(*lr, choice));
-    best->second.tried = std::move(tried);
-    choices.push_back(std::move(best->second));
+  std::vector<TriedRate> tried;
+  for (const auto& [lr, choice] : rates)
+    if (std::optional<TriedRate> rate = tried_rate(choice)) tried.push_back(std::move(*rate));
+  if (rates.size() > 1 && tried.size() == rates.size()) {
+    const auto best = std::ranges::min_element(tried, {}, on_validation);
+    Choice& chosen = rates.at(best->lr);
+    chosen.tried = std::move(tried);
+    choices.push_back(std::move(chosen));
     return;
   }
   for (auto& [lr, choice] : rates) {
     if (rates.size() > 1 && lr)
-      choice.options += (choice.options.empty() ? "train.lr=" : ", train.lr=") + nlohmann::json(*lr).dump();
+      choice.options += (choice.options.empty() ? "train.lr=" : ", train.lr=") + rate_text(*lr);
     choices.push_back(std::move(choice));
   }
 }
@@ -203,6 +201,8 @@ std::int64_t Choice::seeds() const {
 std::int64_t Choice::diverged() const { return std::ranges::count_if(runs, &ReportedRun::is_diverged); }
 
 std::string Choice::name() const { return options.empty() ? rule : rule + ", " + options; }
+
+std::string rate_text(double lr) { return nlohmann::json(lr).dump(); }
 
 bool more_is_better(const std::string& metric) {
   return metric.find("loss") == std::string::npos && metric.find("perplexity") == std::string::npos &&

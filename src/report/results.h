@@ -46,7 +46,7 @@ struct Answer {
 
 // A learning rate that was tried.
 struct TriedRate {
-  double lr = 0;
+  std::optional<double> lr;
   std::vector<Measured> valid_losses;  // of the seeds that did not diverge
   std::int64_t diverged = 0;
 };
@@ -76,6 +76,8 @@ struct Results {
 };
 
 bool more_is_better(const std::string& metric);
+
+std::string rate_text(double lr);  // 0.0003
 
 Results load_results(Store& store);
 
