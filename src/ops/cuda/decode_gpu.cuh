@@ -10,6 +10,10 @@
 
 namespace mdnlab::ops::cuda {
 
+__device__ inline unsigned shared_address(const void* p) {
+  return static_cast<unsigned>(__cvta_generic_to_shared(p));
+}
+
 // Of the block; at a multiple of 128 bytes.
 __device__ inline unsigned char* shared_memory() {
   extern __shared__ __align__(128) unsigned char memory_of_the_block[];
@@ -66,8 +70,7 @@ __device__ inline void fetch_eight(uint4& x, const __nv_bfloat16* p, bool is_the
       : "l"(p), "r"(static_cast<int>(is_there)));
 }
 
-// From memory to the cache, a line: so many float32.
-inline constexpr int kLine = 32;
+// From memory to the cache, a line.
 __device__ inline void prefetch(const void* p) { asm volatile("prefetch.global.L2 [%0];" ::"l"(p)); }
 // What is not read again before much else is. (A plain store of four numbers becomes four stores where the
 // compiler sees loads between them.)
@@ -87,7 +90,7 @@ __device__ inline void multiply(float (&d)[4], unsigned a0, unsigned a1, unsigne
 __device__ inline void read_matrix(unsigned (&a)[4], const __nv_bfloat16* of_lane) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
                : "=r"(a[0]), "=r"(a[1]), "=r"(a[2]), "=r"(a[3])
-               : "r"(static_cast<unsigned>(__cvta_generic_to_shared(of_lane)))
+               : "r"(shared_address(of_lane))
                : "memory");
 }
 
@@ -143,10 +146,7 @@ MDNLAB_MULTIPLY_TILES(8, "64",
 // 16 bytes from memory to shared memory, for this thread; what it has asked for since the last commit, and
 // until that is there but for the last kLeft commits.
 __device__ inline void copy_to_shared(void* to, const void* from) {
-  asm volatile(
-      "cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(static_cast<unsigned>(__cvta_generic_to_shared(to))),
-      "l"(from)
-      : "memory");
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared_address(to)), "l"(from) : "memory");
 }
 __device__ inline void commit_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 template <int kLeft>
@@ -161,9 +161,6 @@ __device__ inline void wait_for_cluster() { cooperative_groups::this_cluster().b
 // Until all threads that are left have come here; nothing is shown to others.
 __device__ inline void leave_cluster() {
   asm volatile("barrier.cluster.arrive.relaxed.aligned;\nbarrier.cluster.wait.aligned;" ::: "memory");
-}
-__device__ inline unsigned shared_address(const void* p) {
-  return static_cast<unsigned>(__cvta_generic_to_shared(p));
 }
 
 // Gates: barriers in shared memory that open, turn after turn, when so many have arrived and the bytes that

@@ -217,11 +217,11 @@ struct Outputs {
   }
 };
 
-// The outputs of a tile and some rows of x, those of kThreads threads: with kFours in fours
-// where they lie at even places. What a thread's first ones take beside their sums is asked for ahead. `Sums`
-// says what the sums are: template <int kCount> void get(float (&to)[kCount], int row, int column), of these
-// rows and the tile, of swiglu of both weights; and what they are multiplied by: float scale(int row). At
-// most 4,096 outputs.
+// The outputs of a tile and some rows of x, those of kThreads threads: with kFours in fours where they lie at
+// even places. What a thread's first ones take beside their sums is asked for ahead. `Sums` says what the
+// sums are: template <int kCount> void get(float (&to)[kCount], int row, int column), of these rows and the
+// tile, of swiglu of both weights; and what they are multiplied by: float scale(int row). At most 4,096
+// outputs.
 template <int kThreads, Kind kKind, bool kFours>
 class TileOutputs {
  public:

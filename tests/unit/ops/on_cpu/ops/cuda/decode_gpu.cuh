@@ -68,7 +68,6 @@ inline unsigned char* swizzled_memory() { return shared_memory(); }
 
 template <class T>
 void keep(T&) {}
-inline constexpr int kLine = 32;
 inline void prefetch(const void*) {}
 inline float fetch_early(const float* p) { return *p; }
 inline float4 fetch_early4(const float* p) { return *reinterpret_cast<const float4*>(p); }
